@@ -1,0 +1,44 @@
+# The whole manual: `make help`. Everything happens in the virtual environment .venv beside this file.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint type bench notebooks docs clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt mimo/kernels.c mimo/kernels.h
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(READY) ## Install, synthesize a scene, reconstruct it with every method, draw it: out/demo.png
+	$(BIN)/python app.py demo
+
+test: $(READY) ## Install, run the tests (not the slow ones), the doctests and the notebooks
+	$(BIN)/python -m pytest tests mimo synth data recon viewer notebooks --doctest-modules --nbmake
+
+lint: $(READY) ## Check format, style, import direction and the documentation; change nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
+
+type: $(READY) ## Check types
+	$(BIN)/mypy
+
+bench: $(READY) ## Measure the operators against the published way and the machine's bound
+	$(BIN)/python app.py bench
+
+notebooks: $(READY) ## Run the notebooks and keep their outputs in them
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+
+docs: $(READY) ## Make the generated pages and pictures of docs/ again
+	$(BIN)/python docs/make.py
+
+clean: ## Remove the virtual environment and everything made
+	rm -rf $(VENV) out build site *.egg-info mimo/_kernels*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,435 @@
+"""The command line, ``python app.py COMMAND`` or, installed, ``mimo COMMAND``: reads options, calls the packages."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+PAPER_GRID = "x=-0.15:0.15:25,y=-0.15:0.15:25,z=0.35:0.65:49"
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+
+quiet = click.option("--quiet", is_flag=True, help="No progress bar and no table.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for scripts.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="mimo-imaging")
+def cli() -> None:
+    r"""Near-field MIMO radar imaging: synthesize measurements, reconstruct images, look at them.
+
+    \b
+    Example:
+      mimo demo
+    """
+
+
+def example(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Put a command line that works under a command's help; a test runs each."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.__doc__ = f"{function.__doc__}\n\n\b\nExample:\n  {text}"
+        return function
+
+    return add
+
+
+@contextmanager
+def progress_bar(label: str, hidden: bool) -> Iterator[Callable[[int, int], None]]:
+    """Yield ``advance(done, total)``, shown as a bar on a terminal or a log."""
+    from tqdm import tqdm
+
+    with tqdm(desc=label, unit="scene", disable=True if hidden else None, leave=False) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield advance
+
+
+def say(text: str, *, hidden: bool = False) -> None:
+    """Print unless told to be quiet."""
+    if not hidden:
+        click.echo(text)
+
+
+def print_json(value: object) -> None:
+    """Print plain numbers, also those of numpy; what is not finite becomes null."""
+
+    def plain(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: plain(each) for key, each in item.items()}
+        if isinstance(item, list | tuple):
+            return [plain(each) for each in item]
+        if isinstance(item, np.generic | np.ndarray):
+            return plain(item.tolist())
+        return None if isinstance(item, float) and not np.isfinite(item) else item
+
+    click.echo(json.dumps(plain(value), indent=2, allow_nan=False))
+
+
+@cli.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out/demo.h5"), show_default=True)
+@click.option("--preset", default="paper", show_default=True, help="Target: paper or shapes.")
+@click.option("--n-freq", default=15, show_default=True, help="Frequencies from 4 to 16 GHz.")
+@click.option("--snr-db", default=30.0, show_default=True, help="Signal-to-noise ratio, dB.")
+@click.option("--seed", default=0, show_default=True)
+@quiet
+@as_json
+@example("mimo demo --preset shapes --seed 4")
+def demo(out: Path, preset: str, n_freq: int, snr_db: float, seed: int, quiet: bool, as_json: bool) -> None:
+    """Synthesize a scene on the papers' array, reconstruct it with every method; write a table, file and picture."""
+    from data import load
+    from recon import METHODS
+    from synth import generate
+
+    hidden = quiet or as_json
+    scene = out.with_name(f"{out.stem}-scene.h5")
+    scene.unlink(missing_ok=True)
+    say("synthesizing one scene of the papers' kind", hidden=hidden)
+    generate(scene, n=1, preset=preset, n_freq=n_freq, snr_db=snr_db, seed=seed)
+    measurement = load(scene)
+    _reconstruct(scene, out, list(METHODS), measurement, None, {}, "auto", 2**30, hidden)
+    scene.unlink()
+    picture = out.with_suffix(".png")
+    _draw(out, picture, scene=0, methods=(), floor_db=-40.0, linear=False, common_scale=False, cmap=None, title=None)
+    _print_scores(out, as_json, quiet)
+    say(f"\n{out}: the measurement and its images\n{picture}: the picture", hidden=hidden)
+
+
+@cli.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--n", default=1, show_default=True, help="Scenes.")
+@click.option("--preset", default="paper", show_default=True, help="Targets: paper or shapes.")
+@click.option("--n-freq", default=15, show_default=True, help="Frequencies from 4 to 16 GHz.")
+@click.option("--grid", metavar="GRID", help=f"Voxels, START:STOP:COUNT in metres; else {PAPER_GRID}.")
+@click.option(
+    "--like", type=click.Path(path_type=Path), help="Array, sweep, permittivity and grid of this file instead."
+)
+@click.option("--snr-db", default="30", show_default=True, help="dB; LOW:HIGH draws it for each scene; none: no noise.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--workers", default=1, show_default=True, help="Processes.")
+@click.option("--scheduler", metavar="ADDRESS", help="An existing dask scheduler, tcp://host:port.")
+@click.option("--shard-size", default=100, show_default=True, help="Scenes a file; more scenes make several, joined.")
+@click.option("--gain-error-db", default=0.0, help="Standard deviation of the channels' gain, dB.")
+@click.option("--phase-error-deg", default=0.0, help="Standard deviation of the channels' phase, degrees.")
+@click.option("--position-error", default=0.0, help="Standard deviation of antenna coordinates, metres.")
+@click.option("--missing-channels", default=0.0, help="Fraction of channels that are missing.")
+@click.option("--clutter-db", type=float, help="Power of a clutter background relative to the target, dB.")
+@quiet
+@example("mimo synth out/scenes.h5 --n 20 --preset paper --snr-db 0:30 --seed 1 --workers 2")
+def synth(out: Path, grid: str | None, like: Path | None, snr_db: str, quiet: bool, **options: Any) -> None:
+    """Generate a dataset: random targets, their measurements and the truth. Interrupted, it resumes when run again."""
+    from data import open_measurement
+    from mimo import VoxelGrid
+    from synth import Realism, generate
+
+    names = ("gain_error_db", "phase_error_deg", "position_error", "missing_channels", "clutter_db")
+    realism = Realism(**{name: options.pop(name) for name in names})
+    chosen = VoxelGrid.parse(grid) if grid else None
+    if like is not None:
+        with open_measurement(like) as file:
+            options |= {"array": file.array, "sweep": file.sweep, "permittivity": file.permittivity}
+            options["n_freq"] = file.sweep.n_freq
+            chosen = chosen or file.grid
+        if chosen is None:
+            raise click.UsageError(f"{like} has no grid: give --grid")
+    path = generate(out, grid=chosen, snr_db=_snr(snr_db), realism=realism, progress=not quiet, **options)
+    say(f"{path}: {options['n']} scenes", hidden=quiet)
+
+
+def _snr(text: str) -> float | tuple[float, float] | None:
+    try:
+        numbers = [float(part) for part in text.split(":")] if text != "none" else []
+    except ValueError:
+        numbers = [0.0] * 3
+    if len(numbers) > 2:
+        raise click.BadParameter(f"{text!r}: expected dB, LOW:HIGH or none", param_hint="--snr-db")
+    return None if not numbers else numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+
+
+@cli.command("import")
+@click.argument("source", type=click.Path(path_type=Path), required=False)
+@click.argument("out", type=click.Path(path_type=Path), required=False)
+@click.option("--format", "format_", metavar="NAME", help="Format; recognised when it can be.")
+@click.option("--scan", metavar="NAME", help="Which scan, where a folder holds several.")
+@click.option("--background", metavar="NAME", help="A second scan, subtracted from the first.")
+@click.option("--keep-background", is_flag=True, help="Store the background beside the scan instead of subtracting it.")
+@click.option("--permittivity", default=1.0, show_default=True, help="Relative permittivity of the medium.")
+@click.option("--list", "list_", is_flag=True, help="List the formats and end.")
+@quiet
+@example("mimo import ../shared/measured/merit out/b0.h5 --scan B0_P3_p000 --background B0_P3_p036 --permittivity 8")
+def import_(
+    source: Path | None,
+    out: Path | None,
+    format_: str | None,
+    scan: str | None,
+    background: str | None,
+    keep_background: bool,
+    permittivity: float,
+    list_: bool,
+    quiet: bool,
+) -> None:
+    """Bring a measured file or folder into the program's file format."""
+    from data import IMPORTERS, read_measured, save, subtract_background
+
+    if list_:
+        for name, importer in IMPORTERS.items():
+            click.echo(f"{name:<12}{importer.DESCRIPTION}")
+        return
+    if source is None or out is None:
+        raise click.UsageError("give SOURCE and OUT (or --list)")
+    measurement = read_measured(source, format=format_, scan=scan, background=background, permittivity=permittivity)
+    if measurement.background is not None and not keep_background:
+        measurement = subtract_background(measurement)
+    save(out, measurement)
+    say(f"{out}: {measurement.values.shape[1]} frequencies, {measurement.array.n_channel} channels", hidden=quiet)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@as_json
+@example("mimo info out/demo.h5")
+def info(file: Path, as_json: bool) -> None:
+    """Say what is in a file: array, sweep, grid, shapes, expected resolution, warnings."""
+    from data.describe import describe_file
+
+    facts = describe_file(file)
+    if as_json:
+        print_json(facts)
+        return
+    for name, value in facts.items():
+        for i, line in enumerate(value if isinstance(value, list) else [value]):
+            click.echo(f"{name if i == 0 else '':<16}{line}")
+
+
+@cli.command()
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--method", "methods", multiple=True, help="A method's name; may be given several times.")
+@click.option("--grid", metavar="GRID", help="Voxels, START:STOP:COUNT in metres, ends included; else the file's.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the methods that have it.")
+@click.option("--subtract-background", is_flag=True, help="Subtract the file's background scene first.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--memory", default=1024, show_default=True, help="MiB of kernel factors to keep; less is slower.")
+@click.option(
+    "--list",
+    "list_",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda *a: _list_methods(*a),
+    help="List methods and options and end.",
+)
+@quiet
+@as_json
+@example(f"mimo reconstruct out/scenes.h5 out/images.h5 --method tikhonov --method kirchhoff --grid {PAPER_GRID}")
+def reconstruct(
+    source: Path,
+    out: Path,
+    methods: tuple[str, ...],
+    grid: str | None,
+    settings: tuple[str, ...],
+    subtract_background: bool,
+    device: str,
+    memory: int,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Reconstruct every scene of IN and write the measurement and its images to OUT.
+
+    OUT may be IN: images are added to those that it holds, and one of the same method is replaced.
+    """
+    import data
+    from mimo import VoxelGrid
+    from recon.registry import DEFAULT_METHOD, find_method
+
+    names = list(dict.fromkeys(methods or (DEFAULT_METHOD,)))
+    options = _options([find_method(name) for name in names], settings)
+    voxels = VoxelGrid.parse(grid) if grid else None
+    measurement = data.load(source)
+    if subtract_background:
+        measurement = data.subtract_background(measurement)
+    made = _reconstruct(source, out, names, measurement, voxels, options, device, memory * 2**20, quiet or as_json)
+    if as_json:
+        print_json([{"method": m.method, "seconds": m.seconds, "parameters": m.parameters} for m in made])
+        return
+    for each in made:
+        once = each.parameters["setup_seconds"]
+        extra = f", {once:.1f} s once for the geometry" if once > 0.05 else ""
+        say(f"{each.method}: {each.n_scene} scenes, {each.seconds.mean():.3g} s each{extra}", hidden=quiet)
+    say(f"written to {out}", hidden=quiet)
+
+
+def _list_methods(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if not value or context.resilient_parsing:
+        return
+    from recon import METHODS
+
+    for method in METHODS.values():
+        click.echo(f"{method.name:<18}{method.summary}")
+        for name, default in method.options.items():
+            click.echo(f"{'':<18}--set {name}={json.dumps(default).strip(chr(34))}")
+    context.exit()
+
+
+def _options(methods: list[Any], settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Options of each method by name; one that no method has is an error."""
+    options: dict[str, dict[str, Any]] = {method.name: {} for method in methods}
+    for setting in settings:
+        key, found, text = setting.partition("=")
+        if not found:
+            raise click.BadParameter(f"{setting!r}: expected KEY=VALUE", param_hint="--set")
+        takers = [method for method in methods if key in method.options] or methods
+        for method in takers:
+            options[method.name][key] = method.parse_option(key, text)
+    return options
+
+
+def _reconstruct(
+    source: Path,
+    out: Path,
+    names: list[str],
+    measurement: Any,
+    grid: Any,
+    options: dict[str, dict[str, Any]],
+    device: str,
+    memory: int,
+    hidden: bool,
+) -> list[Any]:
+    """Run the methods on one operator and write everything to `out`."""
+    from dataclasses import replace
+
+    import data
+    from recon import make_problem, run_method
+
+    kept = data.load_reconstructions(source)
+    if grid is not None and grid != measurement.grid:
+        if measurement.truth is not None or kept:
+            click.echo("the grid differs from the file's: its truth and images are not carried over", err=True)
+        kept, measurement = {}, replace(measurement, grid=grid, truth=None)
+    problem = make_problem(measurement, device=device, memory=memory)
+    sha = data.file_sha256(source)
+    for name in names:
+        with progress_bar(name, hidden) as advance:
+            kept[name] = run_method(name, problem, progress=advance, source_sha256=sha, **options.get(name, {}))
+    data.save(out, replace(measurement, grid=problem.operator.grid), reconstructions=list(kept.values()))
+    return [kept[name] for name in names]
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@as_json
+@example("mimo evaluate out/demo.h5")
+def evaluate(file: Path, as_json: bool) -> None:
+    """Compare the images in a file with its truth: PSNR, 3D SSIM and run time of each method."""
+    _print_scores(file, as_json, quiet=False)
+
+
+def _print_scores(file: Path, as_json: bool, quiet: bool) -> None:
+    from recon.evaluate import score_file
+
+    scores = score_file(file)
+    if as_json:
+        print_json(scores)
+        return
+    say(f"{'method':<18}{'PSNR, dB':>16}{'SSIM':>16}{'seconds':>10}{'scenes':>8}", hidden=quiet)
+    for row in scores:
+        psnr = f"{row['psnr_db']:.2f} ± {row['psnr_db_std']:.2f}"
+        ssim = f"{row['ssim']:.3f} ± {row['ssim_std']:.3f}"
+        say(f"{row['method']:<18}{psnr:>16}{ssim:>16}{row['seconds']:>10.3g}{row['n_scene']:>8}", hidden=quiet)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--scene", default=0, show_default=True, help="Which scene, from 0.")
+@click.option("--method", "methods", multiple=True, help="Which methods; all by default.")
+@click.option("--floor-db", default=-40.0, show_default=True, help="Lowest level of the colour bar, dB.")
+@click.option("--linear", is_flag=True, help="Linear magnitude instead of dB.")
+@click.option("--common-scale", is_flag=True, help="One maximum for all instead of each image's own.")
+@click.option("--cmap", help="A colour map of matplotlib.")
+@click.option("--title")
+@quiet
+@example("mimo figure out/demo.h5 out/figure.png")
+def figure(file: Path, out: Path, quiet: bool, **options: Any) -> None:
+    """Draw the images of a file: projections in dB and a surface for each method, truth first. PNG, SVG or PDF."""
+    _draw(file, out, **options)
+    say(str(out), hidden=quiet)
+
+
+def _draw(file: Path, out: Path, *, scene: int, methods: tuple[str, ...], cmap: str | None, **options: Any) -> None:
+    from data import open_measurement
+    from viewer.figure import figure as draw
+    from viewer.figure import panels_from, save
+
+    with open_measurement(file) as source:
+        if not 0 <= scene < source.n_scene:
+            raise click.BadParameter(f"{scene}: the file has scenes 0 to {source.n_scene - 1}", param_hint="--scene")
+        missing = [name for name in methods if name not in source.methods]
+        if missing:
+            has = ", ".join(source.methods) or "none"
+            raise click.BadParameter(f"{missing[0]!r}: the file has images of {has}", param_hint="--method")
+        if source.grid is None or not (source.methods or source.has_truth):
+            raise click.UsageError(f"{file} holds no image yet: run reconstruct first")
+        truth = source.truth(scene) if source.has_truth else None
+        images = [source.reconstruction(name, [scene]) for name in methods or source.methods]
+        grid = source.grid
+    if cmap is not None:
+        options["cmap"] = cmap
+    save(draw(panels_from(truth, images), grid, **options), out)
+
+
+@cli.command()
+@click.option("--rounds", default=15, show_default=True, help="Rounds to take medians over.")
+@quiet
+@as_json
+@example("mimo bench --rounds 3")
+def bench(rounds: int, quiet: bool, as_json: bool) -> None:
+    """Measure the operators against the published way of computing them and the machine's bound, in one run."""
+    from recon.benchmark import measure, table
+
+    hidden = quiet or as_json
+    result = measure(
+        n_rounds=rounds, progress=lambda text: click.echo(f"measuring: {text}", err=True) if not hidden else None
+    )
+    if as_json:
+        print_json(result)
+    else:
+        say(table(result))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; every error is one line, exit code 1 for a failure and 2 for bad input."""
+    try:
+        code = cli.main(arguments, prog_name="mimo", standalone_mode=False)
+    except click.exceptions.Abort:
+        code = _complain("interrupted", FAILED)
+    except KeyboardInterrupt:
+        code = _complain("interrupted", FAILED)
+    except click.ClickException as error:
+        code = _complain(error.format_message(), BAD_INPUT)
+    except (ValueError, OSError) as error:
+        code = _complain(str(error), BAD_INPUT)
+    except Exception as error:
+        code = _complain(f"{type(error).__name__}: {error}", FAILED)
+    sys.exit(code or DONE)
+
+
+def _complain(text: str, code: int) -> int:
+    if os.environ.get("MIMO_DEBUG"):
+        raise
+    click.echo(f"mimo: {' '.join(text.split())}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""What is in a file, in sentences for a person and numbers for a script: behind ``mimo info``."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any
+
+from data.reader import MeasurementFile, open_measurement
+from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
+from mimo.sampling import expected_sampling
+
+
+def describe_file(path: str | PathLike[str]) -> dict[str, Any]:
+    """Facts by name, in the order in which to show them; values are strings, or lists of strings.
+
+    Raises
+    ------
+    data.FileError
+        When the file is not a sound file of the schema.
+    """
+    with open_measurement(path) as file:
+        facts: dict[str, Any] = {
+            "file": str(path),
+            "source": file.source or "not stated",
+            "scenes": str(file.n_scene),
+            "array": _array(file.array),
+            "sweep": _sweep(file.sweep),
+            "permittivity": f"{file.permittivity:g}",
+            "phase sign": "-1, exp(-jkR)" if file.phase_sign == -1 else "+1, conjugated on load",
+            "measurement": " x ".join(map(str, (file.n_scene, file.sweep.n_freq, *file.array.measurement_shape))),
+            "snr": _snr(file),
+            "truth": "known" if file.has_truth else "not known",
+            "images": list(file.methods) or "none",
+            "grid": "none" if file.grid is None else _grid(file.grid),
+        }
+        if file.grid is not None:
+            sampling = expected_sampling(file.array, file.sweep, file.grid, permittivity=file.permittivity)
+            widths = " x ".join(f"{1e3 * width:.3g}" for width in sampling.resolution)
+            facts["resolution"] = f"{widths} mm (-3 dB widths along x, y, z at the grid's centre)"
+            facts["unambiguous"] = f"{sampling.unambiguous_range:.4g} m of range"
+            facts["warnings"] = list(sampling.warnings) or "none"
+    return facts
+
+
+def _array(array: ArrayGeometry) -> str:
+    kind = "listed channels" if array.paired else "channels"
+    missing = array.n_tx * array.n_rx - array.n_channel if not array.paired else 0
+    label = f"{array.name}: " if array.name else ""
+    return f"{label}{array.n_tx} tx, {array.n_rx} rx, {array.n_channel} {kind}" + (
+        f", {missing} missing" if missing else ""
+    )
+
+
+def _sweep(sweep: FrequencySweep) -> str:
+    if sweep.n_freq == 1:
+        return f"{sweep.center / 1e9:.6g} GHz"
+    step = "uneven steps" if sweep.step is None else f"steps of {sweep.step / 1e6:.6g} MHz"
+    return f"{sweep.n_freq} frequencies, {sweep.freq[0] / 1e9:.6g} to {sweep.freq[-1] / 1e9:.6g} GHz, {step}"
+
+
+def _grid(grid: VoxelGrid) -> str:
+    axes = (f"{n} {a[0]:.4g} to {a[-1]:.4g} m" for n, a in (("x", grid.x), ("y", grid.y), ("z", grid.z)))
+    return f"{' x '.join(map(str, grid.shape))} voxels, {', '.join(axes)}"
+
+
+def _snr(file: MeasurementFile) -> str:
+    values = file.snr_db
+    if values is None:
+        return "not stated"
+    low, high = float(values.min()), float(values.max())
+    return f"{low:g} dB" if low == high else f"{low:.3g} to {high:.3g} dB"

@@ -1,0 +1,241 @@
+"""What the program reads and writes: a measurement, and an image reconstructed from one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.schema import BY_PATH, UnfitError, check_dtype, check_finite, check_shape
+from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
+
+Scenes = slice | Sequence[int] | npt.NDArray[np.integer[Any]]
+Array = npt.NDArray[Any]
+
+_DTYPES = {"c8": np.complex64, "f8": np.float64, "f4": np.float32}
+_METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+
+def axis_sizes(array: ArrayGeometry, sweep: FrequencySweep, grid: VoxelGrid | None = None) -> dict[str, int]:
+    """Lengths of the schema's axes, ``{"n_tx": 12, ...}``; ``n_channel`` only for a paired array."""
+    sizes = {"n_tx": array.n_tx, "n_rx": array.n_rx, "n_freq": sweep.n_freq}
+    if array.channels is not None:
+        sizes["n_channel"] = len(array.channels)
+    if grid is not None:
+        sizes.update(zip(("n_x", "n_y", "n_z"), grid.shape, strict=True))
+    return sizes
+
+
+def scene_numbers(scenes: Scenes | None, n_scene: int) -> range | list[int]:
+    """Scene numbers that `scenes` selects of `n_scene`; all for ``None``, negative ones count from the end.
+
+    Raises
+    ------
+    ValueError
+        When the selection is empty, not whole numbers or out of range.
+    """
+    if scenes is None:
+        return range(n_scene)
+    if isinstance(scenes, slice):
+        chosen = range(n_scene)[scenes]
+        if not len(chosen):
+            raise UnfitError(f"scenes {scenes} selects none of the {n_scene} scenes: expected at least one")
+        return chosen
+    numbers = np.asarray(scenes)
+    if numbers.ndim != 1 or not numbers.size or numbers.dtype.kind not in "iu":
+        raise UnfitError(f"scenes is {scenes!r}: expected a slice or a list of scene numbers, at least one")
+    if numbers.min() < -n_scene or numbers.max() >= n_scene:
+        bad = numbers[(numbers < -n_scene) | (numbers >= n_scene)][0]
+        raise UnfitError(f"scenes holds {int(bad)}, there are {n_scene} scenes: expected 0 to {n_scene - 1}")
+    return [int(n) % n_scene for n in numbers]
+
+
+def check_permittivity(value: float) -> float:
+    """Return the relative permittivity as a float; ValueError unless it is finite and positive."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not (np.isfinite(number) and number > 0):
+        raise UnfitError(f"permittivity is {value!r}: expected a positive number, 1 in free space")
+    return number
+
+
+def checked_values(path: str, value: npt.ArrayLike, sizes: dict[str, int], *, name: str = "") -> Array:
+    """Return `value` as a contiguous array of the dtype, shape and finiteness that the schema wants at `path`.
+
+    A higher precision is rounded to the file's.
+    """
+    entry = BY_PATH[path]
+    array = np.asarray(value)
+    check_dtype(entry, array.dtype, name=name)
+    check_shape(entry, array.shape, sizes, name=name)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found, with its index, on the next line
+        array = np.ascontiguousarray(array, dtype=_DTYPES[entry.dtype])
+    check_finite(entry, array, name=name)
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """Measured or synthetic data of one or more scenes, all taken with one array and one sweep.
+
+    Parameters
+    ----------
+    values
+        complex64 ``(n_scene, n_freq, n_tx, n_rx)``, or ``(n_scene, n_freq, n_channel)`` for a paired array; a wave
+        that has travelled R carries exp(-j k R).
+    array, sweep
+        Where and at which frequencies it was measured.
+    grid
+        Voxels on which the truth is given and images are made by default, or ``None``.
+    permittivity
+        Relative permittivity of the medium.
+    snr_db
+        float32 ``(n_scene,)``, dB; +inf without noise; ``None`` when not known.
+    background
+        complex64, one scene without the target, not subtracted; see `data.calibration`.
+    gain
+        complex64, as one scene: gain of each channel, not divided out.
+    reference_path
+        float64 ``(n_tx, n_rx)`` or ``(n_channel,)``, metres already removed from the phase.
+    truth
+        complex64 ``(n_scene, n_x, n_y, n_z)``, true reflectivity; needs `grid`.
+    source
+        Where it comes from, for the reader.
+
+    Raises
+    ------
+    ValueError
+        When a shape, a dtype or a value does not fit: ``measurement/values has shape (15, 13, 12), array has 12 tx
+        and 13 rx: expected (n_scene, 15, 12, 13)``; for NaN or infinity it names the first index.
+    """
+
+    values: npt.NDArray[np.complex64]
+    array: ArrayGeometry
+    sweep: FrequencySweep
+    grid: VoxelGrid | None = None
+    permittivity: float = 1.0
+    snr_db: npt.NDArray[np.float32] | None = None
+    background: npt.NDArray[np.complex64] | None = None
+    gain: npt.NDArray[np.complex64] | None = None
+    reference_path: npt.NDArray[np.float64] | None = None
+    truth: npt.NDArray[np.complex64] | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        sizes = axis_sizes(self.array, self.sweep, self.grid)
+        for name, path in MEASUREMENT_PATHS.items():
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, checked_values(path, value, sizes))
+        object.__setattr__(self, "permittivity", check_permittivity(self.permittivity))
+        if self.gain is not None and not self.gain.all():
+            at = tuple(int(i) for i in np.argwhere(self.gain == 0)[0])
+            raise UnfitError(f"calibration/gain is 0 at index {at}: expected a gain that can be divided out")
+
+    @property
+    def n_scene(self) -> int:
+        """Number of scenes."""
+        return len(self.values)
+
+    def scenes(self, scenes: Scenes) -> Measurement:
+        """Return the scenes that a slice or a list of numbers selects, as a measurement of its own."""
+        chosen = scene_numbers(scenes, self.n_scene)
+        pick = lambda a: None if a is None else a[list(chosen)]  # noqa: E731 - three uses on the next line
+        return replace(self, values=self.values[list(chosen)], snr_db=pick(self.snr_db), truth=pick(self.truth))
+
+
+MEASUREMENT_PATHS = {
+    "values": "measurement/values",
+    "background": "measurement/background",
+    "reference_path": "measurement/reference_path",
+    "snr_db": "measurement/snr_db",
+    "gain": "calibration/gain",
+    "truth": "truth/reflectivity",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """Images of one or more scenes that one method made.
+
+    Parameters
+    ----------
+    method
+        Name of the method: letters, digits and ``_ . + -``.
+    image
+        complex64 ``(n_scene, n_x, n_y, n_z)``, or float32 when the method gives a magnitude alone.
+    grid
+        The voxels.
+    parameters
+        What the method was run with; plain values, lists and dicts (it is kept as JSON).
+    seconds
+        float64 ``(n_scene,)``, run time of each scene.
+    iterations
+        Iterations run, 0 for a direct method.
+    version
+        Version of the program.
+    source_sha256
+        SHA-256 of the measurement's file, as `data.file_sha256` gives it.
+    history
+        What the solver recorded, anything that JSON holds, or ``None``.
+
+    Raises
+    ------
+    ValueError
+        When a name, a shape or a value does not fit; the message names the field.
+    """
+
+    method: str
+    image: npt.NDArray[np.complex64] | npt.NDArray[np.float32]
+    grid: VoxelGrid
+    parameters: dict[str, Any]
+    seconds: npt.NDArray[np.float64]
+    iterations: int = 0
+    version: str = ""
+    source_sha256: str = ""
+    history: Any = None
+
+    def __post_init__(self) -> None:
+        if not _METHOD_NAME.fullmatch(self.method):
+            raise UnfitError(
+                f"method is {self.method!r}: expected letters, digits and _ . + -, a letter or digit first"
+            )
+        image = np.asarray(self.image)
+        if image.ndim < 1 or image.dtype.kind not in "cf":
+            raise UnfitError(f"image has dtype {image.dtype}, {image.ndim} axes: expected complex64 or float32, 4 axes")
+        sizes = dict(zip(("n_x", "n_y", "n_z"), self.grid.shape, strict=True))
+        sizes["n_scene"] = max(1, len(image))
+        path = self.path
+        image = checked_values(path, image, sizes, name=BY_PATH[path].at(self.method))
+        object.__setattr__(self, "image", image)
+        seconds = np.asarray(self.seconds, dtype=np.float64)
+        if seconds.shape != (len(image),) or not np.isfinite(seconds).all():
+            raise UnfitError(
+                f"reconstruction/{self.method} seconds has shape {seconds.shape}, image has {len(image)} scenes: "
+                f"expected {(len(image),)}, finite"
+            )
+        object.__setattr__(self, "seconds", seconds)
+        if not isinstance(self.parameters, dict):
+            raise TypeError(f"parameters is a {type(self.parameters).__name__}: expected a dict")
+
+    @property
+    def path(self) -> str:
+        """The schema's path of the image: reflectivity when complex, else magnitude."""
+        kind = "reflectivity" if np.iscomplexobj(self.image) else "magnitude"
+        return f"reconstruction/<method>/{kind}"
+
+    @property
+    def n_scene(self) -> int:
+        """Number of scenes."""
+        return len(self.image)
+
+    @property
+    def magnitude(self) -> npt.NDArray[np.float32]:
+        """Magnitude of the image, float32 ``(n_scene, n_x, n_y, n_z)``."""
+        return np.abs(self.image).astype(np.float32, copy=False)

@@ -1,0 +1,84 @@
+"""Where HDF5 writes to: a file that fails later, in Python, instead of in the middle of the C library."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+
+class Sink(io.RawIOBase):
+    """A new file that keeps the first error of the file system for `check` and lets HDF5 believe all went well.
+
+    HDF5 cannot close a file whose writes fail: it prints a page of errors, or brings the process down. Once a write
+    has failed nothing more is written; the caller is told by `check` and throws the file away.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.error: OSError | None = None
+        self._file = path.open("x+b", buffering=0)
+
+    def check(self) -> None:
+        """Raise the error that was kept, if any."""
+        if self.error is not None:
+            raise self.error
+
+    def sync(self) -> None:
+        """Bring what was written to the disk."""
+        os.fsync(self._file.fileno())
+
+    def write(self, data: object) -> int:
+        """Write all of `data`, or keep the error."""
+        view = memoryview(data).cast("B")  # type: ignore[arg-type] # whatever buffer h5py hands over
+        done = 0
+        try:
+            while self.error is None and done < len(view):
+                done += self._file.write(view[done:]) or 0
+        except OSError as error:
+            self.error = error
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the size, or keep the error."""
+        try:
+            if self.error is None:
+                return self._file.truncate(size)
+        except OSError as error:
+            self.error = error
+        return size or 0
+
+    def readinto(self, buffer: object) -> int:
+        """Read into all of `buffer`; what a failed write has not left there reads as zeros."""
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        done = self._file.readinto(view) or 0
+        view[done:] = bytes(len(view) - done)
+        return len(view)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a place."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Give the place."""
+        return self._file.tell()
+
+    def readable(self) -> bool:
+        """Give True."""
+        return True
+
+    def writable(self) -> bool:
+        """Give True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Give True."""
+        return True
+
+    def close(self) -> None:
+        """Close the file; what the last write failed to bring to the disk is kept as the error."""
+        if not self.closed:
+            try:
+                self._file.close()
+            except OSError as error:
+                self.error = self.error or error
+        super().close()

@@ -1,0 +1,35 @@
+"""Geometry and physics of near-field MIMO imaging.
+
+Conventions, the same everywhere:
+
+- SI units: metres, hertz, seconds; a suffix marks what is not (``snr_db``).
+- Right-handed frame. Planar arrays lie near z = 0 and look along +z (down-range); x and y are cross-range.
+- Time factor exp(+j omega t): a wave that has travelled R carries exp(-j k R), k = 2 pi f sqrt(permittivity) / c.
+- Born model: ``y[f, t, r] = sum_v x[v] exp(-j k_f (R_t(v) + R_r(v))) / (4 pi R_t(v) R_r(v))``.
+- A measurement is ``(..., n_freq, n_tx, n_rx)``, a paired one ``(..., n_freq, n_channel)``, a volume
+  ``(..., n_x, n_y, n_z)``; leading axes are a batch; complex64 by default, complex128 on request.
+- `adjoint` is exactly the conjugate transpose of `forward`; `backproject` and `kirchhoff` are image formers.
+- Distances and k R in float64, then wrapped, then cast.
+- dB of a magnitude is 20 log10, relative to the volume's own maximum unless a reference is named.
+"""
+
+from mimo.array import ArrayGeometry
+from mimo.born import BornOperator, PairedBornOperator, born_operator
+from mimo.gram import GramFactor
+from mimo.grid import VoxelGrid
+from mimo.imaging import backproject, kirchhoff
+from mimo.linear import ImagingOperator
+from mimo.sweep import FrequencySweep
+
+__all__ = [
+    "ArrayGeometry",
+    "BornOperator",
+    "FrequencySweep",
+    "GramFactor",
+    "ImagingOperator",
+    "PairedBornOperator",
+    "VoxelGrid",
+    "backproject",
+    "born_operator",
+    "kirchhoff",
+]

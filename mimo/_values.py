@@ -1,0 +1,30 @@
+"""What the frozen value objects share: arrays that cannot be written to, compared and printed exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def frozen_array(name: str, value: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return a read-only copy of `value` as `dtype`; a value that is not numeric is an error naming `name`."""
+    try:
+        array = np.array(value, dtype=dtype, order="C")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is not an array of {np.dtype(dtype).name} numbers: {error}") from error
+    if np.dtype(dtype).kind == "i" and not np.array_equal(array, np.asarray(value)):
+        raise ValueError(f"{name} holds numbers that are not whole: expected {np.dtype(dtype).name}")
+    array.setflags(write=False)
+    return array
+
+
+def same_arrays(a: npt.NDArray[Any] | None, b: npt.NDArray[Any] | None) -> bool:
+    """Whether both are ``None`` or both are equal arrays."""
+    return (a is None and b is None) or (a is not None and b is not None and np.array_equal(a, b))
+
+
+def points_repr(array: npt.NDArray[Any]) -> str:
+    """Return an array as nested lists of numbers that evaluate to the same values."""
+    return repr(array.tolist())

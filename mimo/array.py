@@ -1,0 +1,323 @@
+"""Antenna arrays: where the transmitters and receivers stand, which of them form channels, which way they look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from mimo._values import frozen_array, points_repr, same_arrays
+
+PLUS_Z = (0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ArrayGeometry:
+    """Positions of the antennas of a MIMO array, in metres.
+
+    Parameters
+    ----------
+    tx_pos, rx_pos
+        Transmitter and receiver positions, float64 ``(n_tx, 3)`` and ``(n_rx, 3)``, in metres.
+    channels
+        ``None`` when every transmitter is received by every receiver; else int ``(n_channel, 2)``, the (tx, rx)
+        index of each channel, counted from 0 (a *paired* array).
+    mask
+        bool ``(n_tx, n_rx)``; ``False`` marks a channel that is missing or bad. Only without ``channels``.
+    tx_normal, rx_normal
+        Boresight directions, ``(n, 3)``, any length but zero; +z when ``None``.
+    name
+        A label for pictures and messages.
+
+    Raises
+    ------
+    ValueError
+        When a shape, an index or a value does not fit; the message names the field, what came and what was expected.
+
+    Examples
+    --------
+    >>> array = ArrayGeometry.mills_cross(n_tx=12, n_rx=13, width=0.3)
+    >>> array.n_tx, array.n_rx, array.measurement_shape
+    (12, 13, (12, 13))
+    >>> eval(repr(array)) == array
+    True
+    """
+
+    tx_pos: npt.NDArray[np.float64]
+    rx_pos: npt.NDArray[np.float64]
+    channels: npt.NDArray[np.int32] | None = None
+    mask: npt.NDArray[np.bool_] | None = None
+    tx_normal: npt.NDArray[np.float64] | None = None
+    rx_normal: npt.NDArray[np.float64] | None = None
+    name: str = ""
+    _layout: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731 - frozen, so set by hand
+        put("tx_pos", _positions("tx_pos", self.tx_pos))
+        put("rx_pos", _positions("rx_pos", self.rx_pos))
+        if self.tx_normal is not None:
+            put("tx_normal", _normals("tx_normal", self.tx_normal, self.n_tx))
+        if self.rx_normal is not None:
+            put("rx_normal", _normals("rx_normal", self.rx_normal, self.n_rx))
+        if self.channels is not None:
+            if self.mask is not None:
+                raise ValueError("mask belongs to an array of every pair; leave the channel out of channels instead")
+            put("channels", _channels(self.channels, self.n_tx, self.n_rx))
+        if self.mask is not None:
+            mask = frozen_array("mask", self.mask, np.bool_)
+            if mask.shape != (self.n_tx, self.n_rx):
+                raise ValueError(
+                    f"mask has shape {mask.shape}, array has {self.n_tx} tx and {self.n_rx} rx: "
+                    f"expected {(self.n_tx, self.n_rx)}"
+                )
+            if not mask.any():
+                raise ValueError("mask leaves no channel: expected at least one True")
+            put("mask", mask)
+
+    @property
+    def n_tx(self) -> int:
+        """Number of transmitters."""
+        return len(self.tx_pos)
+
+    @property
+    def n_rx(self) -> int:
+        """Number of receivers."""
+        return len(self.rx_pos)
+
+    @property
+    def paired(self) -> bool:
+        """Whether the channels are a list of (tx, rx) pairs instead of every pair."""
+        return self.channels is not None
+
+    @property
+    def measurement_shape(self) -> tuple[int, ...]:
+        """Shape of one frequency of a measurement: ``(n_tx, n_rx)``, or ``(n_channel,)`` when paired."""
+        return (self.n_tx, self.n_rx) if self.channels is None else (len(self.channels),)
+
+    @property
+    def n_channel(self) -> int:
+        """Number of channels that carry data: pairs listed, or pairs that the mask leaves."""
+        if self.channels is not None:
+            return len(self.channels)
+        return self.n_tx * self.n_rx if self.mask is None else int(self.mask.sum())
+
+    def channel_indices(self) -> npt.NDArray[np.int32]:
+        """(tx, rx) index of each channel that carries data, int32 ``(n_channel, 2)``, tx-major."""
+        if self.channels is not None:
+            return self.channels
+        mask = np.ones((self.n_tx, self.n_rx), bool) if self.mask is None else self.mask
+        return np.argwhere(mask).astype(np.int32)
+
+    def with_mask(self, mask: npt.ArrayLike) -> ArrayGeometry:
+        """Return the same array with another mask, bool ``(n_tx, n_rx)``."""
+        return ArrayGeometry(
+            self.tx_pos, self.rx_pos, self.channels, np.asarray(mask), self.tx_normal, self.rx_normal, self.name
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ArrayGeometry):
+            return NotImplemented
+        names = ("tx_pos", "rx_pos", "channels", "mask", "tx_normal", "rx_normal")
+        return self.name == other.name and all(same_arrays(getattr(self, n), getattr(other, n)) for n in names)
+
+    def __hash__(self) -> int:
+        return hash((self.tx_pos.tobytes(), self.rx_pos.tobytes(), self.name))
+
+    def __repr__(self) -> str:
+        if self._layout:
+            return f"ArrayGeometry.{self._layout}"
+        parts = [f"tx_pos={points_repr(self.tx_pos)}", f"rx_pos={points_repr(self.rx_pos)}"]
+        for name in ("channels", "mask", "tx_normal", "rx_normal"):
+            value = getattr(self, name)
+            if value is not None:
+                parts.append(f"{name}={points_repr(value)}")
+        if self.name:
+            parts.append(f"name={self.name!r}")
+        return f"ArrayGeometry({', '.join(parts)})"
+
+    # -- layouts -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def mills_cross(cls, *, n_tx: int, n_rx: int, width: float, z: float = 0.0) -> ArrayGeometry:
+        """Two crossed diagonals of a square of side `width` (metres), ends included: the papers' array.
+
+        Transmitters stand evenly on the diagonal from (-w/2, -w/2) to (w/2, w/2), receivers on the one from
+        (-w/2, w/2) to (w/2, -w/2), all at height `z`. Source: arXiv 2312.16959, section 5 (12 Tx, 13 Rx, 0.3 m).
+        """
+        _require_positive(width=width)
+        tx, rx = _line(n_tx, width, "n_tx"), _line(n_rx, width, "n_rx")
+        return cls(
+            np.column_stack([tx, tx, np.full(n_tx, z)]),
+            np.column_stack([rx, -rx, np.full(n_rx, z)]),
+            name="mills cross",
+            _layout=_call("mills_cross", n_tx=n_tx, n_rx=n_rx, width=width, z=z),
+        )
+
+    @classmethod
+    def uniform_linear(cls, *, n_tx: int, n_rx: int, width: float, z: float = 0.0) -> ArrayGeometry:
+        """Return transmitters along x and receivers along y, both centred on the axis, `width` metres long."""
+        _require_positive(width=width)
+        tx, rx = _line(n_tx, width, "n_tx"), _line(n_rx, width, "n_rx")
+        return cls(
+            np.column_stack([tx, np.zeros(n_tx), np.full(n_tx, z)]),
+            np.column_stack([np.zeros(n_rx), rx, np.full(n_rx, z)]),
+            name="uniform linear",
+            _layout=_call("uniform_linear", n_tx=n_tx, n_rx=n_rx, width=width, z=z),
+        )
+
+    @classmethod
+    def uniform_planar(
+        cls,
+        *,
+        tx_shape: Sequence[int],
+        rx_shape: Sequence[int],
+        width: float,
+        height: float | None = None,
+        z: float = 0.0,
+    ) -> ArrayGeometry:
+        """Return two regular grids of antennas over the same rectangle, `width` x `height` metres (a square without).
+
+        ``tx_shape`` and ``rx_shape`` are the counts along x and y; ends are included, x varies slowest.
+        """
+        height = width if height is None else height
+        _require_positive(width=width, height=height)
+        tx, rx = _plane(tx_shape, width, height, z, "tx_shape"), _plane(rx_shape, width, height, z, "rx_shape")
+        shapes = {"tx_shape": tuple(map(int, tx_shape)), "rx_shape": tuple(map(int, rx_shape))}
+        layout = _call("uniform_planar", **shapes, width=width, height=height, z=z)
+        return cls(tx, rx, name="uniform planar", _layout=layout)
+
+    @classmethod
+    def random_planar(
+        cls,
+        *,
+        n_tx: int,
+        n_rx: int,
+        width: float,
+        height: float | None = None,
+        min_spacing: float = 0.0,
+        seed: int = 0,
+        z: float = 0.0,
+    ) -> ArrayGeometry:
+        """Return antennas at random in a rectangle, no two (Tx or Rx) closer than `min_spacing` metres.
+
+        Positions are drawn one after another and a draw too near an earlier one is drawn again.
+
+        Raises
+        ------
+        ValueError
+            When the antennas do not fit at that spacing (10,000 draws for one antenna failed).
+        """
+        height = width if height is None else height
+        _require_positive(width=width, height=height)
+        _require_count(n_tx=n_tx, n_rx=n_rx)
+        if min_spacing < 0:
+            raise ValueError(f"min_spacing is {min_spacing} m: expected 0 or more")
+        rng = np.random.default_rng(seed)
+        placed = np.empty((0, 2))
+        for antenna in range(n_tx + n_rx):
+            draws = rng.uniform((-width / 2, -height / 2), (width / 2, height / 2), size=(10_000, 2))
+            gaps = np.full(len(draws), np.inf)
+            for other in placed:
+                gaps = np.minimum(gaps, np.hypot(*(draws - other).T))
+            free = np.flatnonzero(gaps >= min_spacing)
+            if not len(free):
+                raise ValueError(
+                    f"antenna {antenna + 1} of {n_tx + n_rx} does not fit: min_spacing {min_spacing} m is too large "
+                    f"for {width} m x {height} m"
+                )
+            placed = np.vstack([placed, draws[free[0]]])
+        points = np.column_stack([placed, np.full(len(placed), z)])
+        layout = _call(
+            "random_planar",
+            n_tx=n_tx,
+            n_rx=n_rx,
+            width=width,
+            height=height,
+            min_spacing=min_spacing,
+            seed=seed,
+            z=z,
+        )
+        return cls(points[:n_tx], points[n_tx:], name="random planar", _layout=layout)
+
+    @classmethod
+    def planar_scan(
+        cls, *, shape: Sequence[int], width: float, height: float | None = None, z: float = 0.0
+    ) -> ArrayGeometry:
+        """Return a monostatic scan: one antenna moved over a regular grid of `shape` (along x, along y) positions.
+
+        Paired: channel i transmits and receives at position i; x varies slowest.
+        """
+        height = width if height is None else height
+        _require_positive(width=width, height=height)
+        points = _plane(shape, width, height, z, "shape")
+        index = np.arange(len(points), dtype=np.int32)
+        layout = _call("planar_scan", shape=tuple(map(int, shape)), width=width, height=height, z=z)
+        return cls(points, points, np.column_stack([index, index]), name="planar scan", _layout=layout)
+
+
+def _positions(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    points = frozen_array(name, value, np.float64)
+    if points.ndim != 2 or points.shape[1] != 3 or not len(points):
+        raise ValueError(f"{name} has shape {points.shape}: expected (n, 3) with n at least 1, in metres")
+    if not np.isfinite(points).all():
+        raise ValueError(
+            f"{name} has a NaN or infinite coordinate at antenna {int(np.argwhere(~np.isfinite(points))[0, 0])}"
+        )
+    return points
+
+
+def _normals(name: str, value: npt.ArrayLike, n: int) -> npt.NDArray[np.float64]:
+    normals = frozen_array(name, value, np.float64)
+    if normals.shape != (n, 3):
+        raise ValueError(f"{name} has shape {normals.shape}: expected {(n, 3)}, one direction per antenna")
+    length = np.linalg.norm(normals, axis=1)
+    if not (np.isfinite(length).all() and (length > 0).all()):
+        raise ValueError(
+            f"{name} has a zero, NaN or infinite direction: expected finite vectors of any length but zero"
+        )
+    return normals
+
+
+def _channels(value: npt.ArrayLike, n_tx: int, n_rx: int) -> npt.NDArray[np.int32]:
+    channels = frozen_array("channels", value, np.int32)
+    if channels.ndim != 2 or channels.shape[1] != 2 or not len(channels):
+        raise ValueError(f"channels has shape {channels.shape}: expected (n_channel, 2), the (tx, rx) index of each")
+    if (channels < 0).any() or (channels >= (n_tx, n_rx)).any():
+        bad = int(np.flatnonzero(((channels < 0) | (channels >= (n_tx, n_rx))).any(axis=1))[0])
+        raise ValueError(
+            f"channels[{bad}] is {tuple(map(int, channels[bad]))}: expected tx below {n_tx} and rx below {n_rx}, from 0"
+        )
+    return channels
+
+
+def _require_positive(**values: float) -> None:
+    for name, value in values.items():
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f"{name} is {value} m: expected a positive length")
+
+
+def _require_count(**values: int) -> None:
+    for name, value in values.items():
+        if int(value) != value or value < 1:
+            raise ValueError(f"{name} is {value}: expected a whole number, 1 or more")
+
+
+def _line(n: int, width: float, name: str) -> npt.NDArray[np.float64]:
+    """`n` evenly spaced positions over `width`, ends included, centred; a single one in the middle."""
+    _require_count(**{name: n})
+    return np.linspace(-width / 2, width / 2, n) if n > 1 else np.zeros(1)
+
+
+def _plane(shape: Sequence[int], width: float, height: float, z: float, name: str) -> npt.NDArray[np.float64]:
+    if len(shape) != 2:
+        raise ValueError(f"{name} is {tuple(shape)}: expected two counts, along x and along y")
+    x, y = _line(shape[0], width, name), _line(shape[1], height, name)
+    gx, gy = np.meshgrid(x, y, indexing="ij")
+    return np.column_stack([gx.ravel(), gy.ravel(), np.full(gx.size, z)])
+
+
+def _call(name: str, **arguments: object) -> str:
+    return f"{name}({', '.join(f'{k}={v!r}' for k, v in arguments.items())})"

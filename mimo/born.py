@@ -1,0 +1,105 @@
+"""The Born forward operator and its exact adjoint."""
+
+from __future__ import annotations
+
+import torch
+
+from mimo.array import ArrayGeometry
+from mimo.factorised import FactorisedSum
+from mimo.grid import VoxelGrid
+from mimo.linear import DEFAULT_MEMORY, ImagingOperator, KernelSum
+from mimo.paired import paired_sum
+from mimo.propagation import FactorModel
+from mimo.sweep import FrequencySweep
+
+
+class BornOperator(ImagingOperator):
+    """Near-field Born model of an array in which every transmitter is received by every receiver.
+
+    ``y[f, t, r] = sum_v x[v] exp(-j k_f (R_t(v) + R_r(v))) / (4 pi R_t(v) R_r(v))``
+    (arXiv 2312.16959, eq. 3; arXiv 2312.16024, eq. 1, as their code has it).
+
+    Parameters
+    ----------
+    array, sweep, grid
+        Geometry, frequencies and voxels. ``array.mask`` marks missing channels: their data are zero in `forward` and
+        do not count in `adjoint`.
+    permittivity
+        Relative permittivity of the homogeneous medium.
+    dtype
+        ``torch.complex64`` or ``torch.complex128``.
+    device
+        ``"cpu"`` or a CUDA device.
+    memory
+        Bytes of factors that may be kept. Above it they are made per partition of voxels at every call; the results
+        are the same to the last bit.
+
+    Raises
+    ------
+    ValueError
+        When a voxel coincides with an antenna (both are named), or an argument is out of range.
+
+    Notes
+    -----
+    A call costs ``8 n_freq n_tx n_rx n_voxel`` operations a scene. A uniform sweep keeps
+    ``2 (n_tx + n_rx) n_voxel (1 + n_freq // 16)`` numbers, any other ``n_freq (n_tx + n_rx) n_voxel``.
+
+    Examples
+    --------
+    >>> array = ArrayGeometry.mills_cross(n_tx=2, n_rx=3, width=0.3)
+    >>> grid = VoxelGrid.from_extent(x=(-0.1, 0.1, 5), y=(-0.1, 0.1, 7), z=(0.4, 0.6, 11))
+    >>> A = BornOperator(array, FrequencySweep.linear(4e9, 16e9, 4), grid)
+    >>> y = A.forward(torch.ones(5, 7, 11))
+    >>> y.shape, A.adjoint(y).shape
+    (torch.Size([4, 2, 3]), torch.Size([5, 7, 11]))
+    """
+
+    def _kernel_sum(self, model: FactorModel) -> KernelSum:
+        if self.array.paired:
+            raise ValueError("the array lists channels: use PairedBornOperator, or born_operator, which chooses")
+        return FactorisedSum(
+            self.array,
+            self.sweep,
+            self.grid,
+            model,
+            permittivity=self.permittivity,
+            dtype=self.dtype,
+            device=self.device,
+            memory=self.memory,
+        )
+
+
+class PairedBornOperator(ImagingOperator):
+    """Near-field Born model for a list of channels: ``y[f, c]`` for the pairs in ``array.channels``.
+
+    Parameters, errors and methods are those of `BornOperator`; measurements are ``(..., n_freq, n_channel)``.
+    """
+
+    def _kernel_sum(self, model: FactorModel) -> KernelSum:
+        if not self.array.paired:
+            raise ValueError("the array lists no channels: use BornOperator, or born_operator, which chooses")
+        return paired_sum(
+            self.array,
+            self.sweep,
+            self.grid,
+            model,
+            permittivity=self.permittivity,
+            dtype=self.dtype,
+            device=self.device,
+            memory=self.memory,
+        )
+
+
+def born_operator(
+    array: ArrayGeometry,
+    sweep: FrequencySweep,
+    grid: VoxelGrid,
+    *,
+    permittivity: float = 1.0,
+    dtype: torch.dtype = torch.complex64,
+    device: str | torch.device = "cpu",
+    memory: int = DEFAULT_MEMORY,
+) -> ImagingOperator:
+    """Return the operator that fits the array: `PairedBornOperator` when it lists channels, else `BornOperator`."""
+    kind = PairedBornOperator if array.paired else BornOperator
+    return kind(array, sweep, grid, permittivity=permittivity, dtype=dtype, device=device, memory=memory)

@@ -1,0 +1,296 @@
+"""Sums over voxels (forward) and over channels (spread) with a kernel that is a transmit times a receive factor.
+
+With G[f, t, v] and H[f, r, v] the two factors (DESIGN section 2):
+
+    forward   y[f, t, r] = sum_v x[v] G[f, t, v] H[f, r, v]
+    adjoint   x[v]       = sum_{f, t, r} y[f, t, r] conj(G[f, t, v] H[f, r, v])
+
+The n_freq x n_tx x n_rx x n_voxel matrix is never built. Voxels are treated in partitions whose bounds depend on the
+geometry alone, so that results do not depend on the memory budget or the number of threads.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from mimo import kernels
+from mimo.array import ArrayGeometry
+from mimo.grid import VoxelGrid
+from mimo.propagation import FactorModel, antenna_normals, check_apart, distances, phasor
+from mimo.sweep import FrequencySweep
+
+STRIDE = 16
+"""Frequencies between two factors computed from their phase; those between follow by multiplication (complex64 error
+grows by about 6e-8 a step, so it stays near 1e-6)."""
+
+PARTITION_BYTES = 2**26
+MIN_PARTITIONS = 8
+SCENES_AT_ONCE = 4
+"""Scenes that pass over a block together: their partial sums stay in the second-level cache."""
+
+
+class SeparableKernel:
+    """What both sums share: the geometry as tensors, and the factors of each side for a range of voxels.
+
+    Parameters
+    ----------
+    array, sweep, grid
+        The geometry.
+    model
+        Which factors.
+    permittivity
+        Relative permittivity of a homogeneous medium.
+    dtype
+        complex64 or complex128.
+    device
+        Where the sums run.
+    memory
+        Bytes of factors that may be kept; above it they are made again at each call.
+
+    Raises
+    ------
+    ValueError
+        When a voxel coincides with an antenna and the model divides by the distance.
+    """
+
+    def __init__(
+        self,
+        array: ArrayGeometry,
+        sweep: FrequencySweep,
+        grid: VoxelGrid,
+        model: FactorModel,
+        *,
+        permittivity: float,
+        dtype: torch.dtype,
+        device: torch.device,
+        memory: int,
+    ) -> None:
+        if model.divides:
+            check_apart(array, grid)
+        self.array, self.grid, self.model = array, grid, model
+        self.dtype, self.device, self.memory = dtype, device, memory
+        self.real_dtype = torch.float32 if dtype == torch.complex64 else torch.float64
+        as_tensor = functools.partial(torch.as_tensor, dtype=torch.float64, device=device)
+        self.wavenumber = as_tensor(sweep.wavenumber(permittivity))
+        self.uniform = _exactly_uniform(sweep) and model.flat
+        self._axes = [as_tensor(np.array(axis)) for axis in (grid.x, grid.y, grid.z)]
+        sides = ((array.tx_pos, array.tx_normal), (array.rx_pos, array.rx_normal))
+        self._sides = [(as_tensor(np.array(p)), as_tensor(antenna_normals(n, len(p)))) for p, n in sides]
+
+    @property
+    def n_freq(self) -> int:
+        """Number of frequencies."""
+        return len(self.wavenumber)
+
+    def points(self, first: int, last: int) -> torch.Tensor:
+        """Voxel centres `first` to `last` - 1, float64 (n, 3)."""
+        index = torch.arange(first, last, device=self.device)
+        _, n_y, n_z = self.grid.shape
+        parts = (index // (n_y * n_z), index // n_z % n_y, index % n_z)
+        return torch.stack([axis[i] for axis, i in zip(self._axes, parts, strict=True)], dim=1)
+
+    def amplitude(self, side: int, points: torch.Tensor, wavenumber: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Distances (n, m) and amplitudes (n_k or 1, n, m) from the antennas of a side (0 tx, 1 rx) to points."""
+        positions, normals = self._sides[side]
+        distance = distances(positions, points)
+        # a cosine is asked for by the models that divide by the distance alone, and those have none of zero
+        cosine = (normals @ points.T - (normals * positions).sum(1, keepdim=True)) / distance.clamp_min(1e-300)
+        return distance, self.model.amplitude(distance, cosine, wavenumber)
+
+    def factors(self, side: int, points: torch.Tensor) -> torch.Tensor:
+        """The factors of a side at every frequency, (n_freq, n, m) in the kernel's dtype.
+
+        For a uniform sweep frequencies follow each other by multiplication in complex128, which differs from the
+        exponential of each by about ``n_freq * 1e-16``.
+        """
+        wavenumber = self.wavenumber[:, None, None]
+        distance, amplitude = self.amplitude(side, points, wavenumber)
+        if not self.uniform or self.n_freq < 3:
+            return (amplitude * phasor(distance, wavenumber)).to(self.dtype)
+        out = torch.empty((self.n_freq, *distance.shape), dtype=self.dtype, device=self.device)
+        current = amplitude * phasor(distance, wavenumber[:1])[0]
+        ratio = phasor(distance, wavenumber[1:2] - wavenumber[:1])[0]
+        for f in range(self.n_freq):
+            out[f] = current
+            current = current * ratio
+        return out
+
+
+class FactorisedSum(SeparableKernel):
+    """Sums for an array in which every transmitter is received by every receiver."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.compiled = self.device.type == "cpu" and kernels.available()
+        n_antenna = self.array.n_tx + self.array.n_rx
+        self._stride = STRIDE if self.uniform and self.n_freq > 2 else 1
+        n_table = self.n_freq if not self.compiled or self._stride == 1 else -(-self.n_freq // self._stride) + 1
+        bytes_per_voxel = n_table * n_antenna * self.dtype.itemsize
+        block = kernels.BLOCK if self.compiled else 1
+        n_block = -(-self.grid.n_voxel // block)
+        n_part = min(n_block, max(MIN_PARTITIONS, math.ceil(self.grid.n_voxel * bytes_per_voxel / PARTITION_BYTES)))
+        edges = [block * (n_block * i // n_part) for i in range(n_part + 1)]
+        self._parts = list(itertools.pairwise(edges))
+        self._padded = edges[-1]
+        self._keep = self._padded * bytes_per_voxel <= self.memory
+        self._kept: dict[tuple[int, int], tuple[torch.Tensor, ...]] = {}
+
+    @property
+    def channel_shape(self) -> tuple[int, ...]:
+        """(n_tx, n_rx)."""
+        return self.array.n_tx, self.array.n_rx
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Measurements (n_scene, n_freq, n_tx, n_rx) of volumes (n_scene, n_voxel)."""
+        return self._forward_compiled(x) if self.compiled else self._forward_torch(x)
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_tx, n_rx): the conjugate transpose."""
+        y = y.conj().resolve_conj().contiguous()
+        return (self._spread_compiled(y) if self.compiled else self._spread_torch(y)).conj().resolve_conj()
+
+    def prepare(self) -> None:
+        """Make the factors that will be kept, so that no later call waits for them."""
+        if self._keep:
+            for _ in self._each_tables(self._tables if self.compiled else self._complex_tables):
+                pass
+
+    def columns(self, first: int, last: int) -> torch.Tensor:
+        """The columns of the matrix for voxels `first` to `last` - 1: (n_freq * n_tx * n_rx, n)."""
+        points = self.points(first, last)
+        tx, rx = self.factors(0, points), self.factors(1, points)
+        return (tx[:, :, None] * rx[:, None]).flatten(0, 2)
+
+    # -- compiled ------------------------------------------------------------------------------------------------
+
+    def _forward_compiled(self, x: torch.Tensor) -> torch.Tensor:
+        n_scene, n_voxel = x.shape
+        planar = torch.zeros((n_scene, 2, self._padded), dtype=self.real_dtype)
+        planar[:, :, :n_voxel] = torch.view_as_real(x).movedim(-1, 1)
+        shape = (n_scene, self.n_freq, *self.channel_shape)
+        partial = torch.empty((len(self._parts), *shape), dtype=self.dtype)
+
+        def work(index: int, tables: tuple[torch.Tensor, ...]) -> None:
+            for s in range(0, n_scene, SCENES_AT_ONCE):
+                scenes = planar[s : s + SCENES_AT_ONCE, :, self._parts[index][0] :]
+                kernels.forward(self._problem(len(scenes)), tables, scenes, partial[index, s : s + SCENES_AT_ONCE])
+
+        self._for_each_part(work, self._tables)
+        return partial.sum(0)
+
+    def _spread_compiled(self, y: torch.Tensor) -> torch.Tensor:
+        planar = torch.zeros((len(y), 2, self._padded), dtype=self.real_dtype)
+
+        def work(index: int, tables: tuple[torch.Tensor, ...]) -> None:
+            for s in range(0, len(y), SCENES_AT_ONCE):
+                scenes = planar[s : s + SCENES_AT_ONCE, :, self._parts[index][0] :]
+                kernels.spread(self._problem(len(scenes)), tables, y[s : s + SCENES_AT_ONCE], scenes)
+
+        self._for_each_part(work, self._tables)
+        return torch.complex(planar[:, 0, : self.grid.n_voxel], planar[:, 1, : self.grid.n_voxel])
+
+    def _problem(self, n_scene: int) -> kernels.Problem:
+        array = self.array
+        sizes = (self.n_freq, array.n_tx, array.n_rx, n_scene, kernels.BLOCK, self._stride, self._padded)
+        return kernels.Problem(*sizes)
+
+    def _tables(self, first: int, last: int) -> tuple[torch.Tensor, ...]:
+        """Planar tables of the blocks in a partition, as kernels.h lays them out; zero beyond the last voxel."""
+        n = min(last, self.grid.n_voxel) - first
+        points = self.points(first, first + n)
+        return tuple(table for side in (0, 1) for table in self._side_tables(side, points, last - first))
+
+    def _side_tables(self, side: int, points: torch.Tensor, padded: int) -> tuple[torch.Tensor, torch.Tensor]:
+        wavenumber = self.wavenumber[:: self._stride, None, None]
+        distance, amplitude = self.amplitude(side, points, wavenumber)
+        anchor = self._planar(amplitude * phasor(distance, wavenumber), padded)
+        if self._stride == 1:
+            return anchor, anchor
+        step = self.wavenumber[1:2, None, None] - self.wavenumber[:1, None, None]
+        return anchor, self._planar(phasor(distance, step), padded)
+
+    def _planar(self, values: torch.Tensor, padded: int) -> torch.Tensor:
+        """(n_k, n, m) complex to (n_block, n_k, 2, n, block) real."""
+        n_k, n, m = values.shape
+        out = torch.zeros((n_k, n, padded, 2), dtype=self.real_dtype)
+        out[:, :, :m] = torch.view_as_real(values)
+        return out.view(n_k, n, -1, kernels.BLOCK, 2).permute(2, 0, 4, 1, 3).contiguous()
+
+    # -- torch ---------------------------------------------------------------------------------------------------
+
+    def _forward_torch(self, x: torch.Tensor) -> torch.Tensor:
+        partial = [torch.empty(0)] * len(self._parts)
+
+        def work(index: int, tables: tuple[torch.Tensor, ...]) -> None:
+            first, last = self._parts[index]
+            tx, rx = tables
+            partial[index] = (tx * x[:, None, None, first:last]) @ rx.mT
+
+        self._for_each_part(work, self._complex_tables, threads=1)
+        return torch.stack(partial).sum(0)
+
+    def _spread_torch(self, y: torch.Tensor) -> torch.Tensor:
+        out = torch.empty((len(y), self.grid.n_voxel), dtype=self.dtype, device=self.device)
+
+        def work(index: int, tables: tuple[torch.Tensor, ...]) -> None:
+            first, last = self._parts[index]
+            tx, rx = tables
+            out[:, first:last] = ((y @ rx) * tx).sum((1, 2))
+
+        self._for_each_part(work, self._complex_tables, threads=1)
+        return out
+
+    def _complex_tables(self, first: int, last: int) -> tuple[torch.Tensor, ...]:
+        points = self.points(first, last)
+        return self.factors(0, points), self.factors(1, points)
+
+    # -- both ----------------------------------------------------------------------------------------------------
+
+    def _for_each_part(
+        self,
+        work: Callable[[int, tuple[torch.Tensor, ...]], None],
+        make: Callable[[int, int], tuple[torch.Tensor, ...]],
+        threads: int | None = None,
+    ) -> None:
+        threads = torch.get_num_threads() if threads is None else threads
+        tables = self._each_tables(make)
+        if threads == 1:
+            for index, part in enumerate(tables):
+                work(index, part)
+            return
+        under_way: deque[Future[None]] = deque()
+        for index, part in enumerate(tables):
+            if not self._keep and len(under_way) >= threads:
+                under_way.popleft().result()
+            under_way.append(_pool(threads).submit(work, index, part))
+        for future in under_way:
+            future.result()
+
+    def _each_tables(self, make: Callable[[int, int], tuple[torch.Tensor, ...]]) -> Iterator[tuple[torch.Tensor, ...]]:
+        for part in self._parts:
+            tables = self._kept.get(part)
+            if tables is None:
+                tables = make(*part)
+                if self._keep:
+                    self._kept[part] = tables
+            yield tables
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="mimo-kernels")
+
+
+def _exactly_uniform(sweep: FrequencySweep) -> bool:
+    """Whether the spacing is uniform to the last digits, so that advancing by a constant ratio costs no accuracy."""
+    freq = sweep.freq
+    ideal = freq[0] + (freq[-1] - freq[0]) * np.arange(len(freq)) / max(1, len(freq) - 1)
+    return bool(np.abs(freq - ideal).max() <= 4 * np.finfo(float).eps * freq[-1])

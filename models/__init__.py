@@ -1,0 +1,1 @@
+"""Networks; the learned methods will live here."""

@@ -1,0 +1,6 @@
+"""Images from measurements: reconstructors by name, and measures of quality."""
+
+from recon import direct as _direct  # noqa: F401 - registers its methods
+from recon.registry import METHODS, Problem, make_problem, reconstruct, run_method
+
+__all__ = ["METHODS", "Problem", "make_problem", "reconstruct", "run_method"]

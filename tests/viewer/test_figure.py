@@ -1,0 +1,321 @@
+"""Figures: what is drawn where, in metres and decibels, and the files they become."""
+
+import io
+import xml.etree.ElementTree as ET
+from types import SimpleNamespace
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+from skimage.io import imread
+
+from mimo import VoxelGrid
+from recon.metrics import psnr, ssim
+from viewer.contact_sheet import contact_sheet
+from viewer.figure import Panel, figure, panels_from, save
+from viewer.projections import maximum_projections, to_db, voxel_edges
+from viewer.surface import surface_mesh
+
+GRID = VoxelGrid.from_extent(x=(-0.2, 0.2, 5), y=(-0.3, 0.3, 7), z=(0.5, 1.0, 11))
+
+
+def random_volume(grid: VoxelGrid = GRID, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random(grid.shape) ** 4
+
+
+def ball(grid: VoxelGrid, center: tuple[float, float, float], radius: float) -> np.ndarray:
+    """Magnitude that falls through -10 dB of its maximum at `radius` from `center`."""
+    distance = np.linalg.norm(grid.centers() - center, axis=1).reshape(grid.shape)
+    return 10 ** (-0.5 * (distance / radius) ** 2)
+
+
+def axes_of(drawing: Figure, label: str):
+    (found,) = [axes for axes in drawing.axes if axes.get_label() == label]
+    return found
+
+
+def mesh_of(axes) -> QuadMesh:
+    (mesh,) = [item for item in axes.collections if isinstance(item, QuadMesh)]
+    return mesh
+
+
+def test_projections_are_maxima_along_the_named_axes() -> None:
+    volume = random_volume() * np.exp(2j)
+    views = maximum_projections(volume)
+    for name, shape in (("front", (7, 5)), ("side", (7, 11)), ("top", (11, 5))):
+        assert views[name].shape == shape
+    for i, j, k in np.ndindex(GRID.shape):
+        assert views["front"][j, i] == np.abs(volume[i, j, :]).max()
+        assert views["side"][j, k] == np.abs(volume[:, j, k]).max()
+        assert views["top"][k, i] == np.abs(volume[i, :, k]).max()
+    with pytest.raises(ValueError, match=r"\(5, 7\)"):
+        maximum_projections(volume[..., 0])
+
+
+def test_to_db() -> None:
+    values = np.array([[10.0, -1.0, 0.1], [1e-9, 0.0, 1j]])
+    assert to_db(values) == pytest.approx(np.array([[0, -20, -40], [-40, -40, -20]]))
+    assert to_db(values, reference=1.0, floor=-60) == pytest.approx(np.array([[20, 0, -20], [-60, -60, 0]]))
+    assert (to_db(np.zeros((2, 3)), floor=-30) == -30).all()
+    with pytest.raises(ValueError, match="1 NaN"):
+        to_db(np.array([1.0, np.nan]))
+    with pytest.raises(ValueError, match="reference is -1"):
+        to_db(values, reference=-1.0)
+
+
+def test_voxel_edges_of_uneven_and_lone_voxels() -> None:
+    edges = voxel_edges(VoxelGrid([0.0, 1.0, 3.0], [5.0], [0.0, 1.0]))
+    assert edges["x"] == pytest.approx([-0.5, 0.5, 2.0, 4.0])
+    assert edges["y"] == pytest.approx([5 - 0.625, 5 + 0.625])
+    assert edges["z"] == pytest.approx([-0.5, 0.5, 1.5])
+
+
+def test_a_bright_voxel_appears_at_its_place() -> None:
+    volume = np.full(GRID.shape, 1e-3)
+    volume[1, 5, 8] = 2.0
+    drawing = figure([Panel("a", volume)], GRID)
+    drawing.canvas.draw()
+    pixels = np.asarray(drawing.canvas.buffer_rgba())
+    where = {"x": GRID.x[1], "y": GRID.y[5], "z": GRID.z[8]}
+    for name, across, up in (("front", "x", "y"), ("side", "z", "y"), ("top", "x", "z")):
+        axes = axes_of(drawing, f"a: {name}")
+        edges = voxel_edges(GRID)
+        assert axes.get_xlim() == pytest.approx(edges[across][[0, -1]])
+        assert axes.get_ylim() == pytest.approx(edges[up][[0, -1]])
+        box = axes.get_window_extent()
+        a, u = edges[across], edges[up]
+        assert box.width / box.height == pytest.approx((a[-1] - a[0]) / (u[-1] - u[0]), rel=1e-6)
+        column, row = axes.transData.transform((where[across], where[up]))
+        inside = pixels[len(pixels) - 1 - int(row), int(column), :3]
+        brightest = np.array(matplotlib.colormaps["inferno"](1.0)[:3]) * 255
+        assert np.abs(inside - brightest).max() <= 1
+        x0, y0, x1, y1 = (int(v) for v in (box.x0 + 2, box.y0 + 2, box.x1 - 2, box.y1 - 2))
+        part = pixels[len(pixels) - y1 : len(pixels) - y0, x0:x1, :3].astype(int)
+        share = (np.abs(part - brightest).max(axis=2) <= 1).mean()
+        n = len(getattr(GRID, across)) * len(getattr(GRID, up))
+        assert share == pytest.approx(1 / n, rel=0.35)  # whole pixels of a small picture
+
+
+def test_panels_labels_and_colour_bar() -> None:
+    panels = [
+        Panel("truth", random_volume()),
+        Panel("l1", 5 * random_volume(seed=1), "PSNR 20.0 dB"),
+        Panel("c_$1", GRID.centers().reshape(*GRID.shape, 3)[..., 2]),
+    ]
+    drawing = figure(panels, GRID, floor_db=-35, title="A title")
+    assert len(drawing.axes) == 3 * 4 + 1
+    bar = axes_of(drawing, "colour bar")
+    assert bar.get_xlim() == (-35, 0)
+    assert "(dB)" in bar.get_xlabel()
+    for name in ("front", "side", "top"):
+        image = np.asarray(mesh_of(axes_of(drawing, f"l1: {name}")).get_array())
+        expected = np.maximum(20 * np.log10(maximum_projections(panels[1].volume)[name] / panels[1].volume.max()), -35)
+        assert image.reshape(expected.shape) == pytest.approx(expected)
+    last = [axes_of(drawing, f"c_$1: {name}") for name in ("front", "side", "top")]
+    assert [axes.get_xlabel() for axes in last] == ["x (m)", "z (m)", "x (m)"]
+    assert last[0].get_ylabel() == "y (m)"
+    assert last[2].get_ylabel() == "z (m)"
+    surface = axes_of(drawing, "l1: surface")
+    assert [surface.get_xlabel(), surface.get_ylabel(), surface.get_zlabel()] == ["x (m)", "y (m)", "z (m)"]
+    texts = [text.get_text() for text in drawing.texts]
+    assert {
+        "A title",
+        "truth",
+        "l1",
+        "PSNR 20.0 dB",
+        "c_$1",
+        "front: max over z",
+        "surface at \N{MINUS SIGN}10 dB",
+    } <= set(texts)
+    drawing.canvas.draw()
+
+
+def test_scales() -> None:
+    panels = [Panel("a", random_volume()), Panel("b", 0.1 * random_volume())]
+    tops = {}
+    for common in (False, True):
+        drawing = figure(panels, GRID, linear=True, common_scale=common)
+        tops[common] = [float(mesh_of(axes_of(drawing, f"{n}: front")).get_array().max()) for n in "ab"]
+        assert axes_of(drawing, "colour bar").get_xlim() == (0, 1)
+    assert tops[False] == pytest.approx([1, 1])
+    assert tops[True] == pytest.approx([1, 0.1])
+    drawing = figure(panels, GRID, common_scale=True)  # b lies 20 dB down: no surface at -10 dB
+    bodies = [any(isinstance(c, Poly3DCollection) for c in axes_of(drawing, f"{n}: surface").collections) for n in "ab"]
+    assert bodies == [True, False]
+
+
+@pytest.mark.parametrize("n_panel", [1, 5])
+@pytest.mark.parametrize(
+    "grid",
+    [
+        VoxelGrid.from_extent(x=(-0.15, 0.15, 13), y=(-0.15, 0.15, 14), z=(0.35, 0.65, 15)),
+        VoxelGrid.from_extent(x=(0.1, 0.1, 1), y=(-0.1, 0.1, 7), z=(0.3, 0.8, 11)),
+        VoxelGrid.from_extent(x=(-50, 50, 40), y=(-30, 30, 30), z=(0, 0, 1)),
+        VoxelGrid.from_extent(x=(-0.1, 0.1, 6), y=(-0.1, 0.1, 7), z=(1000.0, 1003.0, 20)),
+        VoxelGrid.from_extent(x=(0, 0, 1), y=(0, 0, 1), z=(1, 3, 20)),
+    ],
+    ids=["cube", "plane", "ground", "long", "line"],
+)
+def test_no_label_meets_another(grid: VoxelGrid, n_panel: int) -> None:
+    panels = [Panel(f"method {i}", random_volume(grid, i), "PSNR 20.12 dB, SSIM 0.912, 12.3 s") for i in range(n_panel)]
+    drawing = figure(panels, grid, title="Title")
+    drawing.canvas.draw()
+    page, boxes = drawing.bbox, []
+    for axes in drawing.axes:
+        flat = axes.name != "3d"
+        axis_labels = [axis.label for axis in axes._axis_map.values()]
+        labels = [*axes.get_xticklabels(), *axes.get_yticklabels(), *axis_labels] if flat else axis_labels
+        boxes += [(t.get_text(), t.get_window_extent()) for t in labels if t.get_text()]
+        if flat:
+            boxes.append((axes.get_label(), axes.get_window_extent()))
+    boxes += [(t.get_text(), t.get_window_extent()) for t in drawing.texts]
+    for i, (name, box) in enumerate(boxes):
+        assert box.x0 >= page.x0, name
+        assert box.x1 <= page.x1, name
+        assert box.y0 >= page.y0, name
+        assert box.y1 <= page.y1, name
+        for other_name, other in boxes[:i]:
+            apart = box.x0 >= other.x1 or other.x0 >= box.x1 or box.y0 >= other.y1 or other.y0 >= box.y1
+            assert apart, f"{name!r} meets {other_name!r}"
+
+
+def test_one_voxel_along_an_axis_shows_the_one_projection() -> None:
+    grid = VoxelGrid.from_extent(x=(-50, 50, 9), y=(0, 0, 1), z=(10, 70, 8))
+    volume = random_volume(grid)
+    drawing = figure([Panel("a", volume), Panel("b", volume)], grid)
+    assert [axes.get_label() for axes in drawing.axes] == ["a: top", "b: top", "colour bar"]
+    image = np.asarray(mesh_of(axes_of(drawing, "a: top")).get_array()).reshape(8, 9)
+    assert image == pytest.approx(to_db(volume[:, 0, :].T))
+    line = VoxelGrid.from_extent(x=(0, 0, 1), y=(0, 0, 1), z=(1, 3, 20))
+    (axes,) = figure([Panel("a", random_volume(line))], line).axes
+    assert axes.get_xlabel() == "z (m)"
+    assert axes.lines[0].get_ydata() == pytest.approx(to_db(random_volume(line).ravel()))
+
+
+def test_an_all_zero_volume_is_drawn_at_the_floor_and_named() -> None:
+    drawing = figure([Panel("empty", np.zeros(GRID.shape))], GRID)
+    assert (mesh_of(axes_of(drawing, "empty: top")).get_array() == -40).all()
+    assert "all zero" in [text.get_text() for text in drawing.texts]
+    drawing.canvas.draw()
+
+
+def test_bad_input_is_named() -> None:
+    volume = random_volume()
+    with pytest.raises(ValueError, match="panels is empty"):
+        figure([], GRID)
+    with pytest.raises(ValueError, match=r"panel 'pnp' has shape \(7, 5, 11\), grid has shape \(5, 7, 11\)"):
+        figure([Panel("pnp", volume.transpose(1, 0, 2))], GRID)
+    volume[0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="panel 'pnp' has 1 NaN or infinite of 385 voxels"):
+        figure([Panel("pnp", volume)], GRID)
+    with pytest.raises(ValueError, match="floor_db is 3"):
+        figure([Panel("pnp", random_volume())], GRID, floor_db=3)
+    with pytest.raises(ValueError, match="surface_level_db is 0"):
+        figure([Panel("pnp", random_volume())], GRID, surface_level_db=0)
+
+
+def test_panels_from_truth_and_reconstructions() -> None:
+    truth = np.stack([random_volume(seed=s) * 1j for s in (1, 2)])
+    made = SimpleNamespace(method="l1", magnitude=np.abs(truth) + 0.1, seconds=np.array([1.0, 2.345]))
+    empty = SimpleNamespace(method="pnp", magnitude=0 * np.abs(truth), seconds=None)
+    first, second, third = panels_from(truth, [made, empty], scene=1)
+    assert (first.title, first.caption) == ("truth", "")
+    assert first.volume == pytest.approx(np.abs(truth[1]))
+    image = made.magnitude[1]
+    assert second.caption == f"PSNR {psnr(image, truth[1]):.1f} dB, SSIM {ssim(image, truth[1]):.3f}, 2.35 s"
+    assert third.caption == ""
+    (alone,) = panels_from(None, [made])
+    assert alone.caption == "1 s"
+    with pytest.raises(ValueError, match="with scene 2 in it"):
+        panels_from(truth, [made], scene=2)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf", ".PNG"])
+def test_files(tmp_path, suffix: str) -> None:
+    drawing = figure([Panel("a", random_volume())], GRID)
+    inches = drawing.get_size_inches()
+    path = tmp_path / f"picture{suffix}"
+    save(drawing, path)
+    first = path.read_bytes()
+    save(drawing, path)
+    assert path.read_bytes() == first
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    if suffix.lower() == ".png":
+        image = imread(io.BytesIO(first))
+        assert image.shape[:2] == pytest.approx(inches[::-1] * 200, abs=1)
+        assert image.std() > 10
+    elif suffix == ".svg":
+        assert float(ET.fromstring(first).attrib["width"].removesuffix("pt")) == pytest.approx(inches[0] * 72)  # noqa: S314
+    else:
+        assert first.startswith(b"%PDF")
+
+
+def test_unknown_suffix_lists_the_known_ones(tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"'\.bmp': expected one of \.png, \.svg, \.pdf"):
+        save(figure([Panel("a", random_volume())], GRID), tmp_path / "a.bmp")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_surface_of_a_ball(step: int) -> None:
+    z = 1.0 + np.linspace(0, 1, 44) ** 1.3
+    grid = VoxelGrid(np.linspace(-0.5, 0.5, 40), np.linspace(-0.6, 0.6, 42), z)
+    center, radius = (0.1, -0.15, 1.45), 0.25
+    vertices, faces = surface_mesh(3 * ball(grid, center, radius), grid, step=step)
+    distance = np.linalg.norm(vertices - center, axis=1)
+    assert distance == pytest.approx(radius, rel=0.02 * step**2)
+    a, b, c = vertices[faces].transpose(1, 0, 2)
+    inside = np.einsum("ij,ij->", a - center, np.cross(b - center, c - center)) / 6  # positive: normals point out
+    assert inside == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.03 * step**2)
+
+
+def test_surfaces_close_at_the_border_and_on_thin_grids() -> None:
+    for grid in (GRID, VoxelGrid.from_extent(x=(0, 1, 6), y=(0, 0, 1), z=(2, 3, 9))):
+        vertices, faces = surface_mesh(np.ones(grid.shape), grid)
+        edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+        assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()  # watertight
+        for i, edge in enumerate(voxel_edges(grid).values()):
+            assert edge[0] <= vertices[:, i].min() < vertices[:, i].max() <= edge[-1]
+    vertices, faces = surface_mesh(np.zeros(GRID.shape), GRID)
+    assert vertices.shape == faces.shape == (0, 3)
+    assert not len(surface_mesh(random_volume(), GRID, reference=100.0)[1])
+    with pytest.raises(ValueError, match=r"volume has shape \(2, 2, 2\)"):
+        surface_mesh(np.ones((2, 2, 2)), GRID)
+    with pytest.raises(ValueError, match="level_db is 0"):
+        surface_mesh(np.ones(GRID.shape), GRID, 0.0)
+
+
+def test_the_box_of_the_surface_has_the_grid_s_proportions() -> None:
+    grid = VoxelGrid.from_extent(x=(-0.1, 0.1, 9), y=(-0.2, 0.2, 9), z=(0.5, 1.0, 9))
+    drawing = figure([Panel("a", random_volume(grid))], grid)
+    drawing.canvas.draw()
+    axes = axes_of(drawing, "a: surface")
+    axes.set_proj_type("ortho")
+    across, up = axes.get_proj()[:2, :3]
+    e, a = np.radians((axes.elev, axes.azim))
+    towards_reader = np.array([np.cos(e) * np.sin(a), np.sin(e), np.cos(e) * np.cos(a)])
+    scale = np.hypot(across, up) / np.sqrt(1 - towards_reader**2)  # page per metre, were the axis parallel to the page
+    assert scale == pytest.approx([scale[0]] * 3, rel=1e-6)
+    assert across[0] > 0  # x to the right, y up, z towards the reader: not mirrored against the front projection
+    assert up[1] > 0
+    assert towards_reader[2] > 0
+
+
+def test_contact_sheet(tmp_path) -> None:
+    volumes = [ball(GRID, (0, 0.1 * i, 0.7), 0.15) for i in range(5)]
+    sheet = contact_sheet(volumes, GRID, [f"t{i}" for i in range(5)], columns=3)
+    assert len(sheet.axes) == 5
+    assert [axes.get_label() for axes in sheet.axes] == [f"t{i}" for i in range(5)]
+    save(sheet, tmp_path / "sheet.png")
+    flat = VoxelGrid.from_extent(x=(0, 1, 5), y=(0, 1, 7), z=(0, 0, 1))
+    sheet = contact_sheet(np.ones((2, *flat.shape)), flat)
+    assert np.asarray(mesh_of(sheet.axes[0]).get_array()).size == 35
+    with pytest.raises(ValueError, match="titles has 1 entries, volumes has 5"):
+        contact_sheet(volumes, GRID, ["one"])
+    with pytest.raises(ValueError, match=r"volumes\[0\] has shape"):
+        contact_sheet(volumes, flat)
+    with pytest.raises(ValueError, match="volumes is empty"):
+        contact_sheet([], GRID)

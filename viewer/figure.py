@@ -1,0 +1,330 @@
+"""Pictures of several reconstructions side by side, made without a window: projections in dB and the body in 3D."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from mimo import VoxelGrid
+from recon.metrics import psnr, ssim
+from viewer.page import CHAR, LINE, Cell, Page, drawn_lengths, rows, tiles
+from viewer.projections import View, maximum_projections, to_db, voxel_edges
+from viewer.surface import draw_surface
+
+SUFFIXES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+PNG_DPI = 200
+MM = 1 / 25.4
+STYLE: dict[Any, Any] = {
+    "font.size": 7.0,
+    "axes.linewidth": 0.5,
+    "axes.grid": False,
+    "grid.linewidth": 0.3,
+    "text.usetex": False,
+    **{f"{axis}tick.{key}": value for axis in "xy" for key, value in (("major.size", 2.0), ("major.width", 0.5))},
+    **{f"{axis}tick.major.pad": 2.0 for axis in "xy"},
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One image of a figure.
+
+    Parameters
+    ----------
+    title
+        Its name, say the method's.
+    volume
+        Magnitude, real ``(n_x, n_y, n_z)`` in any scale; of a complex volume the magnitude is taken.
+    caption
+        What stands beside the name, say the PSNR.
+    """
+
+    title: str
+    volume: npt.NDArray[Any]
+    caption: str = ""
+
+
+class Imaged(Protocol):
+    """What `panels_from` needs of a ``data.Reconstruction``: ``magnitude`` is ``(n_scene, n_x, n_y, n_z)``."""
+
+    @property
+    def method(self) -> str: ...  # noqa: D102
+    @property
+    def magnitude(self) -> npt.NDArray[Any]: ...  # noqa: D102
+    @property
+    def seconds(self) -> Any: ...  # noqa: D102
+
+
+def panels_from(truth: npt.ArrayLike | None, reconstructions: Iterable[Imaged], scene: int = 0) -> list[Panel]:
+    """Panels of one scene, the truth first where it is known, with PSNR, SSIM and seconds as captions.
+
+    Parameters
+    ----------
+    truth
+        ``(n_scene, n_x, n_y, n_z)`` or one volume ``(n_x, n_y, n_z)``, complex or real; ``None`` when unknown.
+    reconstructions
+        Of the same scenes on the same grid; ``seconds`` is one number, one a scene, or ``None``.
+    scene
+        Which scene, from 0.
+
+    Raises
+    ------
+    ValueError
+        When a reconstruction has no such scene, or its shape differs from the truth's.
+    """
+    panels = []
+    true = None
+    if truth is not None:
+        true = np.abs(np.asarray(truth))
+        true = true if true.ndim == 3 else _scene(true, scene, "truth")
+        panels.append(Panel("truth", true))
+    for reconstruction in reconstructions:
+        magnitude = _scene(np.asarray(reconstruction.magnitude), scene, reconstruction.method)
+        facts = []
+        if true is not None and true.any() and magnitude.any():
+            facts += [f"PSNR {psnr(magnitude, true):.1f} dB", f"SSIM {ssim(magnitude, true):.3f}"]
+        if reconstruction.seconds is not None:
+            seconds = np.ravel(reconstruction.seconds)
+            if len(seconds):
+                facts.append(f"{_number(float(seconds[scene if len(seconds) > 1 else 0]))} s")
+        panels.append(Panel(reconstruction.method, magnitude, ", ".join(facts)))
+    return panels
+
+
+def figure(
+    panels: Sequence[Panel],
+    grid: VoxelGrid,
+    *,
+    floor_db: float = -40.0,
+    cmap: str = "inferno",
+    linear: bool = False,
+    common_scale: bool = False,
+    title: str | None = None,
+    width_mm: float | None = None,
+    surface_level_db: float = -10.0,
+) -> Figure:
+    """Draw images of one grid under one colour bar.
+
+    A volume gets a row: the maximum projections of `viewer.projections.maximum_projections` (front, side, top) and the
+    shaded surface at one level, lit from above and coloured by depth. A grid of one voxel along an axis has only one
+    projection to show, and no surface: its panels are tiled. A grid of one voxel along two axes gives a curve a panel.
+    Lengths are drawn to one scale, unless the grid is more than three times longer than wide: then its short sides are
+    drawn longer, as the ticks tell.
+
+    Parameters
+    ----------
+    panels
+        What to draw, top to bottom; see `panels_from`.
+    grid
+        The voxels of every panel, metres; the spacing may vary.
+    floor_db
+        Lower end of the colour bar, dB; 0 dB is the upper one. What lies below is drawn as `floor_db`.
+    cmap
+        Name of a matplotlib colour map.
+    linear
+        Show magnitude / maximum from 0 to 1 instead of dB.
+    common_scale
+        Relate every panel to the largest maximum of all, instead of its own. Only for images in the same unit.
+    title
+        Stands above everything.
+    width_mm
+        Width of the page; 180 mm (two journal columns) or what the panels need if less.
+    surface_level_db
+        Level of the surface, dB relative to the same maximum, below 0.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With an Agg canvas, never registered with pyplot.
+
+    Raises
+    ------
+    ValueError
+        When there is no panel, a volume is not of the grid's shape or has a NaN or infinite voxel (they are not
+        masked: an image former that makes them is at fault), or `floor_db` or `surface_level_db` is not below 0.
+    """
+    if not panels:
+        raise ValueError("panels is empty: expected at least one image to draw")
+    if not (np.isfinite(floor_db) and floor_db < 0):
+        raise ValueError(f"floor_db is {floor_db}: expected below 0 dB")
+    if not surface_level_db < 0:
+        raise ValueError(f"surface_level_db is {surface_level_db}: expected below 0 dB")
+    volumes = [_checked(panel, grid) for panel in panels]
+    peaks = [float(volume.max()) for volume in volumes]
+    scales = [(max(peaks) if common_scale else peak) or 1.0 for peak in peaks]
+    captions = [
+        p.caption if peak else f"{p.caption}, all zero".lstrip(", ") for p, peak in zip(panels, peaks, strict=True)
+    ]
+    headers = [(panel.title, caption) for panel, caption in zip(panels, captions, strict=True)]
+    wide = [name for name, n in zip("xyz", grid.shape, strict=True) if n > 1]
+    page = rows(headers, grid, title, width_mm) if len(wide) == 3 else tiles(headers, grid, wide, title, width_mm)
+
+    with matplotlib.rc_context(STYLE):
+        drawing = Figure(figsize=(page.width * MM, page.height * MM), facecolor="white")
+        canvas = FigureCanvasAgg(drawing)
+        norm = Normalize(0, 1) if linear else Normalize(floor_db, 0)
+        edges = voxel_edges(grid)
+        for cell in page.cells:
+            volume, scale = volumes[cell.panel], scales[cell.panel]
+            name = panels[cell.panel].title
+            if cell.view is None:
+                axes = drawing.add_axes(page.rect(cell), projection="3d", label=f"{name}: surface")
+                box = drawn_lengths(grid)
+                draw_surface(cast(Any, axes), volume, grid, level_db=surface_level_db, reference=scale, box=box)
+                _finish_surface(axes, grid, cell)
+                continue
+            axes = drawing.add_axes(page.rect(cell), label=f"{name}: {cell.view.name}")
+            image = np.ravel(volume) if cell.view.name == "profile" else maximum_projections(volume)[cell.view.name]
+            values = image / scale if linear else to_db(image, scale, floor_db)
+            if len(wide) == 1:
+                axes.plot(getattr(grid, wide[0]), values, color="#1f4e79", linewidth=0.9)
+                axes.set(xlim=edges[wide[0]][[0, -1]], ylim=(norm.vmin, norm.vmax))
+                axes.margins(0)
+                axes.set_ylabel(_unit(linear) if cell.show_y else "")
+                _set_ticks(axes, "y", cell.height, cell.show_y)
+            else:
+                _draw_projection(axes, values, edges, cell, norm, cmap)
+            _set_ticks(axes, "x", cell.width, cell.show_x)
+            axes.set_xlabel(f"{cell.view.horizontal} (m)" if cell.show_x else "", labelpad=1.5)
+        _write(drawing, canvas, page, surface_level_db)
+        if page.bar is not None:
+            bar = drawing.add_axes(page.rect(page.bar), label="colour bar")
+            whose = "the largest maximum of all" if common_scale else "each image's own maximum"
+            label = f"magnitude relative to {whose}" + ("" if linear else " (dB)")
+            drawing.colorbar(ScalarMappable(norm, cmap), cax=bar, orientation="horizontal", label=label)
+            bar.xaxis.labelpad = 1.5
+    return drawing
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure as PNG (200 dpi), SVG or PDF, as the suffix of `path` says.
+
+    Written beside the target and renamed, so that a reader never sees half a file, and without dates, so that the
+    same figure gives the same bytes.
+
+    Raises
+    ------
+    ValueError
+        When the suffix is none of the three; the message lists them.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{path} ends in {suffix!r}: expected one of {', '.join(SUFFIXES)}")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with matplotlib.rc_context({"svg.hashsalt": "mimo-imaging"}):
+            figure.savefig(part, format=suffix[1:], dpi=PNG_DPI, metadata=SUFFIXES[suffix])
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+# -- drawing ----------------------------------------------------------------------------------------------------------
+
+
+def _draw_projection(
+    axes: Axes,
+    image: npt.NDArray[Any],
+    edges: dict[str, npt.NDArray[np.float64]],
+    cell: Cell,
+    norm: Normalize,
+    cmap: str,
+) -> None:
+    view = cast(View, cell.view)
+    across, up = edges[view.horizontal], edges[view.vertical]
+    axes.pcolormesh(across, up, image, norm=norm, cmap=cmap, shading="flat", rasterized=True)
+    axes.set(xlim=across[[0, -1]], ylim=up[[0, -1]])
+    axes.set_ylabel(f"{view.vertical} (m)" if cell.show_y else "", labelpad=1.5)
+    _set_ticks(axes, "y", cell.height, cell.show_y)
+
+
+def _finish_surface(axes: Any, grid: VoxelGrid, cell: Cell) -> None:
+    """Set few ticks and near labels: the defaults of 3D axes are made for large windows."""
+    lengths = drawn_lengths(grid)
+    for name, length in zip("xyz", lengths, strict=True):
+        # Not up to the corners, where the labels of two axes would meet.
+        room = (0.45 if name == "y" else 0.62) * min(cell.width, cell.height) * length / max(lengths)
+        _set_ticks(axes, name, room, True, corner=0.1)
+        longest = max((len(label.get_text()) for label in getattr(axes, f"get_{name}ticklabels")()), default=0)
+        pad = -7 + 2.5 * max(0, longest - 4) if name == "y" else -7 + 2 * (name == "z")
+        getattr(axes, f"set_{name}label")(f"{name} (m)", labelpad=pad)
+    axes.tick_params(labelsize=6, pad=-3)
+
+
+def _set_ticks(axes: Any, name: str, room: float, show: bool, corner: float = 0.0) -> None:
+    """Round ticks along axis `name`, as many (up to 5 intervals) as have `room` mm for their labels side by side.
+
+    None falls within the share `corner` of the axis next to its ends.
+    """
+    low, high = getattr(axes, f"get_{name}lim")()
+    low, high = low + corner * (high - low), high - corner * (high - low)
+    for n in (5, 4, 3, 2, 1, 0):
+        values = MaxNLocator(max(n, 1), steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        values = values[(values >= low) & (values <= high)]
+        values = values if n else values[len(values) // 2 :][:1]
+        labels = [f"{0.0 if abs(v) < 1e-9 * (high - low) else v:.7g}".replace("-", "\N{MINUS SIGN}") for v in values]
+        need = LINE * 1.3 if name == "y" else (max(map(len, labels), default=0) + 0.6) * CHAR
+        if len(values) < 2 or (values[1] - values[0]) / (high - low) * room >= need:
+            break
+    getattr(axes, f"set_{name}ticks")(values, labels if show else [""] * len(values))
+
+
+def _write(drawing: Figure, canvas: FigureCanvasAgg, page: Page, level_db: float) -> None:
+    """Write the texts of the page; a caption stands to the right of its title when both share a line."""
+    renderer = canvas.get_renderer()
+    options: dict[str, Any] = {"va": "top", "parse_math": False}
+    for left, top, title, caption in page.texts:
+        y = 1 - top / page.height
+        if title:
+            written = drawing.text(left / page.width, y, title, weight="bold", fontsize=8, **options)
+            left += written.get_window_extent(renderer).width / drawing.dpi / MM + 3
+        if caption:
+            caption = f"surface at {level_db:g} dB".replace("-", "\N{MINUS SIGN}") if caption == "surface" else caption
+            drawing.text(left / page.width, y, caption, fontsize=7, **options)
+    if page.title:
+        drawing.text(0.5, 1 - 2 / page.height, page.title, ha="center", weight="bold", fontsize=9, **options)
+
+
+def _unit(linear: bool) -> str:
+    return "relative magnitude" if linear else "magnitude (dB)"
+
+
+def _checked(panel: Panel, grid: VoxelGrid) -> npt.NDArray[Any]:
+    volume = np.abs(np.asarray(panel.volume))
+    if volume.shape != grid.shape:
+        raise ValueError(
+            f"panel {panel.title!r} has shape {volume.shape}, grid has shape {grid.shape}: expected the same"
+        )
+    if not np.isfinite(volume).all():
+        n = np.count_nonzero(~np.isfinite(volume))
+        raise ValueError(
+            f"panel {panel.title!r} has {n} NaN or infinite of {volume.size} voxels: expected finite values"
+        )
+    return volume
+
+
+def _scene(volumes: npt.NDArray[Any], scene: int, name: str) -> npt.NDArray[Any]:
+    if volumes.ndim != 4 or not 0 <= scene < len(volumes):
+        raise ValueError(
+            f"{name} has shape {volumes.shape}: expected (n_scene, n_x, n_y, n_z) with scene {scene} in it"
+        )
+    return volumes[scene]
+
+
+def _number(seconds: float) -> str:
+    """Three digits: 0.00712, 1.23, 456."""
+    return f"{seconds:.0f}" if seconds >= 100 else f"{seconds:.3g}"

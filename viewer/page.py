@@ -1,0 +1,165 @@
+"""Where everything on a page of images stands, in millimetres from its upper left corner.
+
+The metric aspect of each image, and so the size of its box, follows from the grid: no layout engine has to guess, and
+no label runs into a picture.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from dataclasses import dataclass, field
+
+from mimo import VoxelGrid
+from viewer.projections import VIEWS, View, voxel_edges
+
+LINE = 3.4  # height of a line of text, mm
+CHAR = 1.5  # width of a character, mm, rather too wide
+LONGEST_ASPECT = 3.0  # a box is drawn at least a third as high as wide, and the other way round
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A box for axes; `view` is ``None`` for the surface."""
+
+    panel: int
+    view: View | None
+    left: float
+    top: float
+    width: float
+    height: float
+    show_x: bool = True
+    show_y: bool = True
+
+
+@dataclass
+class Page:
+    """Size of a page and what stands on it; `texts` are (left, top, title, caption), `bar` is the colour bar."""
+
+    width: float
+    height: float = 0.0
+    cells: list[Cell] = field(default_factory=list)
+    texts: list[tuple[float, float, str, str]] = field(default_factory=list)
+    title: str = ""
+    bar: Cell | None = None
+
+    def rect(self, cell: Cell) -> tuple[float, float, float, float]:
+        """Left, bottom, width, height as fractions of the page."""
+        bottom = 1 - (cell.top + cell.height) / self.height
+        return cell.left / self.width, bottom, cell.width / self.width, cell.height / self.height
+
+    def add_header(self, left: float, top: float, room: float, header: tuple[str, str], one_line: bool) -> float:
+        """Title and caption in `room` mm, beside each other where they may and fit; returns their height."""
+        title, caption = header
+        if one_line and len(title) * 1.15 + len(caption) + 3 <= room / CHAR:
+            self.texts.append((left, top, title, caption))
+            return LINE
+        start = top
+        for text, is_title in ((title, True), (caption, False)):
+            for line in textwrap.wrap(text, max(8, int(room / CHAR / (1.15 if is_title else 1)))):
+                self.texts.append((left, top, line, "") if is_title else (left, top, "", line))
+                top += LINE
+        return top - start
+
+    def add_bar(self, left: float, room: float) -> None:
+        """Add a colour bar below what is there, centred in `room` mm from `left`."""
+        width = min(room, 90.0)
+        self.bar = Cell(0, None, left + (room - width) / 2, self.height + 2, width, 2.2)
+        self.height += 13
+
+
+def drawn_lengths(grid: VoxelGrid) -> tuple[float, float, float]:
+    """Lengths along x, y, z as drawn: the grid's own, but none shorter than a third of the longest."""
+    lengths = [float(edge[-1] - edge[0]) for edge in voxel_edges(grid).values()]
+    x, y, z = (max(length, max(lengths) / LONGEST_ASPECT) for length in lengths)
+    return x, y, z
+
+
+def _fitted(view: View, lengths: dict[str, float], width: float, height: float) -> tuple[float, float]:
+    """Width and height of a box of true aspect in the one given; the one given where that would be too slender."""
+    across, up = lengths[view.horizontal], lengths[view.vertical]
+    if max(across, up) > LONGEST_ASPECT * min(across, up):
+        return width, height
+    scale = min(width / across, height / up)
+    return across * scale, up * scale
+
+
+def _start(title: str | None, width: float) -> Page:
+    page = Page(width, 2.0, title=title or "")
+    if title:
+        page.height += 6.0
+    return page
+
+
+def rows(headers: list[tuple[str, str]], grid: VoxelGrid, title: str | None, width_mm: float | None) -> Page:
+    """Lay out a row a panel: front, side, top, surface, in columns, so that only the last row needs x ticks."""
+    width = 180.0 if width_mm is None else width_mm
+    drawn = dict(zip("xyz", drawn_lengths(grid), strict=True))
+    lengths = {name: float(edge[-1] - edge[0]) for name, edge in voxel_edges(grid).items()}
+    # Front and side share their y axis where both are as high.
+    heights = [_fitted(v, lengths, drawn[v.horizontal], drawn[v.vertical])[1] for v in VIEWS[:2]]
+    aligned = math.isclose(heights[0], heights[1], rel_tol=0.05)
+    left, gaps, right = 14.0, (8.0 if aligned else 14.0, 14.0, 9.0), 2.0
+    tallest = max(drawn["y"], drawn["z"])
+    scale = min((width - left - sum(gaps) - right) / (2 * drawn["x"] + drawn["z"] + 1.25 * tallest), 62 / tallest)
+    row, used = tallest * scale, (2 * drawn["x"] + drawn["z"] + 1.25 * tallest) * scale + left + sum(gaps) + right
+    page = _start(title, used if width_mm is None else width)
+    left += (page.width - used) / 2
+    names_top = page.height
+    page.height += LINE + 1
+    for i, header in enumerate(headers):
+        page.height += page.add_header(left, page.height, used - left, header, one_line=True) + 1.0
+        at = left
+        for view, gap in zip(VIEWS, gaps, strict=True):
+            cell_width = drawn[view.horizontal] * scale
+            w, h = _fitted(view, lengths, cell_width, drawn[view.vertical] * scale)
+            show_y = view.name != "side" or not aligned
+            cell = Cell(i, view, at, page.height + row - h, w, h, i == len(headers) - 1, show_y)
+            page.cells.append(cell)
+            if i == 0:
+                name = f"{view.name}: max over {view.along}"
+                fits = len(name) * CHAR <= cell_width + gap
+                page.texts.append((at, names_top, "", name if fits else view.name))
+            at += cell_width + gap
+        if i == 0:
+            page.texts.append((at + 0.1 * row, names_top, "", "surface"))
+        page.cells.append(Cell(i, None, at, page.height - 0.04 * row, 1.25 * row, 1.2 * row))
+        page.height += row + 3.5
+    page.height += 6.0
+    page.add_bar(left, 2 * drawn["x"] * scale + drawn["z"] * scale + gaps[0] + gaps[1])
+    return page
+
+
+def tiles(
+    headers: list[tuple[str, str]], grid: VoxelGrid, wide: list[str], title: str | None, width_mm: float | None
+) -> Page:
+    """Lay out panels of one picture each, in up to three columns."""
+    n_column = len(headers) if len(headers) <= 3 else 2 if len(headers) == 4 else 3
+    width = min(180.0, 20.0 + 75.0 * n_column) if width_mm is None else width_mm
+    left, gap, right = 14.0, 9.0, 4.0
+    view = next((v for v in VIEWS if set(wide) <= {v.horizontal, v.vertical}), VIEWS[0])
+    box = (width - left - right - gap * (n_column - 1)) / n_column
+    if len(wide) == 1:
+        view = View("profile", wide[0], "", "")
+        w, h = box, 0.6 * box
+    else:
+        lengths = {name: float(edge[-1] - edge[0]) for name, edge in voxel_edges(grid).items()}
+        drawn = dict(zip("xyz", drawn_lengths(grid), strict=True))
+        scale = min(box / drawn[view.horizontal], 90.0 / drawn[view.vertical])
+        w, h = _fitted(view, lengths, drawn[view.horizontal] * scale, drawn[view.vertical] * scale)
+    page = _start(title, width)
+    left += (width - left - right - gap * (n_column - 1) - n_column * w) / 2
+    for first in range(0, len(headers), n_column):
+        chunk = headers[first : first + n_column]
+        heights = [
+            page.add_header(left + i * (w + gap), page.height, w, header, one_line=False)
+            for i, header in enumerate(chunk)
+        ]
+        page.height += max(heights) + 1.0
+        for i in range(len(chunk)):
+            lowest = first + i + n_column >= len(headers)
+            page.cells.append(Cell(first + i, view, left + i * (w + gap), page.height, w, h, lowest, i == 0))
+        page.height += h + (9.5 if first + 2 * n_column > len(headers) else 3.5)
+    if len(wide) != 1:
+        page.add_bar(left, n_column * w + (n_column - 1) * gap)
+    return page
