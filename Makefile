@@ -20,7 +20,7 @@ demo: $(READY) ## Install, synthesize a scene, reconstruct it with every method,
 	$(BIN)/python app.py demo
 
 test: $(READY) ## Install, run the tests (not the slow ones), the doctests and the notebooks
-	$(BIN)/python -m pytest tests mimo synth data recon viewer notebooks --doctest-modules --nbmake
+	$(BIN)/python -m pytest tests README.md mimo synth data recon viewer notebooks --doctest-modules --doctest-glob=README.md --nbmake
 
 lint: $(READY) ## Check format, style, import direction and the documentation; change nothing
 	$(BIN)/ruff format --check .

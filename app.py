@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
@@ -20,25 +21,21 @@ quiet = click.option("--quiet", is_flag=True, help="No progress bar and no table
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for scripts.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="mimo-imaging")
-def cli() -> None:
-    r"""Near-field MIMO radar imaging: synthesize measurements, reconstruct images, look at them.
-
-    \b
-    Example:
-      mimo demo
-    """
-
-
 def example(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Put a command line that works under a command's help; a test runs each."""
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        function.__doc__ = f"{function.__doc__}\n\n\b\nExample:\n  {text}"
+        function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n\b\nExample:\n  {text}"
         return function
 
     return add
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="mimo-imaging")
+@example("mimo demo")
+def cli() -> None:
+    """Near-field MIMO radar imaging: synthesize measurements, reconstruct images, look at them."""
 
 
 @contextmanager
@@ -312,11 +309,13 @@ def _reconstruct(
     from recon import make_problem, run_method
 
     kept = data.load_reconstructions(source)
-    if grid is not None and grid != measurement.grid:
-        if measurement.truth is not None or kept:
-            click.echo("the grid differs from the file's: its truth and images are not carried over", err=True)
+    other = grid is not None and grid != measurement.grid
+    lost = other and (measurement.truth is not None or kept)
+    if other:
         kept, measurement = {}, replace(measurement, grid=grid, truth=None)
     problem = make_problem(measurement, device=device, memory=memory)
+    if lost:
+        click.echo("the grid differs from the file's: its truth and images are not carried over", err=True)
     sha = data.file_sha256(source)
     for name in names:
         with progress_bar(name, hidden) as advance:
@@ -411,6 +410,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; every error is one line, exit code 1 for a failure and 2 for bad input."""
     try:
         code = cli.main(arguments, prog_name="mimo", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        code = BAD_INPUT
     except click.exceptions.Abort:
         code = _complain("interrupted", FAILED)
     except KeyboardInterrupt:

@@ -14,9 +14,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -178,24 +176,34 @@ class FactorisedSum(SeparableKernel):
         shape = (n_scene, self.n_freq, *self.channel_shape)
         partial = torch.empty((len(self._parts), *shape), dtype=self.dtype)
 
-        def work(index: int, tables: tuple[torch.Tensor, ...]) -> None:
+        def tasks(index: int, tables: tuple[torch.Tensor, ...]) -> Iterator[kernels.Task]:
             for s in range(0, n_scene, SCENES_AT_ONCE):
                 scenes = planar[s : s + SCENES_AT_ONCE, :, self._parts[index][0] :]
-                kernels.forward(self._problem(len(scenes)), tables, scenes, partial[index, s : s + SCENES_AT_ONCE])
+                target = partial[index, s : s + SCENES_AT_ONCE]
+                yield kernels.make_task(self._problem(len(scenes)), tables, scenes, target)
 
-        self._for_each_part(work, self._tables)
+        self._run_compiled("forward", tasks)
         return partial.sum(0)
 
     def _spread_compiled(self, y: torch.Tensor) -> torch.Tensor:
         planar = torch.zeros((len(y), 2, self._padded), dtype=self.real_dtype)
 
-        def work(index: int, tables: tuple[torch.Tensor, ...]) -> None:
+        def tasks(index: int, tables: tuple[torch.Tensor, ...]) -> Iterator[kernels.Task]:
             for s in range(0, len(y), SCENES_AT_ONCE):
                 scenes = planar[s : s + SCENES_AT_ONCE, :, self._parts[index][0] :]
-                kernels.spread(self._problem(len(scenes)), tables, y[s : s + SCENES_AT_ONCE], scenes)
+                yield kernels.make_task(self._problem(len(scenes)), tables, y[s : s + SCENES_AT_ONCE], scenes)
 
-        self._for_each_part(work, self._tables)
+        self._run_compiled("spread", tasks)
         return torch.complex(planar[:, 0, : self.grid.n_voxel], planar[:, 1, : self.grid.n_voxel])
+
+    def _run_compiled(
+        self, name: str, tasks: Callable[[int, tuple[torch.Tensor, ...]], Iterator[kernels.Task]]
+    ) -> None:
+        """All partitions at once when their tables are kept, else as many as there are threads."""
+        at_once = len(self._parts) if self._keep else torch.get_num_threads()
+        tables = enumerate(self._each_tables(self._tables))
+        while chunk := list(itertools.islice(tables, at_once)):
+            kernels.run(name, self.real_dtype, [task for index, part in chunk for task in tasks(index, part)])
 
     def _problem(self, n_scene: int) -> kernels.Problem:
         array = self.array
@@ -227,25 +235,15 @@ class FactorisedSum(SeparableKernel):
     # -- torch ---------------------------------------------------------------------------------------------------
 
     def _forward_torch(self, x: torch.Tensor) -> torch.Tensor:
-        partial = [torch.empty(0)] * len(self._parts)
-
-        def work(index: int, tables: tuple[torch.Tensor, ...]) -> None:
-            first, last = self._parts[index]
-            tx, rx = tables
-            partial[index] = (tx * x[:, None, None, first:last]) @ rx.mT
-
-        self._for_each_part(work, self._complex_tables, threads=1)
-        return torch.stack(partial).sum(0)
+        y = torch.zeros((len(x), self.n_freq, *self.channel_shape), dtype=self.dtype, device=self.device)
+        for (first, last), (tx, rx) in zip(self._parts, self._each_tables(self._complex_tables), strict=True):
+            y += (tx * x[:, None, None, first:last]) @ rx.mT
+        return y
 
     def _spread_torch(self, y: torch.Tensor) -> torch.Tensor:
         out = torch.empty((len(y), self.grid.n_voxel), dtype=self.dtype, device=self.device)
-
-        def work(index: int, tables: tuple[torch.Tensor, ...]) -> None:
-            first, last = self._parts[index]
-            tx, rx = tables
+        for (first, last), (tx, rx) in zip(self._parts, self._each_tables(self._complex_tables), strict=True):
             out[:, first:last] = ((y @ rx) * tx).sum((1, 2))
-
-        self._for_each_part(work, self._complex_tables, threads=1)
         return out
 
     def _complex_tables(self, first: int, last: int) -> tuple[torch.Tensor, ...]:
@@ -253,26 +251,6 @@ class FactorisedSum(SeparableKernel):
         return self.factors(0, points), self.factors(1, points)
 
     # -- both ----------------------------------------------------------------------------------------------------
-
-    def _for_each_part(
-        self,
-        work: Callable[[int, tuple[torch.Tensor, ...]], None],
-        make: Callable[[int, int], tuple[torch.Tensor, ...]],
-        threads: int | None = None,
-    ) -> None:
-        threads = torch.get_num_threads() if threads is None else threads
-        tables = self._each_tables(make)
-        if threads == 1:
-            for index, part in enumerate(tables):
-                work(index, part)
-            return
-        under_way: deque[Future[None]] = deque()
-        for index, part in enumerate(tables):
-            if not self._keep and len(under_way) >= threads:
-                under_way.popleft().result()
-            under_way.append(_pool(threads).submit(work, index, part))
-        for future in under_way:
-            future.result()
 
     def _each_tables(self, make: Callable[[int, int], tuple[torch.Tensor, ...]]) -> Iterator[tuple[torch.Tensor, ...]]:
         for part in self._parts:
@@ -282,11 +260,6 @@ class FactorisedSum(SeparableKernel):
                 if self._keep:
                     self._kept[part] = tables
             yield tables
-
-
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="mimo-kernels")
 
 
 def _exactly_uniform(sweep: FrequencySweep) -> bool:

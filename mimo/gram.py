@@ -1,7 +1,7 @@
 """The Gram matrix ``A A^H`` of an operator, factorised once for a geometry: regularised solves at no further cost.
 
 There are far fewer measurements than voxels, so ``(A^H A + weight I)^-1 A^H y = A^H (A A^H + weight I)^-1 y`` needs
-only the M x M matrix ``A A^H`` (M measurements). Kept as ``U diag(s) U^H`` it serves every weight: two M x M products each.
+only the M x M matrix ``A A^H``. Kept as ``U diag(s) U^H`` it serves every weight at two M x M products.
 """
 
 from __future__ import annotations

@@ -12,6 +12,35 @@ typedef struct {
     long x_plane; /* voxels in a padded volume: the distance from its real to its imaginary part */
 } Problem;
 
+/* One call of a kernel: the tables of `n_block` consecutive blocks, what is read and what is written. */
+typedef struct {
+    Problem problem;
+    const void *g_anchor, *g_ratio, *h_anchor, *h_ratio, *source;
+    void *target;
+    long n_block;
+} Task;
+
+/* A list of tasks for a team of threads, each with its share of the scratch. */
+typedef struct {
+    void (*kernel)(const Task *, void *scratch);
+    const Task *tasks;
+    long n_task;
+    char *scratch;
+    long scratch_bytes;
+    long next, n_thread; /* both 0 at the start */
+} Job;
+
+/* What every thread of the team runs: the next task until none is left. */
+void run_tasks(Job *job)
+{
+    void *scratch = job->scratch + job->scratch_bytes * __atomic_fetch_add(&job->n_thread, 1, __ATOMIC_RELAXED);
+    for (;;) {
+        const long i = __atomic_fetch_add(&job->next, 1, __ATOMIC_RELAXED);
+        if (i >= job->n_task) return;
+        job->kernel(&job->tasks[i], scratch);
+    }
+}
+
 #if defined(__x86_64__)
 
 #define BYTES 64

@@ -203,30 +203,33 @@ INLINE void NAME(spread)(const Problem *p, const REAL *g_anchor, const REAL *g_r
     }
 }
 
-/* y[s][f][t][r] = the sum over `n_block` consecutive blocks; y interleaved.  `lanes` follows the factors in scratch. */
-TARGET void NAME(forward_blocks)(const Problem *p, const REAL *g_anchor, const REAL *g_ratio, const REAL *h_anchor,
-                                 const REAL *h_ratio, const REAL *x, REAL *y, REAL *scratch, long n_block)
+/* y[s][f][t][r] = the sum over the task's blocks; y interleaved.  `lanes` follows the factors in scratch. */
+TARGET void NAME(forward_blocks)(const Task *task, void *scratch)
 {
+    const Problem *p = &task->problem;
     const long n_anchor = (p->n_freq + p->stride - 1) / p->stride;
     const long g = 2 * p->n_tx * p->block, h = 2 * p->n_rx * p->block;
     const long n_sum = 2 * p->n_scene * p->n_freq * p->n_tx * p->n_rx;
-    REAL *lanes = scratch + 2 * g + h;
+    const REAL *x = task->source;
+    REAL *y = task->target, *lanes = (REAL *)scratch + 2 * g + h;
     for (long i = 0; i < n_sum * LANES; i++) lanes[i] = 0;
-    for (long b = 0; b < n_block; b++)
-        NAME(forward)(p, g_anchor + b * n_anchor * g, g_ratio + b * g, h_anchor + b * n_anchor * h, h_ratio + b * h,
+    for (long b = 0; b < task->n_block; b++)
+        NAME(forward)(p, (const REAL *)task->g_anchor + b * n_anchor * g, (const REAL *)task->g_ratio + b * g,
+                      (const REAL *)task->h_anchor + b * n_anchor * h, (const REAL *)task->h_ratio + b * h,
                       x + b * p->block, lanes, scratch);
     for (long i = 0; i < n_sum; i++) y[i] = NAME(sum_lanes)(NAME(load)(lanes + i * LANES));
 }
 
-/* The same for spread: each block writes its own voxels of x. */
-TARGET void NAME(spread_blocks)(const Problem *p, const REAL *g_anchor, const REAL *g_ratio, const REAL *h_anchor,
-                                const REAL *h_ratio, const REAL *y, REAL *x, REAL *scratch, long n_block)
+/* The same for spread: each block adds to its own voxels of x. */
+TARGET void NAME(spread_blocks)(const Task *task, void *scratch)
 {
+    const Problem *p = &task->problem;
     const long n_anchor = (p->n_freq + p->stride - 1) / p->stride;
     const long g = 2 * p->n_tx * p->block, h = 2 * p->n_rx * p->block;
-    for (long b = 0; b < n_block; b++)
-        NAME(spread)(p, g_anchor + b * n_anchor * g, g_ratio + b * g, h_anchor + b * n_anchor * h, h_ratio + b * h, y,
-                     x + b * p->block, scratch);
+    for (long b = 0; b < task->n_block; b++)
+        NAME(spread)(p, (const REAL *)task->g_anchor + b * n_anchor * g, (const REAL *)task->g_ratio + b * g,
+                     (const REAL *)task->h_anchor + b * n_anchor * h, (const REAL *)task->h_ratio + b * h,
+                     task->source, (REAL *)task->target + b * p->block, scratch);
 }
 
 #undef VEC

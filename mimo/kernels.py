@@ -3,6 +3,9 @@
 ``kernels.c`` is built with the package where a C compiler is at hand. It serves the same two lines as the torch path in
 `mimo.factorised`, forward ``(G * x) @ H.T`` and its counterpart, in one pass over each block of voxels, with the
 factors of a uniform sweep advanced from frequency to frequency in cache instead of read from memory.
+
+Tasks run on torch's own team of OpenMP threads where it can be reached: a second team would compete for the cores with
+torch's, whose threads keep spinning for a while after each parallel operation. Elsewhere a thread pool does.
 """
 
 from __future__ import annotations
@@ -10,22 +13,47 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.machinery
-from collections.abc import Callable
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 
-BLOCK = 176
+BLOCK = 240
 """Voxels in a block: both sides' factors fit the first-level cache, and an odd count of vectors avoids conflicts."""
 
+_MAX_LANES = 16
 _SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
 
 
 class Problem(ctypes.Structure):
-    """The sizes that every call states; mirrors ``Problem`` in kernels.c."""
+    """The sizes that every task states; mirrors ``Problem`` in kernels.c."""
 
     _fields_ = [(name, ctypes.c_long) for name in ("n_freq", "n_tx", "n_rx", "n_scene", "block", "stride", "x_plane")]
+
+
+class Task(ctypes.Structure):
+    """One call of a kernel; mirrors ``Task`` in kernels.c. `make_task` fills it."""
+
+    _fields_ = [
+        ("problem", Problem),
+        *((name, ctypes.c_void_p) for name in ("g_anchor", "g_ratio", "h_anchor", "h_ratio", "source", "target")),
+        ("n_block", ctypes.c_long),
+    ]
+
+
+class _Job(ctypes.Structure):
+    _fields_ = [
+        ("kernel", ctypes.c_void_p),
+        ("tasks", ctypes.POINTER(Task)),
+        ("n_task", ctypes.c_long),
+        ("scratch", ctypes.c_void_p),
+        ("scratch_bytes", ctypes.c_long),
+        ("next", ctypes.c_long),
+        ("n_thread", ctypes.c_long),
+    ]
 
 
 @functools.cache
@@ -50,36 +78,64 @@ def available() -> bool:
     return _library() is not None
 
 
-@functools.cache
-def _function(name: str, dtype: torch.dtype) -> Callable[..., None]:
+def make_task(problem: Problem, tables: tuple[torch.Tensor, ...], source: torch.Tensor, target: torch.Tensor) -> Task:
+    """Return a task on the tables of a partition.
+
+    For "forward" `source` is planar voxels from the partition's first on and `target` interleaved measurements, which
+    are overwritten; for "spread" it is the other way round and `target` is added to. The tensors must outlive the task.
+    """
+    return Task(problem, *(t.data_ptr() for t in (*tables, source, target)), len(tables[0]))
+
+
+def run(name: str, dtype: torch.dtype, tasks: Sequence[Task]) -> None:
+    """Run "forward" or "spread" tasks, real numbers of `dtype`, on as many threads as torch uses."""
     library = _library()
     if library is None:
         raise RuntimeError("mimo's compiled kernels are not built: reinstall with a C compiler, or use the torch path")
-    function: Any = getattr(library, f"{name}_blocks_{_SUFFIX[dtype]}_{instruction_set()}")
-    function.argtypes = [ctypes.POINTER(Problem)] + [ctypes.c_void_p] * 7 + [ctypes.c_long]
+    threads = min(torch.get_num_threads(), len(tasks))
+    size = max(_scratch_size(task.problem) for task in tasks) * dtype.itemsize
+    scratch = _scratch(threads * size)
+    kernel = ctypes.cast(library[f"{name}_blocks_{_SUFFIX[dtype]}_{instruction_set()}"], ctypes.c_void_p)
+    job = _Job(kernel, (Task * len(tasks))(*tasks), len(tasks), scratch.data_ptr(), size, 0, 0)
+    team = _openmp_team()
+    if threads == 1:
+        library.run_tasks(ctypes.byref(job))
+    elif team is not None:
+        team(ctypes.cast(library.run_tasks, ctypes.c_void_p), ctypes.byref(job), threads, 0)
+    else:
+        for future in [_pool(threads).submit(library.run_tasks, ctypes.byref(job)) for _ in range(threads)]:
+            future.result()
+
+
+def _scratch_size(problem: Problem) -> int:
+    """How many real numbers of working space a task needs: factors under way, and sums spread over the lanes."""
+    factors = 2 * problem.block * (2 * problem.n_tx + problem.n_rx)
+    return int(factors + 2 * _MAX_LANES * problem.n_scene * problem.n_freq * problem.n_tx * problem.n_rx)
+
+
+_local = threading.local()
+
+
+def _scratch(n_bytes: int) -> torch.Tensor:
+    """Working space of the calling thread, kept between calls."""
+    kept: torch.Tensor | None = getattr(_local, "scratch", None)
+    if kept is None or kept.nbytes < n_bytes:
+        kept = _local.scratch = torch.empty(n_bytes, dtype=torch.uint8)
+    return kept
+
+
+@functools.cache
+def _openmp_team() -> Any:
+    """``GOMP_parallel(function, data, n_threads, flags)`` of the OpenMP library that torch loaded, or ``None``."""
+    try:
+        function = ctypes.CDLL(None).GOMP_parallel
+    except (AttributeError, OSError, TypeError):
+        return None
+    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
     function.restype = None
     return function
 
 
-def scratch_size(problem: Problem) -> int:
-    """How many real numbers of working space one call needs: factors under way, and sums spread over 16 lanes."""
-    factors = 2 * problem.block * (2 * problem.n_tx + problem.n_rx)
-    return int(factors + 2 * 16 * problem.n_scene * problem.n_freq * problem.n_tx * problem.n_rx)
-
-
-def forward(problem: Problem, tables: tuple[torch.Tensor, ...], x: torch.Tensor, y: torch.Tensor) -> None:
-    """``y = sum x G H`` over the voxels of `tables`; `x` planar, from the tables' first voxel on, `y` interleaved."""
-    _run("forward", problem, tables, x, y)
-
-
-def spread(problem: Problem, tables: tuple[torch.Tensor, ...], y: torch.Tensor, x: torch.Tensor) -> None:
-    """``x += sum y G H``: sum over channels of y G H for the voxels of `tables`; no conjugates."""
-    _run("spread", problem, tables, y, x)
-
-
-def _run(
-    name: str, problem: Problem, tables: tuple[torch.Tensor, ...], source: torch.Tensor, target: torch.Tensor
-) -> None:
-    scratch = torch.empty(scratch_size(problem), dtype=tables[0].dtype)
-    pointers = [t.data_ptr() for t in (*tables, source, target, scratch)]
-    _function(name, scratch.dtype)(ctypes.byref(problem), *pointers, len(tables[0]))
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="mimo-kernels")

@@ -49,7 +49,8 @@ class FrequencySweep:
         if (np.diff(freq) <= 0).any():
             at = int(np.flatnonzero(np.diff(freq) <= 0)[0])
             raise ValueError(
-                f"freq is not ascending, expected low to high: freq[{at}] = {freq[at]:g} Hz, freq[{at + 1}] = {freq[at + 1]:g} Hz"
+                f"freq is not ascending: freq[{at}] = {freq[at]:g} Hz, freq[{at + 1}] = {freq[at + 1]:g} Hz, "
+                "expected low to high"
             )
         object.__setattr__(self, "freq", freq)
 

@@ -317,7 +317,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path, saved):
                 print(error)
     """
     command = [sys.executable, "-c", textwrap.dedent(script), str(saved)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert len(lines) == 4

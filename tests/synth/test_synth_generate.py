@@ -123,7 +123,7 @@ def child(tmp_path, path, stop_at, workers):
     """A process that makes the dataset and stops for ever after `stop_at` scenes; returned when it has got there."""
     script = tmp_path / "child.py"
     script.write_text(CHILD)
-    process = subprocess.Popen(  # noqa: S603 - our own script
+    process = subprocess.Popen(
         [sys.executable, str(script), str(path), str(stop_at), str(workers)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -1,0 +1,304 @@
+"""The command line: every example in the help runs, results agree with the Python surface, bad input gets one line."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import h5py
+import numpy as np
+import pytest
+
+import app
+import data
+from mimo import VoxelGrid
+from recon import METHODS, reconstruct
+from recon.metrics import peak_to_mean_db, psnr, ssim
+
+ROOT = Path(app.__file__).parent
+SMALL = ["--n-freq", "4", "--grid", "x=-0.1:0.1:5,y=-0.1:0.1:7,z=0.4:0.6:11"]
+
+
+def mimo(*arguments: object) -> tuple[int, str, str]:
+    """Exit code and output of a command run in this process."""
+    capture = pytest.MonkeyPatch()
+    out: list[str] = []
+    err: list[str] = []
+    capture.setattr(click, "echo", lambda text="", err=False, **_: (err_ if err else out_).append(f"{text}\n"))
+    out_, err_ = out, err
+    try:
+        app.main([str(a) for a in arguments])
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        capture.undo()
+    return code, "".join(out), "".join(err)
+
+
+def good(*arguments: object) -> str:
+    code, out, err = mimo(*arguments)
+    assert code == 0, err
+    return out
+
+
+def bad(*arguments: object, parts: tuple[str, ...]) -> None:
+    """Exit code 2 and one line on stderr that holds every part."""
+    code, out, err = mimo(*arguments)
+    assert code == 2, f"exit code {code}, {out}, {err}"
+    assert err.startswith("mimo: ")
+    assert err.count("\n") == 1
+    for part in parts:
+        assert part in err, f"{part!r} not in {err!r}"
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("scenes") / "scenes.h5"
+    good("synth", path, "--n", 3, "--seed", 5, *SMALL, "--quiet")
+    return path
+
+
+@pytest.fixture(scope="module")
+def images(scenes) -> Path:
+    path = scenes.with_name("images.h5")
+    good("reconstruct", scenes, path, *[part for name in METHODS for part in ("--method", name)], "--quiet")
+    return path
+
+
+@pytest.mark.parametrize("command", sorted(app.cli.commands))
+def test_help_shows_an_example_of_the_command_itself(command):
+    text = app.cli.commands[command].help
+    example = re.search(r"Example:\n\s+mimo (\S+)", text)
+    assert example is not None
+    assert example[1] == command
+
+
+def test_the_examples_of_the_help_work(tmp_path, measured, monkeypatch):
+    """In the order in which a person would type them, in a folder of their own."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "shared").symlink_to(measured.parent)
+    monkeypatch.chdir(tmp_path / "work")
+    order = ["demo", "synth", "import", "info", "reconstruct", "evaluate", "figure"]
+    assert set(order) | {"bench"} == set(app.cli.commands)
+    for command in order:
+        text = app.cli.commands[command].help
+        example = re.search(r"Example:\n\s+(.*)", text)[1]
+        good(*shlex.split(example)[1:])
+    assert (tmp_path / "work/out/figure.png").stat().st_size > 10_000
+
+
+def test_reconstruct_writes_what_the_python_surface_gives(scenes, images):
+    measurement = data.load(scenes)
+    stored = data.load_reconstructions(images)
+    assert list(stored) == sorted(METHODS)
+    for name, image in stored.items():
+        again = reconstruct(name, measurement)
+        assert image.image.shape == (3, 5, 7, 11)
+        np.testing.assert_allclose(image.image, again.image, rtol=1e-5, atol=1e-5 * np.abs(again.image).max())
+        assert image.source_sha256 == data.file_sha256(scenes)
+        assert image.seconds.shape == (3,)
+    np.testing.assert_array_equal(data.load(images).values, measurement.values)
+    np.testing.assert_array_equal(data.load(images).truth, measurement.truth)
+
+
+def test_options_reach_the_method(scenes, tmp_path):
+    good(
+        "reconstruct",
+        scenes,
+        tmp_path / "a.h5",
+        "--method",
+        "kirchhoff",
+        "--set",
+        "compensate_aperture=true",
+        "--quiet",
+    )
+    good("reconstruct", scenes, tmp_path / "b.h5", "--method", "tikhonov", "--set", "weight=3", "--quiet")
+    measurement = data.load(scenes)
+    a = data.load_reconstructions(tmp_path / "a.h5")["kirchhoff"]
+    expected = reconstruct("kirchhoff", measurement, compensate_aperture=True)
+    np.testing.assert_allclose(a.image, expected.image, rtol=1e-5, atol=1e-5 * np.abs(expected.image).max())
+    assert not np.allclose(a.image, reconstruct("kirchhoff", measurement).image, rtol=0.1)
+    b = data.load_reconstructions(tmp_path / "b.h5")["tikhonov"]
+    assert b.parameters["weight"] == 3
+    assert b.parameters["weight_used"] == [3.0] * 3
+
+
+def test_images_are_added_to_a_file_in_place(scenes, tmp_path):
+    path = tmp_path / "one.h5"
+    shutil.copy(scenes, path)
+    for name in ("tikhonov", "backprojection"):
+        good("reconstruct", path, path, "--method", name, "--quiet")
+    assert set(data.load_reconstructions(path)) == {"tikhonov", "backprojection"}
+    np.testing.assert_array_equal(data.load(path).truth, data.load(scenes).truth)
+
+
+def test_another_grid(images, tmp_path):
+    path = tmp_path / "other.h5"
+    code, _, err = mimo("reconstruct", images, path, "--method", "kirchhoff", "--grid", "x=0:0.1:3,y=0:0:1,z=0.4:0.5:4")
+    assert code == 0
+    assert "not carried over" in err
+    made = data.load_reconstructions(path)
+    assert set(made) == {"kirchhoff"}
+    assert made["kirchhoff"].image.shape == (3, 3, 1, 4)
+    assert data.load(path).truth is None
+
+
+def test_evaluate_gives_the_metrics(images):
+    rows = {row["method"]: row for row in json.loads(good("evaluate", images, "--json"))}
+    truth = data.load(images).truth
+    for name, image in data.load_reconstructions(images).items():
+        scores = [psnr(m, t) for m, t in zip(image.magnitude, truth, strict=True)]
+        assert rows[name]["psnr_db"] == pytest.approx(np.mean(scores))
+        assert rows[name]["ssim"] == pytest.approx(
+            np.mean([ssim(m, t) for m, t in zip(image.magnitude, truth, strict=True)])
+        )
+        assert rows[name]["n_scene"] == 3
+    assert "tikhonov" in good("evaluate", images)
+
+
+def test_info_tells_and_counts(images, scenes):
+    facts = json.loads(good("info", images, "--json"))
+    assert facts["measurement"] == "3 x 4 x 12 x 13"
+    assert facts["images"] == sorted(METHODS)
+    assert facts["truth"] == "known"
+    assert facts["snr"] == "30 dB"
+    assert "3 x 4 x 12 x 13" in good("info", scenes)
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_figure_writes_every_format(images, tmp_path, suffix):
+    out = tmp_path / f"picture.{suffix}"
+    good("figure", images, out, "--scene", 2, "--method", "kirchhoff", "--quiet")
+    assert out.stat().st_size > 5_000
+
+
+def test_synth_takes_the_geometry_of_a_file(tmp_path, measured):
+    source, out = tmp_path / "scan.h5", tmp_path / "like.h5"
+    good("import", measured / "merit", source, "--scan", "B0_P3_p000", "--permittivity", 8, "--quiet")
+    good("synth", out, "--like", source, "--grid", "x=-0.05:0.05:5,y=-0.05:0.05:7,z=0.01:0.06:6", "--n", 2, "--quiet")
+    scan, made = data.load(source), data.load(out)
+    assert made.values.shape == (2, 76, 96)
+    assert made.array == scan.array
+    assert made.permittivity == 8
+
+
+def test_the_real_scan_peaks_at_its_tumour(tmp_path, measured):
+    """The commands of the README, as written there."""
+    scan, image = tmp_path / "b0.h5", tmp_path / "b0-image.h5"
+    good("import", measured / "merit", scan, "--scan", "B0_P3_p000", "--background", "B0_P3_p036", "--permittivity", 8)
+    good(
+        "reconstruct",
+        scan,
+        image,
+        "--method",
+        "backprojection",
+        "--grid",
+        "x=-0.07:0.07:57,y=-0.07:0.07:57,z=0:0.07:29",
+    )
+    made = data.load_reconstructions(image)["backprojection"]
+    centers = made.grid.centers()
+    inside = np.linalg.norm(centers, axis=1) <= 0.07
+    magnitude = np.where(inside, made.magnitude[0].ravel(), 0)
+    peak = 1e3 * centers[magnitude.argmax()]
+    assert (np.abs(peak - (15.0, 2.5, 27.5)) <= 2.5 + 1e-6).all()
+    volume = magnitude.reshape(made.grid.shape)
+    assert peak_to_mean_db(volume, inside.reshape(made.grid.shape)) == pytest.approx(17.7, abs=0.1)
+
+
+# -- bad input ---------------------------------------------------------------------------------------------------
+
+
+def test_names_that_are_not_known_get_the_nearest(scenes, tmp_path):
+    out = tmp_path / "out.h5"
+    bad("reconstruct", scenes, out, "--method", "tikonov", parts=("'tikonov'", "'tikhonov'"))
+    bad("reconstruct", scenes, out, "--method", "kirchhoff", "--set", "compensate=true", parts=("compensate_aperture",))
+    bad("reconstruct", scenes, out, "--method", "tikhonov", "--set", "weight=heavy", parts=("'heavy'", "gcv"))
+    bad("reconstruct", scenes, out, "--method", "kirchhoff", "--set", "compensate_aperture=7", parts=("true or false",))
+    bad("reconstruct", scenes, out, "--set", "weight", parts=("KEY=VALUE",))
+    bad("reconstruct", scenes, out, "--metod", "tikhonov", parts=("--metod", "--method"))
+    bad("synth", out, "--preset", "papper", parts=("'papper'", "'paper'"))
+    bad("reconstruct", scenes, out, "--device", "gpu", parts=("'gpu'", "cuda"))
+    bad("reconstruct", scenes, out, "--grid", "x=0:1", parts=("x=0:1", "START:STOP:COUNT"))
+    bad("figure", scenes, tmp_path / "a.png", "--scene", 3, parts=("scenes 0 to 2",))
+    bad("synth", out, "--snr-db", "loud", parts=("'loud'", "LOW:HIGH"))
+    assert not out.exists()
+
+
+def test_bad_files(tmp_path, scenes):
+    out = tmp_path / "out.h5"
+    bad("info", tmp_path / "none.h5", parts=("none.h5", "no such file"))
+    text = tmp_path / "text.h5"
+    text.write_text("not HDF5")
+    bad("info", text, parts=("text.h5", "HDF5"))
+    cut = tmp_path / "cut.h5"
+    cut.write_bytes(scenes.read_bytes()[:3000])
+    bad("reconstruct", cut, out, parts=("cut.h5",))
+    newer = tmp_path / "newer.h5"
+    shutil.copy(scenes, newer)
+    with h5py.File(newer, "r+") as file:
+        file.attrs["schema_version"] = 2
+    bad("info", newer, parts=("newer.h5", "2"))
+    broken = tmp_path / "broken.h5"
+    shutil.copy(scenes, broken)
+    with h5py.File(broken, "r+") as file:
+        file["measurement/values"][1, 2, 3, 4] = np.nan
+    bad("reconstruct", broken, out, parts=("measurement/values", "(1, 2, 3, 4)"))
+    assert not out.exists()
+
+
+def test_a_voxel_on_an_antenna(scenes, tmp_path):
+    where = "x=-0.15:0.15:3,y=-0.15:0.15:3,z=0:0.1:3"
+    bad("reconstruct", scenes, tmp_path / "o.h5", "--grid", where, parts=("voxel (0, 0, 0)", "tx antenna 0"))
+    assert not (tmp_path / "o.h5").exists()
+
+
+def test_no_grid_and_no_truth(tmp_path, measured):
+    scan = tmp_path / "scan.h5"
+    good("import", measured / "merit", scan, "--scan", "B0_P3_p000", "--quiet")
+    bad("reconstruct", scan, tmp_path / "o.h5", parts=("no grid",))
+    bad("evaluate", scan, parts=("scan.h5", "truth"))
+    bad("figure", scan, tmp_path / "o.png", parts=("scan.h5", "no image"))
+    bad("import", measured / "merit", tmp_path / "o.h5", parts=("B0_P3_p000",))
+    bad("import", tmp_path, tmp_path / "o.h5", parts=("merit",))
+    assert not (tmp_path / "o.h5").exists()
+
+
+def test_an_output_that_cannot_be_written(scenes, tmp_path):
+    (tmp_path / "file").write_text("")
+    bad("reconstruct", scenes, tmp_path / "file" / "o.h5", "--method", "backprojection", "--quiet", parts=("file",))
+    bad("synth", tmp_path / "file" / "o.h5", "--quiet", *SMALL, parts=("file",))
+    bad("figure", scenes, tmp_path / "file" / "o.png", parts=("file",))
+    bad("figure", scenes, tmp_path / "o.bmp", parts=(".png",))
+
+
+def test_a_full_disk(scenes, tmp_path):
+    """On a file system of 16 kB, in a mount namespace of its own; nothing half-written stays."""
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+        pytest.skip("mount namespaces are not permitted here")
+    (tmp_path / "small").mkdir()
+    command = f"mount -t tmpfs -o size=16k tmpfs {tmp_path}/small && {sys.executable} {ROOT}/app.py reconstruct {scenes} {tmp_path}/small/o.h5 --method backprojection --quiet; code=$?; ls -A {tmp_path}/small; exit $code"
+    done = subprocess.run(["unshare", "-m", "sh", "-c", command], capture_output=True, text=True)
+    if "permission denied" in done.stderr:
+        pytest.skip("mounting is not permitted here")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("mimo: ")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_no_command_and_unknown_command():
+    bad("reconstrut", parts=("reconstrut", "reconstruct"))
+    code, _, _ = mimo()
+    assert code == 2
+    done = subprocess.run([sys.executable, ROOT / "app.py", "info", "none.h5"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_grid_of_the_readme_parses():
+    assert VoxelGrid.parse(app.PAPER_GRID).shape == (25, 25, 49)
