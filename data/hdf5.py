@@ -192,16 +192,14 @@ def attribute(owner: Any, name: str, kind: str) -> Any:
     dtype, shape = stored.dtype, stored.shape
     if math.prod(shape) > MOST_ATTRIBUTE or dtype.itemsize > MOST_TEXT_BYTES:
         raise UnfitError(f"{shown} has shape {shape}, {dtype}: expected a {kind}")
-    is_text = dtype.kind == "S"
-    if kind == "string" and h5py.check_string_dtype(dtype) is not None and not is_text:
-        # HDF5 can search a damaged heap of such strings for ever
-        raise UnfitError(f"{shown} is a variable-length string: expected a fixed-length one, as np.bytes_(text) makes")
+    is_text = h5py.check_string_dtype(dtype) is not None
     fits = dtype.kind in "fiu" and (kind == "numbers" or math.prod(shape) == 1)
     if not (is_text and math.prod(shape) == 1 if kind == "string" else fits):
         raise UnfitError(f"{shown} has dtype {dtype}, shape {shape}: expected a {kind}")
     value = owner.attrs[name]
     if kind == "string":
-        return bytes(np.asarray(value).reshape(-1)[0]).decode()
+        text = np.asarray(value).reshape(-1)[0]
+        return text if isinstance(text, str) else bytes(text).decode()
     values = np.asarray(value, np.float64)
     if kind == "numbers":
         return values

@@ -139,11 +139,11 @@ FIELDS: tuple[Field, ...] = (
 )
 
 ATTRIBUTES: tuple[Attribute, ...] = (
-    Attribute("", "schema", "fixed-length string", True, f"`{SCHEMA_NAME}`"),
+    Attribute("", "schema", "string", True, f"`{SCHEMA_NAME}`"),
     Attribute("", "schema_version", "whole number", True, f"{SCHEMA_VERSION}; a newer one is refused"),
     Attribute("", "created", "string", False, "when the file was written, ISO 8601, UTC"),
     Attribute("", "creator", "string", False, "program and version"),
-    Attribute("array", "name", "fixed-length string", False, "a label"),
+    Attribute("array", "name", "string", False, "a label"),
     Attribute(
         "measurement/values",
         "phase_sign",
@@ -154,19 +154,13 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute(
         "measurement/values", "permittivity", "number", False, "relative permittivity of the medium; 1 when absent"
     ),
-    Attribute("measurement/values", "source", "fixed-length string", False, "where the measurement comes from"),
-    Attribute("reconstruction/<method>", "method", "fixed-length string", True, "the method's name"),
-    Attribute(
-        "reconstruction/<method>", "parameters", "fixed-length string", True, "the method's parameters, a JSON object"
-    ),
+    Attribute("measurement/values", "source", "string", False, "where the measurement comes from"),
+    Attribute("reconstruction/<method>", "method", "string", True, "the method's name"),
+    Attribute("reconstruction/<method>", "parameters", "string", True, "the method's parameters, a JSON object"),
     Attribute("reconstruction/<method>", "seconds", "numbers (n_scene,)", True, "run time of each scene, s"),
     Attribute("reconstruction/<method>", "iterations", "whole number", False, "iterations run; 0 for a direct method"),
-    Attribute(
-        "reconstruction/<method>", "version", "fixed-length string", False, "version of the program that made it"
-    ),
-    Attribute(
-        "reconstruction/<method>", "source_sha256", "fixed-length string", False, "SHA-256 of the measurement's file"
-    ),
+    Attribute("reconstruction/<method>", "version", "string", False, "version of the program that made it"),
+    Attribute("reconstruction/<method>", "source_sha256", "string", False, "SHA-256 of the measurement's file"),
 )
 
 BY_PATH: dict[str, Field] = {field.path: field for field in FIELDS}
@@ -178,7 +172,7 @@ _TYPE_NAMES = {
     "c8": "complex64",
     "i4": "int32",
     "bool": "bool",
-    "str": "fixed-length string",
+    "str": "string",
 }
 
 
