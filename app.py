@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,16 @@ def progress_bar(label: str, hidden: bool) -> Iterator[Callable[[int, int], None
         yield advance
 
 
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Make the folder of `out`; an error of the file system names `out`, not a temporary file beside it."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(out)) from error
+
+
 def say(text: str, *, hidden: bool = False) -> None:
     """Print unless told to be quiet."""
     if not hidden:
@@ -76,7 +87,7 @@ def print_json(value: object) -> None:
 @cli.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/demo.h5"), show_default=True)
 @click.option("--preset", default="paper", show_default=True, help="Target: paper or shapes.")
-@click.option("--n-freq", default=15, show_default=True, help="Frequencies from 4 to 16 GHz.")
+@click.option("--n-freq", type=click.IntRange(min=2), default=15, show_default=True, help="Frequencies, 4 to 16 GHz.")
 @click.option("--snr-db", default=30.0, show_default=True, help="Signal-to-noise ratio, dB.")
 @click.option("--seed", default=0, show_default=True)
 @quiet
@@ -89,13 +100,10 @@ def demo(out: Path, preset: str, n_freq: int, snr_db: float, seed: int, quiet: b
     from synth import generate
 
     hidden = quiet or as_json
-    scene = out.with_name(f"{out.stem}-scene.h5")
-    scene.unlink(missing_ok=True)
     say("synthesizing one scene of the papers' kind", hidden=hidden)
-    generate(scene, n=1, preset=preset, n_freq=n_freq, snr_db=snr_db, seed=seed)
-    measurement = load(scene)
-    _reconstruct(scene, out, list(METHODS), measurement, None, {}, "auto", 2**30, hidden)
-    scene.unlink()
+    with tempfile.TemporaryDirectory() as folder:
+        scene = generate(Path(folder, "scene.h5"), n=1, preset=preset, n_freq=n_freq, snr_db=snr_db, seed=seed)
+        _reconstruct(scene, out, list(METHODS), load(scene), None, {}, "auto", 2**30, hidden)
     picture = out.with_suffix(".png")
     _draw(out, picture, scene=0, methods=(), floor_db=-40.0, linear=False, common_scale=False, cmap=None, title=None)
     _print_scores(out, as_json, quiet)
@@ -106,7 +114,7 @@ def demo(out: Path, preset: str, n_freq: int, snr_db: float, seed: int, quiet: b
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--n", default=1, show_default=True, help="Scenes.")
 @click.option("--preset", default="paper", show_default=True, help="Targets: paper or shapes.")
-@click.option("--n-freq", default=15, show_default=True, help="Frequencies from 4 to 16 GHz.")
+@click.option("--n-freq", type=click.IntRange(min=2), default=15, show_default=True, help="Frequencies, 4 to 16 GHz.")
 @click.option("--grid", metavar="GRID", help=f"Voxels, START:STOP:COUNT in metres; else {PAPER_GRID}.")
 @click.option(
     "--like", type=click.Path(path_type=Path), help="Array, sweep, permittivity and grid of this file instead."
@@ -139,7 +147,8 @@ def synth(out: Path, grid: str | None, like: Path | None, snr_db: str, quiet: bo
             chosen = chosen or file.grid
         if chosen is None:
             raise click.UsageError(f"{like} has no grid: give --grid")
-    path = generate(out, grid=chosen, snr_db=_snr(snr_db), realism=realism, progress=not quiet, **options)
+    with writing(out):
+        path = generate(out, grid=chosen, snr_db=_snr(snr_db), realism=realism, progress=not quiet, **options)
     say(f"{path}: {options['n']} scenes", hidden=quiet)
 
 
@@ -187,7 +196,8 @@ def import_(
     measurement = read_measured(source, format=format_, scan=scan, background=background, permittivity=permittivity)
     if measurement.background is not None and not keep_background:
         measurement = subtract_background(measurement)
-    save(out, measurement)
+    with writing(out):
+        save(out, measurement)
     say(f"{out}: {measurement.values.shape[1]} frequencies, {measurement.array.n_channel} channels", hidden=quiet)
 
 
@@ -216,7 +226,13 @@ def info(file: Path, as_json: bool) -> None:
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the methods that have it.")
 @click.option("--subtract-background", is_flag=True, help="Subtract the file's background scene first.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--memory", default=1024, show_default=True, help="MiB of kernel factors to keep; less is slower.")
+@click.option(
+    "--memory",
+    type=click.IntRange(min=0),
+    default=1024,
+    show_default=True,
+    help="MiB of kernel factors to keep; less is slower.",
+)
 @click.option(
     "--list",
     "list_",
@@ -280,12 +296,17 @@ def _list_methods(context: click.Context, parameter: click.Parameter, value: boo
 
 def _options(methods: list[Any], settings: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Options of each method by name; one that no method has is an error."""
+    from recon.registry import unknown
+
     options: dict[str, dict[str, Any]] = {method.name: {} for method in methods}
     for setting in settings:
         key, found, text = setting.partition("=")
         if not found:
             raise click.BadParameter(f"{setting!r}: expected KEY=VALUE", param_hint="--set")
-        takers = [method for method in methods if key in method.options] or methods
+        takers = [method for method in methods if key in method.options]
+        if not takers:
+            known = sorted({name for method in methods for name in method.options})
+            raise click.BadParameter(unknown("option", key, known), param_hint="--set")
         for method in takers:
             options[method.name][key] = method.parse_option(key, text)
     return options
@@ -320,7 +341,8 @@ def _reconstruct(
     for name in names:
         with progress_bar(name, hidden) as advance:
             kept[name] = run_method(name, problem, progress=advance, source_sha256=sha, **options.get(name, {}))
-    data.save(out, replace(measurement, grid=problem.operator.grid), reconstructions=list(kept.values()))
+    with writing(out):
+        data.save(out, replace(measurement, grid=problem.operator.grid), reconstructions=list(kept.values()))
     return [kept[name] for name in names]
 
 
@@ -367,6 +389,7 @@ def figure(file: Path, out: Path, quiet: bool, **options: Any) -> None:
 
 def _draw(file: Path, out: Path, *, scene: int, methods: tuple[str, ...], cmap: str | None, **options: Any) -> None:
     from data import open_measurement
+    from recon.registry import unknown
     from viewer.figure import figure as draw
     from viewer.figure import panels_from, save
 
@@ -375,8 +398,7 @@ def _draw(file: Path, out: Path, *, scene: int, methods: tuple[str, ...], cmap: 
             raise click.BadParameter(f"{scene}: the file has scenes 0 to {source.n_scene - 1}", param_hint="--scene")
         missing = [name for name in methods if name not in source.methods]
         if missing:
-            has = ", ".join(source.methods) or "none"
-            raise click.BadParameter(f"{missing[0]!r}: the file has images of {has}", param_hint="--method")
+            raise click.BadParameter(unknown("image", missing[0], source.methods), param_hint="--method")
         if source.grid is None or not (source.methods or source.has_truth):
             raise click.UsageError(f"{file} holds no image yet: run reconstruct first")
         truth = source.truth(scene) if source.has_truth else None
@@ -384,11 +406,14 @@ def _draw(file: Path, out: Path, *, scene: int, methods: tuple[str, ...], cmap: 
         grid = source.grid
     if cmap is not None:
         options["cmap"] = cmap
-    save(draw(panels_from(truth, images), grid, **options), out)
+    with writing(out):
+        save(draw(panels_from(truth, images), grid, **options), out)
 
 
 @cli.command()
-@click.option("--rounds", default=15, show_default=True, help="Rounds to take medians over.")
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Rounds to take medians over."
+)
 @quiet
 @as_json
 @example("mimo bench --rounds 3")
@@ -419,7 +444,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _complain("interrupted", FAILED)
     except click.ClickException as error:
         code = _complain(error.format_message(), BAD_INPUT)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        code = _complain(f"{where}{error.strerror or error}, expected a place that can be read and written", BAD_INPUT)
+    except ValueError as error:
         code = _complain(str(error), BAD_INPUT)
     except Exception as error:
         code = _complain(f"{type(error).__name__}: {error}", FAILED)

@@ -10,11 +10,15 @@ import numpy.typing as npt
 
 def frozen_array(name: str, value: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return a read-only copy of `value` as `dtype`; a value that is not numeric is an error naming `name`."""
+    kind = np.dtype(dtype).kind
     try:
-        array = np.array(value, dtype=dtype, order="C")
-    except (TypeError, ValueError) as error:
+        given = np.asarray(value)
+        if given.dtype.kind == "c" or (kind == "b" and not np.isin(given, (0, 1)).all()):
+            raise ValueError(f"it holds {given.dtype.name} values that have no place there")
+        array = np.array(given, dtype=dtype, order="C")
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} is not an array of {np.dtype(dtype).name} numbers: {error}") from error
-    if np.dtype(dtype).kind == "i" and not np.array_equal(array, np.asarray(value)):
+    if kind == "i" and not np.array_equal(array, given):
         raise ValueError(f"{name} holds numbers that are not whole: expected {np.dtype(dtype).name}")
     array.setflags(write=False)
     return array

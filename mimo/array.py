@@ -52,7 +52,7 @@ class ArrayGeometry:
     tx_normal: npt.NDArray[np.float64] | None = None
     rx_normal: npt.NDArray[np.float64] | None = None
     name: str = ""
-    _layout: str = field(default="", kw_only=True)
+    _layout: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731 - frozen, so set by hand
@@ -111,6 +111,11 @@ class ArrayGeometry:
         mask = np.ones((self.n_tx, self.n_rx), bool) if self.mask is None else self.mask
         return np.argwhere(mask).astype(np.int32)
 
+    def _from(self, layout: str) -> ArrayGeometry:
+        """Remember the call that makes this array, for its repr; nothing else may have been changed."""
+        object.__setattr__(self, "_layout", layout)
+        return self
+
     def with_mask(self, mask: npt.ArrayLike) -> ArrayGeometry:
         """Return the same array with another mask, bool ``(n_tx, n_rx)``."""
         return ArrayGeometry(
@@ -149,24 +154,26 @@ class ArrayGeometry:
         """
         _require_positive(width=width)
         tx, rx = _line(n_tx, width, "n_tx"), _line(n_rx, width, "n_rx")
-        return cls(
+        n_tx, n_rx = len(tx), len(rx)
+        array = cls(
             np.column_stack([tx, tx, np.full(n_tx, z)]),
             np.column_stack([rx, -rx, np.full(n_rx, z)]),
             name="mills cross",
-            _layout=_call("mills_cross", n_tx=n_tx, n_rx=n_rx, width=width, z=z),
         )
+        return array._from(_call("mills_cross", n_tx=n_tx, n_rx=n_rx, width=width, z=z))
 
     @classmethod
     def uniform_linear(cls, *, n_tx: int, n_rx: int, width: float, z: float = 0.0) -> ArrayGeometry:
         """Return transmitters along x and receivers along y, both centred on the axis, `width` metres long."""
         _require_positive(width=width)
         tx, rx = _line(n_tx, width, "n_tx"), _line(n_rx, width, "n_rx")
-        return cls(
+        n_tx, n_rx = len(tx), len(rx)
+        array = cls(
             np.column_stack([tx, np.zeros(n_tx), np.full(n_tx, z)]),
             np.column_stack([np.zeros(n_rx), rx, np.full(n_rx, z)]),
             name="uniform linear",
-            _layout=_call("uniform_linear", n_tx=n_tx, n_rx=n_rx, width=width, z=z),
         )
+        return array._from(_call("uniform_linear", n_tx=n_tx, n_rx=n_rx, width=width, z=z))
 
     @classmethod
     def uniform_planar(
@@ -187,7 +194,7 @@ class ArrayGeometry:
         tx, rx = _plane(tx_shape, width, height, z, "tx_shape"), _plane(rx_shape, width, height, z, "rx_shape")
         shapes = {"tx_shape": tuple(map(int, tx_shape)), "rx_shape": tuple(map(int, rx_shape))}
         layout = _call("uniform_planar", **shapes, width=width, height=height, z=z)
-        return cls(tx, rx, name="uniform planar", _layout=layout)
+        return cls(tx, rx, name="uniform planar")._from(layout)
 
     @classmethod
     def random_planar(
@@ -213,6 +220,7 @@ class ArrayGeometry:
         height = width if height is None else height
         _require_positive(width=width, height=height)
         _require_count(n_tx=n_tx, n_rx=n_rx)
+        n_tx, n_rx = int(n_tx), int(n_rx)
         if min_spacing < 0:
             raise ValueError(f"min_spacing is {min_spacing} m: expected 0 or more")
         rng = np.random.default_rng(seed)
@@ -240,7 +248,7 @@ class ArrayGeometry:
             seed=seed,
             z=z,
         )
-        return cls(points[:n_tx], points[n_tx:], name="random planar", _layout=layout)
+        return cls(points[:n_tx], points[n_tx:], name="random planar")._from(layout)
 
     @classmethod
     def planar_scan(
@@ -255,7 +263,7 @@ class ArrayGeometry:
         points = _plane(shape, width, height, z, "shape")
         index = np.arange(len(points), dtype=np.int32)
         layout = _call("planar_scan", shape=tuple(map(int, shape)), width=width, height=height, z=z)
-        return cls(points, points, np.column_stack([index, index]), name="planar scan", _layout=layout)
+        return cls(points, points, np.column_stack([index, index]), name="planar scan")._from(layout)
 
 
 def _positions(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -308,7 +316,7 @@ def _require_count(**values: int) -> None:
 def _line(n: int, width: float, name: str) -> npt.NDArray[np.float64]:
     """`n` evenly spaced positions over `width`, ends included, centred; a single one in the middle."""
     _require_count(**{name: n})
-    return np.linspace(-width / 2, width / 2, n) if n > 1 else np.zeros(1)
+    return np.linspace(-width / 2, width / 2, int(n)) if n > 1 else np.zeros(1)
 
 
 def _plane(shape: Sequence[int], width: float, height: float, z: float, name: str) -> npt.NDArray[np.float64]:
@@ -320,4 +328,5 @@ def _plane(shape: Sequence[int], width: float, height: float, z: float, name: st
 
 
 def _call(name: str, **arguments: object) -> str:
-    return f"{name}({', '.join(f'{k}={v!r}' for k, v in arguments.items())})"
+    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in arguments.items()}
+    return f"{name}({', '.join(f'{k}={v!r}' for k, v in plain.items())})"

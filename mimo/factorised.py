@@ -106,20 +106,26 @@ class SeparableKernel:
     def factors(self, side: int, points: torch.Tensor) -> torch.Tensor:
         """The factors of a side at every frequency, (n_freq, n, m) in the kernel's dtype.
 
-        For a uniform sweep frequencies follow each other by multiplication in complex128, which differs from the
-        exponential of each by about ``n_freq * 1e-16``.
+        In a uniform sweep the frequencies between two of every `STRIDE` follow each other by multiplication, in
+        complex128.
         """
         wavenumber = self.wavenumber[:, None, None]
         distance, amplitude = self.amplitude(side, points, wavenumber)
         if not self.uniform or self.n_freq < 3:
             return (amplitude * phasor(distance, wavenumber)).to(self.dtype)
         out = torch.empty((self.n_freq, *distance.shape), dtype=self.dtype, device=self.device)
-        current = amplitude * phasor(distance, wavenumber[:1])[0]
-        ratio = phasor(distance, wavenumber[1:2] - wavenumber[:1])[0]
+        ratio = phasor(distance, self._step)[0]
+        current = ratio
         for f in range(self.n_freq):
+            at_anchor = f % STRIDE == 0
+            current = amplitude * phasor(distance, wavenumber[f : f + 1])[0] if at_anchor else current * ratio
             out[f] = current
-            current = current * ratio
         return out
+
+    @property
+    def _step(self) -> torch.Tensor:
+        """Wavenumber from one frequency of a uniform sweep to the next, (1, 1, 1); from its ends: rounds least."""
+        return ((self.wavenumber[-1] - self.wavenumber[0]) / (self.n_freq - 1)).reshape(1, 1, 1)
 
 
 class FactorisedSum(SeparableKernel):
@@ -222,8 +228,7 @@ class FactorisedSum(SeparableKernel):
         anchor = self._planar(amplitude * phasor(distance, wavenumber), padded)
         if self._stride == 1:
             return anchor, anchor
-        step = self.wavenumber[1:2, None, None] - self.wavenumber[:1, None, None]
-        return anchor, self._planar(phasor(distance, step), padded)
+        return anchor, self._planar(phasor(distance, self._step), padded)
 
     def _planar(self, values: torch.Tensor, padded: int) -> torch.Tensor:
         """(n_k, n, m) complex to (n_block, n_k, 2, n, block) real."""
@@ -237,13 +242,15 @@ class FactorisedSum(SeparableKernel):
     def _forward_torch(self, x: torch.Tensor) -> torch.Tensor:
         y = torch.zeros((len(x), self.n_freq, *self.channel_shape), dtype=self.dtype, device=self.device)
         for (first, last), (tx, rx) in zip(self._parts, self._each_tables(self._complex_tables), strict=True):
-            y += (tx * x[:, None, None, first:last]) @ rx.mT
+            for s in range(0, len(x), SCENES_AT_ONCE):  # a few at a time: each multiplies the transmit factors
+                y[s : s + SCENES_AT_ONCE] += (tx * x[s : s + SCENES_AT_ONCE, None, None, first:last]) @ rx.mT
         return y
 
     def _spread_torch(self, y: torch.Tensor) -> torch.Tensor:
         out = torch.empty((len(y), self.grid.n_voxel), dtype=self.dtype, device=self.device)
         for (first, last), (tx, rx) in zip(self._parts, self._each_tables(self._complex_tables), strict=True):
-            out[:, first:last] = ((y @ rx) * tx).sum((1, 2))
+            for s in range(0, len(y), SCENES_AT_ONCE):
+                out[s : s + SCENES_AT_ONCE, first:last] = ((y[s : s + SCENES_AT_ONCE] @ rx) * tx).sum((1, 2))
         return out
 
     def _complex_tables(self, first: int, last: int) -> tuple[torch.Tensor, ...]:

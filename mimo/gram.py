@@ -150,7 +150,7 @@ class GramFactor:
             if noise_std is None:
                 raise ValueError("weight 'discrepancy' needs noise_std: state the measurement's SNR or use 'gcv'")
             chosen = self._discrepancy(coefficients, noise_std)
-        elif isinstance(weight, str):
+        elif isinstance(weight, str | bool) or not isinstance(weight, int | float):
             raise ValueError(f"weight is {weight!r}: expected 'gcv', 'discrepancy' or a positive number")
         elif not (math.isfinite(weight) and weight > 0):
             raise ValueError(f"weight is {weight}: expected a positive number")

@@ -164,13 +164,18 @@ class ImagingOperator:
 
     def _apply_forward(self, x: torch.Tensor, kernel: KernelSum) -> torch.Tensor:
         batch = x.shape[:-3]
-        y = kernel.forward(x.reshape(-1, self.grid.n_voxel))
+        if not x.numel():
+            return torch.empty((*batch, *self.measurement_shape), dtype=self.dtype, device=self.device)
+        y = kernel.forward(x.resolve_conj().reshape(-1, self.grid.n_voxel))
         if self._mask is not None:
             y = y * self._mask
         return y.reshape(*batch, *self.measurement_shape)
 
     def _apply_adjoint(self, y: torch.Tensor, kernel: KernelSum) -> torch.Tensor:
         batch = y.shape[: y.ndim - len(self.measurement_shape)]
+        if not y.numel():
+            return torch.empty((*batch, *self.volume_shape), dtype=self.dtype, device=self.device)
+        y = y.resolve_conj()
         if self._mask is not None:
             y = torch.where(self._mask, y, torch.zeros((), dtype=y.dtype, device=y.device))
         x = kernel.adjoint(y.reshape(-1, *self.measurement_shape))

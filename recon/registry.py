@@ -11,7 +11,7 @@ import inspect
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, TypeVar
@@ -105,15 +105,19 @@ class Method:
             When the method has no such option (the nearest is named), or the value is of another kind than its default.
         """
         if name not in self.options:
-            raise ValueError(_unknown(f"option of {self.name}", name, list(self.options)))
+            raise ValueError(unknown(f"option of {self.name}", name, list(self.options)))
         try:
             value = json.loads(text)
         except json.JSONDecodeError:
             value = text
         default = self.options[name]
+        if value is None or isinstance(value, list | dict):
+            raise ValueError(f"option {name} of {self.name} is {text!r}: expected something like {default!r}")
         if isinstance(default, bool) and not isinstance(value, bool):
             raise ValueError(f"option {name} of {self.name} is {text!r}: expected true or false")
-        if isinstance(default, int | float) and not isinstance(value, int | float):
+        if isinstance(default, int | float) and (
+            isinstance(value, str) or isinstance(value, bool) is not isinstance(default, bool)
+        ):
             raise ValueError(f"option {name} of {self.name} is {text!r}: expected a number")
         return value
 
@@ -135,11 +139,12 @@ def reconstructor(name: str, summary: str) -> Callable[[Callable[..., Images]], 
 def find_method(name: str) -> Method:
     """Return a method by name; `ValueError` names the nearest when there is none."""
     if name not in METHODS:
-        raise ValueError(_unknown("method", name, list(METHODS)))
+        raise ValueError(unknown("method", name, list(METHODS)))
     return METHODS[name]
 
 
-def _unknown(kind: str, name: str, known: list[str]) -> str:
+def unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    """Say that there is no such thing, and which known one is nearest."""
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"expected one of {', '.join(known) or 'none at all'}"
     return f"unknown {kind} {name!r}: {hint}"
@@ -153,8 +158,12 @@ def pick_device(device: str) -> torch.device:
         chosen = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f"device is {device!r}: expected auto, cpu or cuda") from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device is {device!r}, and no CUDA device is at hand: expected auto or cpu")
+    if chosen.type not in ("cpu", "cuda"):
+        raise ValueError(f"device is {device!r}: expected auto, cpu or cuda")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device is {device!r}, {torch.cuda.device_count()} CUDA devices are at hand: expected another"
+        )
     return chosen
 
 
@@ -269,7 +278,7 @@ def run_method(
     chosen = find_method(method)
     for name in options:
         if name not in chosen.options:
-            raise ValueError(_unknown(f"option of {method}", name, list(chosen.options)))
+            raise ValueError(unknown(f"option of {method}", name, list(chosen.options)))
     n_scene = len(problem.measurement)
     pieces, seconds, setup = [], np.zeros(n_scene), 0.0
     for start in range(0, n_scene, BATCH):

@@ -205,6 +205,8 @@ def make_shard(shard: Shard, advance: Advance | None = None) -> int:
                 file.write(batch.first - shard.start, batch.values, batch.truth, batch.snr_db)
                 advance(len(batch.values))
         _publish(part, shard.path, recipe.describe(shard.start, shard.stop))
+    except FileError as error:
+        raise FileError(shard.path, error.problem) from error
     finally:
         part.unlink(missing_ok=True)
     return n_scene
@@ -341,5 +343,5 @@ def _progress(progress: bool | Callable[[int, int], None], n: int) -> Iterator[A
 
         yield count
     else:
-        with tqdm(total=n, unit="scene", disable=not progress, smoothing=0.1, dynamic_ncols=True) as bar:
+        with tqdm(total=n, unit="scene", disable=not progress, delay=1, smoothing=0.1, dynamic_ncols=True) as bar:
             yield bar.update

@@ -27,6 +27,15 @@ def test_reprs_evaluate(array):
     assert hash(eval(repr(array))) == hash(array)
 
 
+def test_a_changed_array_prints_what_it_is():
+    array = LAYOUTS[0]
+    changed = dataclasses.replace(array, mask=np.eye(12, 13, dtype=bool))
+    assert eval(repr(changed)) == changed
+    assert changed != array
+    numbers = ArrayGeometry.mills_cross(n_tx=np.int64(3), n_rx=4.0, width=np.float64(0.3))
+    assert eval(repr(numbers)) == numbers
+
+
 def test_mills_cross_stands_on_the_diagonals():
     array = ArrayGeometry.mills_cross(n_tx=3, n_rx=5, width=0.4)
     np.testing.assert_allclose(array.tx_pos, [[-0.2, -0.2, 0], [0, 0, 0], [0.2, 0.2, 0]], atol=1e-15)
@@ -88,6 +97,9 @@ P = [[0.0, 0, 0], [0.1, 0, 0]]
         (lambda: ArrayGeometry(P, P, channels=[[-1, 0]]), ("channels[0]", "(-1, 0)")),
         (lambda: ArrayGeometry(P, P, channels=[[0.5, 0]]), ("channels", "whole")),
         (lambda: ArrayGeometry(P, P, channels=np.zeros((0, 2))), ("channels", "(0, 2)")),
+        (lambda: ArrayGeometry(P, P, channels=[[2**40, 0]]), ("channels",)),
+        (lambda: ArrayGeometry(P, np.array(P) + 1j), ("rx_pos", "complex128")),
+        (lambda: ArrayGeometry(P, P, mask=[[7, 1], [1, 1]]), ("mask",)),
         (lambda: ArrayGeometry(P, P, mask=[[True, False]]), ("mask", "(1, 2)", "(2, 2)")),
         (lambda: ArrayGeometry(P, P, mask=np.zeros((2, 2), bool)), ("mask", "no channel")),
         (lambda: ArrayGeometry(P, P, channels=[[0, 0]], mask=np.ones((2, 2))), ("mask", "channels")),

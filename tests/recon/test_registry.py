@@ -1,0 +1,149 @@
+"""From a measurement to an image by name: calibration, noise level, options, batches, timing."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from cases import ARRAY, GRID, MASKED, PAIRED, POINT, SCAN, SWEEP
+from helper import fails
+
+from data import Measurement
+from mimo import born_operator
+from recon import METHODS, make_problem, reconstruct, run_method
+from recon.registry import BATCH, DEFAULT_METHOD, find_method, pick_device
+
+
+def measured(array=ARRAY, grid=GRID, n_scene: int = 2, **more) -> Measurement:
+    rng = torch.Generator().manual_seed(0)
+    A = born_operator(array, SWEEP, grid)
+    x = torch.randn(n_scene, *grid.shape, dtype=torch.complex64, generator=rng)
+    return Measurement(A.forward(x).numpy(), array, SWEEP, grid, **more)
+
+
+every_method = pytest.mark.parametrize("method", METHODS)
+
+
+def same(a, b, tolerance: float = 1e-5) -> None:
+    np.testing.assert_allclose(a.image, b.image, rtol=0, atol=tolerance * np.abs(b.image).max())
+
+
+@every_method
+@pytest.mark.parametrize(
+    ("array", "grid"), [(ARRAY, GRID), (MASKED, GRID), (PAIRED, GRID), (SCAN, GRID), (ARRAY, POINT)], ids=str
+)
+def test_every_method_images_every_geometry(method, array, grid):
+    made = reconstruct(method, measured(array, grid))
+    assert made.image.shape == (2, *grid.shape)
+    assert made.method == method
+    assert np.abs(made.image).max() > 0
+
+
+@every_method
+def test_the_channel_gain_is_divided_out(method):
+    clean = measured()
+    rng = np.random.default_rng(1)
+    gain = np.exp(rng.normal(size=(4, 2, 3)) + 1j * rng.uniform(0, 6, (4, 2, 3))).astype(np.complex64)
+    spoiled = replace(clean, values=clean.values * gain, gain=gain)
+    same(reconstruct(method, spoiled), reconstruct(method, clean), 1e-4)
+
+
+@every_method
+def test_a_removed_path_length_is_put_back(method):
+    clean = measured()
+    path = np.random.default_rng(2).uniform(0.5, 2000.0, (2, 3))
+    phase = np.exp(1j * SWEEP.wavenumber()[:, None, None] * path)  # what removing a path leaves
+    spoiled = replace(clean, values=(clean.values * phase).astype(np.complex64), reference_path=path)
+    same(reconstruct(method, spoiled), reconstruct(method, clean), 1e-4)
+
+
+@pytest.mark.parametrize("array", [ARRAY, MASKED], ids=["full", "masked"])
+def test_the_noise_level_follows_from_the_snr(array):
+    """SNR is mean power of the noiseless data over that of the noise, over the channels that carry data."""
+    clean = measured(array, n_scene=3)
+    live = np.ones((2, 3), bool) if array.mask is None else array.mask
+    rng = np.random.default_rng(3)
+    snr_db = np.array([0.0, 10.0, 30.0], np.float32)
+    std = np.sqrt((np.abs(clean.values[:, :, live]) ** 2).mean((1, 2))) * 10 ** (-snr_db / 20)
+    noise = rng.normal(size=(*clean.values.shape, 2)) @ [1, 1j] / math.sqrt(2)
+    # noise that is orthogonal to the data in the mean: what is estimated is then exact but for the sample
+    noisy = clean.values + std[:, None, None, None] * noise * live
+    problem = make_problem(replace(clean, values=noisy.astype(np.complex64), snr_db=snr_db))
+    np.testing.assert_allclose(problem.noise_std, std, rtol=0.35)  # 24 numbers a scene
+    assert make_problem(clean).noise_std is None
+
+
+def test_discrepancy_uses_the_stated_noise_level():
+    clean = measured(n_scene=2)
+    made = reconstruct("tikhonov", replace(clean, snr_db=np.array([0.0, 40.0], np.float32)), weight="discrepancy")
+    noisy, quiet = made.parameters["weight_used"]
+    assert noisy > 10 * quiet
+    fails(("noise_std",), lambda: reconstruct("tikhonov", clean, weight="discrepancy"))
+
+
+@every_method
+def test_scenes_do_not_depend_on_their_neighbours(method):
+    """More scenes than one batch, each as if it were alone."""
+    many = measured(n_scene=BATCH + 3)
+    together = reconstruct(method, many)
+    for scene in (0, BATCH - 1, BATCH, BATCH + 2):
+        same(reconstruct(method, many.scenes([scene])), replace_image(together, scene), 1e-4)
+    if "weight_used" in together.parameters:
+        assert len(together.parameters["weight_used"]) == BATCH + 3
+
+
+def replace_image(made, scene):
+    return replace(made, image=made.image[scene : scene + 1], seconds=made.seconds[scene : scene + 1])
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+@every_method
+def test_the_unit_of_the_measurement_scales_the_image(method, scale):
+    clean = measured()
+    scaled = reconstruct(method, replace(clean, values=clean.values * np.float32(scale)))
+    expected = reconstruct(method, clean)
+    np.testing.assert_allclose(scaled.image / scale, expected.image, atol=1e-4 * np.abs(expected.image).max())
+
+
+def test_progress_and_what_is_recorded():
+    seen = []
+    many = measured(n_scene=BATCH + 1)
+    made = reconstruct("tikhonov", many, progress=lambda *a: seen.append(a), source_sha256="ab", cache=False)
+    assert seen == [(BATCH, BATCH + 1), (BATCH + 1, BATCH + 1)]
+    assert made.source_sha256 == "ab"
+    assert made.parameters["cache"] is False
+    assert made.parameters["setup_seconds"] > 0
+    assert (made.seconds > 0).all()
+
+
+def test_work_for_a_geometry_is_done_once():
+    problem = make_problem(measured())
+    first = run_method("tikhonov", problem)
+    again = run_method("tikhonov", problem)
+    assert first.parameters["setup_seconds"] > 0
+    assert again.parameters["setup_seconds"] == 0
+    same(again, first)
+
+
+def test_options_are_read_by_kind():
+    tikhonov, kirchhoff = find_method("tikhonov"), find_method("kirchhoff")
+    assert tikhonov.options == {"weight": "gcv", "cache": True}
+    assert tikhonov.parse_option("weight", "0.5") == 0.5
+    assert tikhonov.parse_option("weight", "discrepancy") == "discrepancy"
+    assert kirchhoff.parse_option("compensate_aperture", "true") is True
+    fails(("'compensate'", "'compensate_aperture'"), lambda: kirchhoff.parse_option("compensate", "true"))
+    fails(("compensate_aperture", "'1'", "true or false"), lambda: kirchhoff.parse_option("compensate_aperture", "1"))
+    for text in ("null", "[1]", '{"a": 1}'):
+        fails(("weight", repr(text)), lambda text=text: tikhonov.parse_option("weight", text))
+
+
+def test_what_is_not_known_is_named():
+    clean = measured()
+    fails(("'kirchof'", "'kirchhoff'"), lambda: reconstruct("kirchof", clean))
+    fails(("'wieght'", "'weight'"), lambda: reconstruct("tikhonov", clean, wieght=1))
+    fails(("weight is True",), lambda: reconstruct("tikhonov", clean, weight=True))
+    fails(("no grid",), lambda: make_problem(replace(clean, grid=None)))
+    for device in ("gpu", "meta", "cuda:99"):
+        fails((repr(device), "expected"), lambda device=device: pick_device(device))
+    assert DEFAULT_METHOD in METHODS
