@@ -207,7 +207,7 @@ def import_(
 @example("mimo info out/demo.h5")
 def info(file: Path, as_json: bool) -> None:
     """Say what is in a file: array, sweep, grid, shapes, expected resolution, warnings."""
-    from data.describe import describe_file
+    from data import describe_file
 
     facts = describe_file(file)
     if as_json:

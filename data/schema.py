@@ -286,7 +286,3 @@ def markdown_table() -> str:
         lines.append(f"| `{attribute.name}` | {owner} | {attribute.type} | {required} | {attribute.meaning} |")
     lines += ["", "Every dataset also carries the attributes `unit` and `description`."]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(markdown_table())
