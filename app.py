@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 PAPER_GRID = "x=-0.15:0.15:25,y=-0.15:0.15:25,z=0.35:0.65:49"
 DONE, FAILED, BAD_INPUT = 0, 1, 2
@@ -55,12 +54,16 @@ def progress_bar(label: str, hidden: bool) -> Iterator[Callable[[int, int], None
 
 @contextmanager
 def writing(out: Path) -> Iterator[None]:
-    """Make the folder of `out`; an error of the file system names `out`, not a temporary file beside it."""
+    """Make the folder of `out`, not to stay after a failure; an error of the file system names `out` itself."""
+    new = not out.parent.exists()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(out)) from error
+    finally:
+        if new and out.parent.is_dir() and not any(out.parent.iterdir()):
+            out.parent.rmdir()
 
 
 def say(text: str, *, hidden: bool = False) -> None:
@@ -70,18 +73,10 @@ def say(text: str, *, hidden: bool = False) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print plain numbers, also those of numpy; what is not finite becomes null."""
+    """Print numbers, also those of numpy, as JSON."""
+    from data import to_json
 
-    def plain(item: Any) -> Any:
-        if isinstance(item, dict):
-            return {key: plain(each) for key, each in item.items()}
-        if isinstance(item, list | tuple):
-            return [plain(each) for each in item]
-        if isinstance(item, np.generic | np.ndarray):
-            return plain(item.tolist())
-        return None if isinstance(item, float) and not np.isfinite(item) else item
-
-    click.echo(json.dumps(plain(value), indent=2, allow_nan=False))
+    click.echo(to_json("result", value, indent=2))
 
 
 @cli.command()
@@ -95,17 +90,20 @@ def print_json(value: object) -> None:
 @example("mimo demo --preset shapes --seed 4")
 def demo(out: Path, preset: str, n_freq: int, snr_db: float, seed: int, quiet: bool, as_json: bool) -> None:
     """Synthesize a scene on the papers' array, reconstruct it with every method; write a table, file and picture."""
-    from data import load
     from recon import METHODS
+    from recon.files import reconstruct_file
     from synth import generate
+    from viewer.figure import save
+    from viewer.files import figure_of_file
 
     hidden = quiet or as_json
     say("synthesizing one scene of the papers' kind", hidden=hidden)
     with tempfile.TemporaryDirectory() as folder:
         scene = generate(Path(folder, "scene.h5"), n=1, preset=preset, n_freq=n_freq, snr_db=snr_db, seed=seed)
-        _reconstruct(scene, out, list(METHODS), load(scene), None, {}, "auto", 2**30, hidden)
+        with writing(out):
+            reconstruct_file(scene, out, list(METHODS), watch=lambda name: progress_bar(name, hidden))
     picture = out.with_suffix(".png")
-    _draw(out, picture, scene=0, methods=(), floor_db=-40.0, linear=False, common_scale=False, cmap=None, title=None)
+    save(figure_of_file(out), picture)
     _print_scores(out, as_json, quiet)
     say(f"\n{out}: the measurement and its images\n{picture}: the picture", hidden=hidden)
 
@@ -263,15 +261,27 @@ def reconstruct(
     """
     import data
     from mimo import VoxelGrid
-    from recon.registry import DEFAULT_METHOD, find_method
+    from recon.files import reconstruct_file
+    from recon.registry import DEFAULT_METHOD, parse_settings
 
+    hidden = quiet or as_json
     names = list(dict.fromkeys(methods or (DEFAULT_METHOD,)))
-    options = _options([find_method(name) for name in names], settings)
-    voxels = VoxelGrid.parse(grid) if grid else None
-    measurement = data.load(source)
-    if subtract_background:
-        measurement = data.subtract_background(measurement)
-    made = _reconstruct(source, out, names, measurement, voxels, options, device, memory * 2**20, quiet or as_json)
+    options = parse_settings(names, settings)
+    with writing(out):
+        written = reconstruct_file(
+            source,
+            out,
+            names,
+            measurement=data.subtract_background(data.load(source)) if subtract_background else None,
+            grid=VoxelGrid.parse(grid) if grid else None,
+            options=options,
+            device=device,
+            memory=memory * 2**20,
+            watch=lambda name: progress_bar(name, hidden),
+        )
+    made = written.made
+    if written.left_behind:
+        click.echo("the grid differs from the file's: its truth and images are not carried over", err=True)
     if as_json:
         print_json([{"method": m.method, "seconds": m.seconds, "parameters": m.parameters} for m in made])
         return
@@ -294,58 +304,6 @@ def _list_methods(context: click.Context, parameter: click.Parameter, value: boo
     context.exit()
 
 
-def _options(methods: list[Any], settings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Options of each method by name; one that no method has is an error."""
-    from recon.registry import unknown
-
-    options: dict[str, dict[str, Any]] = {method.name: {} for method in methods}
-    for setting in settings:
-        key, found, text = setting.partition("=")
-        if not found:
-            raise click.BadParameter(f"{setting!r}: expected KEY=VALUE", param_hint="--set")
-        takers = [method for method in methods if key in method.options]
-        if not takers:
-            known = sorted({name for method in methods for name in method.options})
-            raise click.BadParameter(unknown("option", key, known), param_hint="--set")
-        for method in takers:
-            options[method.name][key] = method.parse_option(key, text)
-    return options
-
-
-def _reconstruct(
-    source: Path,
-    out: Path,
-    names: list[str],
-    measurement: Any,
-    grid: Any,
-    options: dict[str, dict[str, Any]],
-    device: str,
-    memory: int,
-    hidden: bool,
-) -> list[Any]:
-    """Run the methods on one operator and write everything to `out`."""
-    from dataclasses import replace
-
-    import data
-    from recon import make_problem, run_method
-
-    kept = data.load_reconstructions(source)
-    other = grid is not None and grid != measurement.grid
-    lost = other and (measurement.truth is not None or kept)
-    if other:
-        kept, measurement = {}, replace(measurement, grid=grid, truth=None)
-    problem = make_problem(measurement, device=device, memory=memory)
-    if lost:
-        click.echo("the grid differs from the file's: its truth and images are not carried over", err=True)
-    sha = data.file_sha256(source)
-    for name in names:
-        with progress_bar(name, hidden) as advance:
-            kept[name] = run_method(name, problem, progress=advance, source_sha256=sha, **options.get(name, {}))
-    with writing(out):
-        data.save(out, replace(measurement, grid=problem.operator.grid), reconstructions=list(kept.values()))
-    return [kept[name] for name in names]
-
-
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @as_json
@@ -356,17 +314,13 @@ def evaluate(file: Path, as_json: bool) -> None:
 
 
 def _print_scores(file: Path, as_json: bool, quiet: bool) -> None:
-    from recon.evaluate import score_file
+    from recon.evaluate import score_file, score_table
 
     scores = score_file(file)
     if as_json:
         print_json(scores)
-        return
-    say(f"{'method':<18}{'PSNR, dB':>16}{'SSIM':>16}{'seconds':>10}{'scenes':>8}", hidden=quiet)
-    for row in scores:
-        psnr = f"{row['psnr_db']:.2f} ± {row['psnr_db_std']:.2f}"
-        ssim = f"{row['ssim']:.3f} ± {row['ssim_std']:.3f}"
-        say(f"{row['method']:<18}{psnr:>16}{ssim:>16}{row['seconds']:>10.3g}{row['n_scene']:>8}", hidden=quiet)
+    else:
+        say(score_table(scores), hidden=quiet)
 
 
 @cli.command()
@@ -383,31 +337,55 @@ def _print_scores(file: Path, as_json: bool, quiet: bool) -> None:
 @example("mimo figure out/demo.h5 out/figure.png")
 def figure(file: Path, out: Path, quiet: bool, **options: Any) -> None:
     """Draw the images of a file: projections in dB and a surface for each method, truth first. PNG, SVG or PDF."""
-    _draw(file, out, **options)
+    from viewer.figure import save
+    from viewer.files import figure_of_file
+
+    if options["cmap"] is None:
+        del options["cmap"]
+    with writing(out):
+        save(figure_of_file(file, **options), out)
     say(str(out), hidden=quiet)
 
 
-def _draw(file: Path, out: Path, *, scene: int, methods: tuple[str, ...], cmap: str | None, **options: Any) -> None:
-    from data import open_measurement
-    from recon.registry import unknown
-    from viewer.figure import figure as draw
-    from viewer.figure import panels_from, save
+@cli.command()
+@click.argument("name")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file; models/configs/NAME.toml by default.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of checkpoint and log; out/train/NAME by default.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in that folder.")
+@click.option("--time-limit", type=click.FloatRange(min=0), help="Seconds of training; by default all steps are made.")
+@click.option(
+    "--export", "weights", type=click.Path(path_type=Path), help="Write weights and model card here when done."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@quiet
+@example("mimo train denoiser-fast --time-limit 600 --export out/denoiser-fast.safetensors")
+def train(
+    name: str,
+    config: Path | None,
+    out: Path | None,
+    resume: bool,
+    time_limit: float | None,
+    weights: Path | None,
+    device: str,
+    quiet: bool,
+) -> None:
+    """Train a denoiser on scenes made on the fly; interrupted, it resumes. NAME: denoiser or denoiser-fast."""
+    import models
+    from recon.registry import pick_device
+    from synth import draw_training_scene
 
-    with open_measurement(file) as source:
-        if not 0 <= scene < source.n_scene:
-            raise click.BadParameter(f"{scene}: the file has scenes 0 to {source.n_scene - 1}", param_hint="--scene")
-        missing = [name for name in methods if name not in source.methods]
-        if missing:
-            raise click.BadParameter(unknown("image", missing[0], source.methods), param_hint="--method")
-        if source.grid is None or not (source.methods or source.has_truth):
-            raise click.UsageError(f"{file} holds no image yet: run reconstruct first")
-        truth = source.truth(scene) if source.has_truth else None
-        images = [source.reconstruction(name, [scene]) for name in methods or source.methods]
-        grid = source.grid
-    if cmap is not None:
-        options["cmap"] = cmap
-    with writing(out):
-        save(draw(panels_from(truth, images), grid, **options), out)
+    checkpoint = models.train(
+        models.load_config(config or name),
+        draw_training_scene,
+        out or Path("out/train") / name,
+        resume=resume,
+        device=pick_device(device),
+        time_limit=time_limit,
+        report=lambda text: say(text, hidden=quiet),
+    )
+    if weights is not None:
+        command = " ".join(["mimo", *sys.argv[1:]])
+        models.export(checkpoint, weights, weights.with_suffix(".md"), command=command, presets="paper and shapes")
 
 
 @cli.command()

@@ -20,6 +20,7 @@ from data.store import (
     load_reconstructions,
     open_measurement,
     save,
+    to_json,
     validate,
 )
 
@@ -42,5 +43,6 @@ __all__ = [
     "select_frequencies",
     "select_scenes",
     "subtract_background",
+    "to_json",
     "validate",
 ]

@@ -4,7 +4,7 @@ from data.measurement import Measurement, Reconstruction
 from data.reader import MeasurementFile, load, load_reconstructions, open_measurement, validate
 from data.schema import FileError
 from data.shards import join_shards
-from data.writer import FileWriter, create_file, file_sha256, save
+from data.writer import FileWriter, create_file, file_sha256, save, to_json
 
 __all__ = [
     "FileError",
@@ -19,5 +19,6 @@ __all__ = [
     "load_reconstructions",
     "open_measurement",
     "save",
+    "to_json",
     "validate",
 ]

@@ -201,8 +201,8 @@ def _reconstruction_texts(measurement: Measurement, made: Reconstruction) -> tup
     if made.grid != measurement.grid:
         has = "no grid" if measurement.grid is None else f"{measurement.grid!r}"
         raise ValueError(f"{name} is on {made.grid!r}, the measurement has {has}: expected the same grid")
-    history = None if made.history is None else _json(f"{name} history", made.history)
-    return _json(f"{name} parameters", made.parameters), history
+    history = None if made.history is None else to_json(f"{name} history", made.history)
+    return to_json(f"{name} parameters", made.parameters), history
 
 
 def _put_reconstruction(file: h5py.File, made: Reconstruction, parameters: str, history: str | None) -> None:
@@ -223,9 +223,10 @@ def _put_reconstruction(file: h5py.File, made: Reconstruction, parameters: str, 
         describe(file.create_dataset(field.at(made.method), data=np.bytes_(history.encode())), field)
 
 
-def _json(name: str, value: Any) -> str:
+def to_json(name: str, value: Any, *, indent: int | None = None) -> str:
+    """Return JSON of plain values and of numpy's; ``ValueError`` calls by `name` what has no place in it."""
     try:
-        return json.dumps(value, default=_plain)
+        return json.dumps(value, default=_plain, indent=indent)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} cannot be kept as JSON ({error}): expected numbers, text, lists and dicts") from error
 

@@ -11,6 +11,16 @@ from data import FileError, open_measurement
 from recon.metrics import psnr, ssim
 
 
+def score_table(scores: list[dict[str, Any]]) -> str:
+    """Scores of `score_file` as text for a person: mean and standard deviation over scenes."""
+    lines = [f"{'method':<18}{'PSNR, dB':>16}{'SSIM':>16}{'seconds':>10}{'scenes':>8}"]
+    for row in scores:
+        psnr_text = f"{row['psnr_db']:.2f} ± {row['psnr_db_std']:.2f}"
+        ssim_text = f"{row['ssim']:.3f} ± {row['ssim_std']:.3f}"
+        lines.append(f"{row['method']:<18}{psnr_text:>16}{ssim_text:>16}{row['seconds']:>10.3g}{row['n_scene']:>8}")
+    return "\n".join(lines)
+
+
 def score_file(path: Path) -> list[dict[str, Any]]:
     """PSNR (dB), 3D SSIM and seconds of each method: mean and standard deviation over scenes, read scene by scene.
 

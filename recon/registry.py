@@ -143,6 +143,28 @@ def find_method(name: str) -> Method:
     return METHODS[name]
 
 
+def parse_settings(names: Sequence[str], settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read ``KEY=VALUE`` texts for several methods: options by method; each goes to the methods that have it.
+
+    Raises
+    ------
+    ValueError
+        When a method is not known, a text is of another form, or no method has the option (the nearest is named).
+    """
+    methods = [find_method(name) for name in names]
+    options: dict[str, dict[str, Any]] = {method.name: {} for method in methods}
+    for setting in settings:
+        key, found, text = setting.partition("=")
+        if not found:
+            raise ValueError(f"setting {setting!r}: expected KEY=VALUE")
+        takers = [method for method in methods if key in method.options]
+        if not takers:
+            raise ValueError(unknown("option", key, sorted({name for method in methods for name in method.options})))
+        for method in takers:
+            options[method.name][key] = method.parse_option(key, text)
+    return options
+
+
 def unknown(kind: str, name: str, known: Sequence[str]) -> str:
     """Say that there is no such thing, and which known one is nearest."""
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)

@@ -343,5 +343,5 @@ def _progress(progress: bool | Callable[[int, int], None], n: int) -> Iterator[A
 
         yield count
     else:
-        with tqdm(total=n, unit="scene", disable=not progress, delay=1, smoothing=0.1, dynamic_ncols=True) as bar:
+        with tqdm(total=n, unit="scene", disable=not progress, smoothing=0.1, dynamic_ncols=True) as bar:
             yield bar.update

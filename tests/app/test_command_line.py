@@ -12,6 +12,7 @@ import click
 import h5py
 import numpy as np
 import pytest
+import torch
 
 import app
 import data
@@ -84,7 +85,7 @@ def test_the_examples_of_the_help_work(tmp_path, measured, monkeypatch):
     (tmp_path / "shared").symlink_to(measured.parent)
     monkeypatch.chdir(tmp_path / "work")
     order = ["demo", "synth", "import", "info", "reconstruct", "evaluate", "figure"]
-    assert set(order) | {"bench"} == set(app.cli.commands)
+    assert set(order) | {"bench", "train"} == set(app.cli.commands)
     for command in order:
         text = app.cli.commands[command].help
         example = re.search(r"Example:\n\s+(.*)", text)[1]
@@ -210,6 +211,40 @@ def test_the_real_scan_peaks_at_its_tumour(tmp_path, measured):
     assert peak_to_mean_db(volume, inside.reshape(made.grid.shape)) == pytest.approx(17.7, abs=0.1)
 
 
+def test_train_resumes_and_exports(tmp_path):
+    """A tiny network for a few steps, then a few more from its checkpoint; its weights load."""
+    from models import Denoiser
+
+    config = tmp_path / "tiny.toml"
+    text = """
+    [network]
+    width = 4
+    levels = 2
+    subpixel = 2
+    [data]
+    shapes = [[9, 11, 13]]
+    pool = 4
+    refresh = 1
+    [optimizer]
+    batch = 2
+    n_step = {n}
+    warmup = 1
+    [output]
+    n_validation = 2
+    validate_every = 2
+    """
+    config.write_text(text.format(n=2))
+    common = ("train", "tiny", "--config", config, "--out", tmp_path / "run", "--device", "cpu", "--quiet")
+    good(*common)
+    bad(*common, parts=("checkpoint", "resume"))
+    config.write_text(text.format(n=4))
+    good(*common, "--resume", "--export", tmp_path / "tiny.safetensors")
+    assert (tmp_path / "tiny.md").read_text().count("|") > 5
+    denoised = Denoiser.load(tmp_path / "tiny.safetensors")(torch.rand(5, 7, 11), 0.1)
+    assert denoised.shape == (5, 7, 11)
+    bad("train", "denoser", "--out", tmp_path / "none", parts=("denoser", "denoiser"))
+
+
 # -- bad input ---------------------------------------------------------------------------------------------------
 
 
@@ -224,7 +259,7 @@ def test_names_that_are_not_known_get_the_nearest(scenes, tmp_path):
     bad("synth", out, "--preset", "papper", parts=("'papper'", "'paper'"))
     bad("reconstruct", scenes, out, "--device", "gpu", parts=("'gpu'", "cuda"))
     bad("reconstruct", scenes, out, "--grid", "x=0:1", parts=("x=0:1", "START:STOP:COUNT"))
-    bad("figure", scenes, tmp_path / "a.png", "--scene", 3, parts=("scenes 0 to 2",))
+    bad("figure", scenes, tmp_path / "a.png", "--scene", 3, parts=("scenes.h5", "scenes 0 to 2"))
     bad("synth", out, "--snr-db", "loud", parts=("'loud'", "LOW:HIGH"))
     assert not out.exists()
 

@@ -1,0 +1,116 @@
+"""Weights with their configuration (safetensors) and checkpoints of a training run. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+__all__ = ["WEIGHTS", "find_weights", "load_checkpoint", "load_weights", "save_checkpoint", "save_weights"]
+
+WEIGHTS = Path(__file__).parent / "weights"
+"""Folder of the weights that ship."""
+FORMAT = "mimo-imaging-weights"
+VERSION = 1
+
+
+def find_weights(name_or_path: str | os.PathLike[str]) -> Path:
+    """Return the file of shipped weights of that name, or the path itself when it names a file.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is neither; the message lists the names that ship.
+    """
+    path = Path(name_or_path)
+    shipped = WEIGHTS / f"{name_or_path}.safetensors"
+    if path.suffix != ".safetensors" and shipped.is_file():
+        return shipped
+    if path.is_file():
+        return path
+    names = ", ".join(sorted(p.stem for p in WEIGHTS.glob("*.safetensors"))) or "none"
+    raise FileNotFoundError(f"no weights {str(name_or_path)!r}: neither a file nor one of those that ship ({names})")
+
+
+def save_weights(path: str | os.PathLike[str], state: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> None:
+    """Write tensors and the configuration that builds their network, beside the target and then renamed.
+
+    Parameters
+    ----------
+    path
+        The file, by convention ``*.safetensors``.
+    state
+        Name to tensor.
+    config
+        What can be said in JSON; stored in the file's metadata.
+    """
+    metadata = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config, sort_keys=True)}
+    _replace(Path(path), save({k: v.detach().cpu().contiguous() for k, v in state.items()}, metadata=metadata))
+
+
+def load_weights(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read what `save_weights` wrote.
+
+    Raises
+    ------
+    ValueError
+        When the file is truncated, is not safetensors, or has no configuration of this project or a newer one; the
+        message names the file.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a whole safetensors file ({error})") from error
+    if metadata.get("format") != FORMAT or "config" not in metadata:
+        raise ValueError(f"{path}: safetensors without the metadata format = {FORMAT!r} and config, written by train")
+    if not metadata.get("version", "").isdigit() or int(metadata["version"]) > VERSION:
+        raise ValueError(f"{path}: weights of version {metadata.get('version')}, this program reads up to {VERSION}")
+    try:
+        config = json.loads(metadata["config"])
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: its configuration is not JSON ({error})") from error
+    return state, config
+
+
+def save_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Write tensors, numbers, strings, lists and dicts of those, beside the target and then renamed."""
+    temporary = path.with_name(path.name + ".part")
+    torch.save(dict(checkpoint), temporary)
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint with ``weights_only=True``.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is none.
+    ValueError
+        When the file cannot be read; the message names it.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint")
+    try:
+        checkpoint = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises whatever its reader met
+        raise ValueError(f"{path}: not a readable checkpoint ({error})") from error
+    missing = {"config", "model", "ema", "optimizer", "step"} - set(checkpoint)
+    if missing:
+        raise ValueError(f"{path}: the checkpoint has no {', '.join(sorted(missing))}")
+    return dict(checkpoint)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside the target and rename."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(content)
+    temporary.replace(path)

@@ -1,0 +1,183 @@
+"""The configuration of a training run: frozen tables read from TOML, with the nearest name for a wrong key."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.corruption import CORRUPTIONS
+from models.unet import UNet3D
+
+__all__ = [
+    "CONFIGS",
+    "Config",
+    "DataConfig",
+    "NetworkConfig",
+    "OptimizerConfig",
+    "OutputConfig",
+    "build_table",
+    "load_config",
+]
+
+CONFIGS = Path(__file__).parent / "configs"
+"""Folder of the configurations that ship."""
+SCHEDULES = ("cosine", "rsqrt")
+WEIGHTINGS = ("mse", "relative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Arguments of `UNet3D`."""
+
+    width: int = 32
+    levels: int = 3
+    subpixel: int = 1
+    norm: str = "none"
+    in_channels: int = 2
+    residual: bool = True
+    gate: bool = False
+
+    def build(self) -> UNet3D:
+        """Return a fresh network."""
+        return UNet3D(**asdict(self))
+
+    def build_empty(self) -> UNet3D:
+        """Return a network whose weights have no values yet, without touching any random state."""
+        with torch.device("meta"):
+            network = self.build()
+        return network.to_empty(device="cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where scenes come from and what is done to them."""
+
+    corruption: str = "speckle"
+    """A name in `CORRUPTIONS`."""
+    shapes: tuple[tuple[int, int, int], ...] = ((25, 25, 49),)
+    """Sizes of a batch, drawn with equal chance; scenes are cut or padded with zeros to it."""
+    pool: int = 512
+    """Scenes at hand."""
+    refresh: int = 4
+    """Scenes replaced by fresh ones at every step."""
+    sigma_jitter: float = 0.0
+    """Standard deviation of the logarithm of the factor on the noise level that the network is told."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """The steps taken."""
+
+    batch: int = 8
+    n_step: int = 10000
+    learning_rate: float = 1e-3
+    warmup: int = 200
+    """Steps over which the learning rate rises."""
+    schedule: str = "cosine"
+    """``"cosine"`` to 1 % at the end of the run, or ``"rsqrt"``, which needs no end."""
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    ema: float = 0.999
+    """Decay of the averaged weights, which are those validated and exported."""
+    weighting: str = "mse"
+    """``"relative"`` divides the error of a sample by its noise level + 0.05, ``"mse"`` weighs all alike."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputConfig:
+    """What is written, and when."""
+
+    log_every: int = 50
+    validate_every: int = 500
+    checkpoint_minutes: float = 3.0
+    n_validation: int = 32
+    """Scenes of the validation set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A whole training run."""
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("data.corruption", self.data.corruption, tuple(CORRUPTIONS)),
+            ("optimizer.schedule", self.optimizer.schedule, SCHEDULES),
+            ("optimizer.weighting", self.optimizer.weighting, WEIGHTINGS),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
+        if not self.data.shapes or any(len(s) != 3 or min(s) < 1 for s in self.data.shapes):
+            raise ValueError(f"data.shapes is {self.data.shapes!r}, expected a list of [n_x, n_y, n_z]")
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> Config:
+        """Build from nested tables; a key that is not known raises ``ValueError`` naming the nearest."""
+        return build_table(cls, table, "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested tables of numbers, strings and lists: what TOML or JSON holds."""
+        table = asdict(self)
+        table["data"]["shapes"] = [list(shape) for shape in self.data.shapes]
+        return table
+
+
+def load_config(name_or_path: str | os.PathLike[str]) -> Config:
+    """Read a configuration that ships, by name, or any TOML file.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is neither; the message lists the names that ship.
+    ValueError
+        When the file is not TOML or a key or value is wrong; the message names file and key.
+    """
+    path = CONFIGS / f"{name_or_path}.toml"
+    if not path.is_file():
+        path = Path(name_or_path)
+    if not path.is_file():
+        names = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.toml")))
+        raise FileNotFoundError(f"no configuration {str(name_or_path)!r}: neither a file nor one of {names}")
+    try:
+        return Config.from_dict(tomllib.loads(path.read_text()))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def build_table(cls: type[Any], table: Mapping[str, Any], prefix: str) -> Any:
+    """Build a dataclass from a table, checking names and types."""
+    if not isinstance(table, Mapping):
+        raise ValueError(f"{prefix.rstrip('.')} is {table!r}, expected a table")
+    defaults = cls()
+    known = {f.name: getattr(defaults, f.name) for f in fields(cls)}
+    values = {}
+    for key, value in table.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+            raise ValueError(f"unknown key {prefix + key!r}: did you mean {prefix + near!r}?")
+        default = known[key]
+        if is_dataclass(default):
+            values[key] = build_table(type(default), value, f"{prefix}{key}.")
+        elif isinstance(default, tuple):
+            if not isinstance(value, list | tuple) or not all(isinstance(v, list | tuple) for v in value):
+                raise ValueError(f"{prefix}{key} is {value!r}, expected a list of lists")
+            values[key] = tuple(tuple(v) for v in value)
+        else:
+            wanted = (int, float) if isinstance(default, float) else (type(default),)
+            if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(default, bool)):
+                raise ValueError(f"{prefix}{key} is {value!r}, expected {type(default).__name__}")
+            values[key] = type(default)(value)
+    return cls(**values)
