@@ -1,6 +1,7 @@
 """Images from measurements: reconstructors by name, and measures of quality."""
 
 from recon import direct as _direct  # noqa: F401 - registers its methods
+from recon import pnp as _pnp  # noqa: F401
 from recon import sparse as _sparse  # noqa: F401
 from recon.registry import METHODS, Problem, make_problem, reconstruct, run_method
 

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import torch
 
 from mimo import GramFactor, ImagingOperator
-from recon.prox import Prox
+from recon.prox import Prox, Weight, per_scene
 
 
 class XStep(Protocol):
@@ -35,8 +35,11 @@ class XStep(Protocol):
         """Measurements ``(n_scene, ...)`` in the step's coordinates, ``(n_scene, m)``; norms are kept."""
         ...
 
-    def solve(self, s1: torch.Tensor, s2: torch.Tensor, kappa: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """``argmin |A x - s2|^2 + kappa |x - s1|^2`` and ``A x``; `s2` and ``A x`` in the step's coordinates."""
+    def solve(self, s1: torch.Tensor, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
+        """``argmin |A x - s2|^2 + kappa |x - s1|^2`` and ``A x``; `s2` and ``A x`` in the step's coordinates.
+
+        `kappa` is one number or one for each scene.
+        """
         ...
 
 
@@ -63,11 +66,12 @@ class GramStep:
         """``U^H y``."""
         return self._factor.coefficients(y)
 
-    def solve(self, s1: torch.Tensor, s2: torch.Tensor, kappa: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def solve(self, s1: torch.Tensor, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
         """See `XStep`."""
         A, s = self._factor.A, self._eigenvalues
-        z = (kappa * self.encode(A.forward(s1)) / self._scale + s * s2) / (kappa + s)
-        return s1 + A.adjoint(self._factor.measurement(s2 - z)) / (self._scale * kappa), z
+        weight = torch.as_tensor(kappa, dtype=s.dtype, device=s.device).reshape(-1, 1)
+        z = (weight * self.encode(A.forward(s1)) / self._scale + s * s2) / (weight + s)
+        return s1 + A.adjoint(self._factor.measurement(s2 - z)) / (self._scale * weight[..., None, None]), z
 
 
 class ConjugateGradientStep:
@@ -97,9 +101,10 @@ class ConjugateGradientStep:
         """The measurement itself, flattened."""
         return y.flatten(1)
 
-    def solve(self, s1: torch.Tensor, s2: torch.Tensor, kappa: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def solve(self, s1: torch.Tensor, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
         """See `XStep`; `s1`, which is near the solution once the outer iteration settles, is where it starts."""
         A, scale = self._A, self._scale
+        kappa = per_scene(kappa, s1)
 
         def normal(x: torch.Tensor) -> torch.Tensor:
             return A.adjoint(A.forward(x)) / scale**2 + kappa * x

@@ -23,7 +23,7 @@ from data import Measurement, Reconstruction, divide_gain, restore_reference_pat
 from mimo import ImagingOperator, VoxelGrid, born_operator
 from mimo.linear import DEFAULT_MEMORY
 
-DEFAULT_METHOD = "tikhonov"
+DEFAULT_METHOD = "pnp"
 """What `reconstruct` runs when no method is named."""
 
 BATCH = 16
