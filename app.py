@@ -73,10 +73,11 @@ def say(text: str, *, hidden: bool = False) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print numbers, also those of numpy, as JSON."""
+    """Print numbers, also those of numpy, as JSON; what is not finite, which JSON cannot hold, becomes null."""
     from data import to_json
 
-    click.echo(to_json("result", value, indent=2))
+    finite = json.loads(to_json("result", value), parse_constant=lambda name: None)
+    click.echo(json.dumps(finite, indent=2))
 
 
 @cli.command()

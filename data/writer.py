@@ -223,10 +223,10 @@ def _put_reconstruction(file: h5py.File, made: Reconstruction, parameters: str, 
         describe(file.create_dataset(field.at(made.method), data=np.bytes_(history.encode())), field)
 
 
-def to_json(name: str, value: Any, *, indent: int | None = None) -> str:
+def to_json(name: str, value: Any) -> str:
     """Return JSON of plain values and of numpy's; ``ValueError`` calls by `name` what has no place in it."""
     try:
-        return json.dumps(value, default=_plain, indent=indent)
+        return json.dumps(value, default=_plain)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} cannot be kept as JSON ({error}): expected numbers, text, lists and dicts") from error
 

@@ -162,6 +162,14 @@ def test_evaluate_gives_the_metrics(images):
     assert "tikhonov" in good("evaluate", images)
 
 
+def test_json_holds_no_infinity():
+    lines = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(click, "echo", lines.append)
+        app.print_json({"psnr_db": [np.float32(np.inf), np.nan, 2.0], "n": np.arange(2)})
+    assert json.loads(lines[0], parse_constant=pytest.fail) == {"psnr_db": [None, None, 2.0], "n": [0, 1]}
+
+
 def test_info_tells_and_counts(images, scenes):
     facts = json.loads(good("info", images, "--json"))
     assert facts["measurement"] == "3 x 4 x 12 x 13"
