@@ -16,6 +16,7 @@ import torch
 
 import app
 import data
+from commands import shared
 from mimo import VoxelGrid
 from recon import METHODS, reconstruct
 from recon.metrics import peak_to_mean_db, psnr, ssim
@@ -166,7 +167,7 @@ def test_json_holds_no_infinity():
     lines = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(click, "echo", lines.append)
-        app.print_json({"psnr_db": [np.float32(np.inf), np.nan, 2.0], "n": np.arange(2)})
+        shared.print_json({"psnr_db": [np.float32(np.inf), np.nan, 2.0], "n": np.arange(2)})
     assert json.loads(lines[0], parse_constant=pytest.fail) == {"psnr_db": [None, None, 2.0], "n": [0, 1]}
 
 
@@ -344,4 +345,4 @@ def test_no_command_and_unknown_command():
 
 
 def test_a_grid_of_the_readme_parses():
-    assert VoxelGrid.parse(app.PAPER_GRID).shape == (25, 25, 49)
+    assert VoxelGrid.parse(shared.PAPER_GRID).shape == (25, 25, 49)

@@ -1,0 +1,12 @@
+"""The commands of the command line: each reads its options and calls the packages. No mathematics here."""
+
+import click
+
+from commands.generate import demo, synth
+from commands.images import evaluate, reconstruct
+from commands.learning import bench, train
+from commands.measured import import_, info
+from commands.pictures import figure
+
+COMMANDS: list[click.Command] = [demo, synth, import_, info, reconstruct, evaluate, figure, train, bench]
+"""In the order in which help and documentation list them."""

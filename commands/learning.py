@@ -1,0 +1,72 @@
+"""Commands that train and measure: train and bench."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from commands.shared import as_json, example, print_json, quiet, say
+
+
+@click.command()
+@click.argument("name")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file; models/configs/NAME.toml by default.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of checkpoint and log; out/train/NAME by default.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in that folder.")
+@click.option("--time-limit", type=click.FloatRange(min=0), help="Seconds of training; by default all steps are made.")
+@click.option(
+    "--export", "weights", type=click.Path(path_type=Path), help="Write weights and model card here when done."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@quiet
+@example("mimo train denoiser-fast --time-limit 600 --export out/denoiser-fast.safetensors")
+def train(
+    name: str,
+    config: Path | None,
+    out: Path | None,
+    resume: bool,
+    time_limit: float | None,
+    weights: Path | None,
+    device: str,
+    quiet: bool,
+) -> None:
+    """Train a denoiser on scenes made on the fly; interrupted, it resumes. NAME: denoiser or denoiser-fast."""
+    import models
+    from recon.registry import pick_device
+    from synth import draw_training_scene
+
+    checkpoint = models.train(
+        models.load_config(config or name),
+        draw_training_scene,
+        out or Path("out/train") / name,
+        resume=resume,
+        device=pick_device(device),
+        time_limit=time_limit,
+        report=lambda text: say(text, hidden=quiet),
+    )
+    if weights is not None:
+        command = " ".join(["mimo", *sys.argv[1:]])
+        models.export(checkpoint, weights, weights.with_suffix(".md"), command=command, presets="paper and shapes")
+
+
+@click.command()
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Rounds to take medians over."
+)
+@quiet
+@as_json
+@example("mimo bench --rounds 3")
+def bench(rounds: int, quiet: bool, as_json: bool) -> None:
+    """Measure the operators against the published way of computing them and the machine's bound, in one run."""
+    from recon.benchmark import measure, table
+
+    hidden = quiet or as_json
+    result = measure(
+        n_rounds=rounds, progress=lambda text: click.echo(f"measuring: {text}", err=True) if not hidden else None
+    )
+    if as_json:
+        print_json(result)
+    else:
+        say(table(result))

@@ -1,0 +1,69 @@
+"""What the commands share: options, examples, progress, output."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+PAPER_GRID = "x=-0.15:0.15:25,y=-0.15:0.15:25,z=0.35:0.65:49"
+
+quiet = click.option("--quiet", is_flag=True, help="No progress bar and no table.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for scripts.")
+
+
+def example(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Put a command line that works under a command's help; a test runs each."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n\b\nExample:\n  {text}"
+        return function
+
+    return add
+
+
+@contextmanager
+def progress_bar(label: str, hidden: bool) -> Iterator[Callable[[int, int], None]]:
+    """Yield ``advance(done, total)``, shown as a bar on a terminal or a log."""
+    from tqdm import tqdm
+
+    with tqdm(desc=label, unit="scene", disable=True if hidden else None, leave=False) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield advance
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Make the folder of `out`, not to stay after a failure; an error of the file system names `out` itself."""
+    new = not out.parent.exists()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(out)) from error
+    finally:
+        if new and out.parent.is_dir() and not any(out.parent.iterdir()):
+            out.parent.rmdir()
+
+
+def say(text: str, *, hidden: bool = False) -> None:
+    """Print unless told to be quiet."""
+    if not hidden:
+        click.echo(text)
+
+
+def print_json(value: object) -> None:
+    """Print numbers, also those of numpy, as JSON; what is not finite, which JSON cannot hold, becomes null."""
+    from data import to_json
+
+    finite = json.loads(to_json("result", value), parse_constant=lambda name: None)
+    click.echo(json.dumps(finite, indent=2))
