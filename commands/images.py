@@ -34,6 +34,8 @@ from commands.shared import PAPER_GRID, as_json, example, print_json, progress_b
     callback=lambda *a: _list_methods(*a),
     help="List methods and options and end.",
 )
+@click.option("--live", metavar="N", type=click.IntRange(min=1), help="Write OUT every N iterations, to be watched.")
+@click.option("--history", type=click.Path(path_type=Path), help="Write the figures of each iteration here, CSV.")
 @quiet
 @as_json
 @example(f"mimo reconstruct out/scenes.h5 out/images.h5 --method tikhonov --method kirchhoff --grid {PAPER_GRID}")
@@ -46,6 +48,8 @@ def reconstruct(
     subtract_background: bool,
     device: str,
     memory: int,
+    live: int | None,
+    history: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -55,7 +59,7 @@ def reconstruct(
     """
     import data
     from mimo import VoxelGrid
-    from recon.files import reconstruct_file
+    from recon.files import reconstruct_file, write_history
     from recon.registry import DEFAULT_METHOD, parse_settings
 
     hidden = quiet or as_json
@@ -71,9 +75,15 @@ def reconstruct(
             options=options,
             device=device,
             memory=memory * 2**20,
+            live=live or 0,
             watch=lambda name: progress_bar(name, hidden),
         )
     made = written.made
+    if history is not None:
+        with writing(history):
+            write_history(history, made)
+    if any(each.parameters.get("interrupted") for each in made):
+        click.echo(f"interrupted: {out} has what was reached", err=True)
     if written.left_behind:
         click.echo("the grid differs from the file's: its truth and images are not carried over", err=True)
     if as_json:

@@ -34,15 +34,24 @@ def train(
 ) -> None:
     """Train a denoiser on scenes made on the fly; interrupted, it resumes. NAME: denoiser or denoiser-fast."""
     import models
-    from recon.registry import pick_device
+    from recon.rehearsal import Rehearsal
+    from recon.run import pick_device
     from synth import draw_training_scene
 
+    settings, where = models.load_config(config or name), pick_device(device)
     checkpoint = models.train(
-        models.load_config(config or name),
+        settings,
         draw_training_scene,
         out or Path("out/train") / name,
+        rehearse=Rehearsal(
+            draw_training_scene,
+            n_geometry=settings.runs.geometries,
+            n_scene=settings.runs.scenes,
+            seed=settings.data.seed,
+            device=where,
+        ),
         resume=resume,
-        device=pick_device(device),
+        device=where,
         time_limit=time_limit,
         report=lambda text: say(text, hidden=quiet),
     )

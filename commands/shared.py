@@ -28,13 +28,14 @@ def example(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 @contextmanager
-def progress_bar(label: str, hidden: bool) -> Iterator[Callable[[int, int], None]]:
-    """Yield ``advance(done, total)``, shown as a bar on a terminal or a log."""
+def progress_bar(label: str, hidden: bool) -> Iterator[Callable[[float, int], None]]:
+    """Yield ``advance(done, total)``, shown as a bar on a terminal or a log; `done` may be a fraction."""
     from tqdm import tqdm
 
-    with tqdm(desc=label, unit="scene", disable=True if hidden else None, leave=False) as bar:
+    shape = "{desc}: {percentage:3.0f}%|{bar}| of {total_fmt} scenes, {elapsed}, {remaining} left"
+    with tqdm(desc=label, bar_format=shape, disable=True if hidden else None, leave=False) as bar:
 
-        def advance(done: int, total: int) -> None:
+        def advance(done: float, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 

@@ -22,6 +22,7 @@ __all__ = [
     "NetworkConfig",
     "OptimizerConfig",
     "OutputConfig",
+    "RunsConfig",
     "build_table",
     "load_config",
 ]
@@ -73,6 +74,22 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunsConfig:
+    """Training pairs from runs with the network itself as the prior."""
+
+    share: float = 0.0
+    """Share of the steps that learn from runs."""
+    after: int = 0
+    """Steps before the first of them."""
+    steps: int = 32
+    """Steps between two rounds of runs."""
+    scenes: int = 12
+    """Scenes of a round."""
+    geometries: int = 12
+    """Arrays, sweeps and grids, one a round, in turn."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """The steps taken."""
 
@@ -109,6 +126,7 @@ class Config:
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    runs: RunsConfig = field(default_factory=RunsConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
 
@@ -120,6 +138,8 @@ class Config:
         ):
             if value not in allowed:
                 raise ValueError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
+        if not 0 <= self.runs.share <= 1:
+            raise ValueError(f"runs.share is {self.runs.share}, expected 0 to 1")
         if not self.data.shapes or any(len(s) != 3 or min(s) < 1 for s in self.data.shapes):
             raise ValueError(f"data.shapes is {self.data.shapes!r}, expected a list of [n_x, n_y, n_z]")
 

@@ -21,16 +21,21 @@ from models.card import model_card
 from models.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from models.config import Config
 from models.corruption import CORRUPTIONS, Pair, band_limited
+from models.denoiser import Denoiser
+from models.interrupt import StopRequest
 
-__all__ = ["CHECKPOINT", "DrawScene", "export", "train"]
+__all__ = ["CHECKPOINT", "DrawScene", "Rehearse", "export", "fit_scene", "train"]
 
 DrawScene = Callable[[np.random.Generator], npt.NDArray[np.float32]]
 """Draws a clean magnitude in [0, 1], of any size (n_x, n_y, n_z)."""
 
+Rehearse = Callable[[Denoiser, int], Pair]
+"""Makes training pairs with a denoiser as the prior of real runs; the second argument counts the rounds."""
+
 CHECKPOINT = "checkpoint.pt"
 LEVELS = (0.05, 0.1, 0.2)
 """Noise levels of the validation."""
-SCENE, BATCH, VALIDATION = 1, 2, 3  # streams of random numbers
+SCENE, BATCH, VALIDATION, RUNS = 1, 2, 3, 4  # streams of random numbers
 
 
 class ScenePool:
@@ -57,6 +62,35 @@ class ScenePool:
         return torch.from_numpy(clean)
 
 
+class Runs:
+    """The pairs of the present round of runs, in half precision; a pure function of seed, step and weights."""
+
+    def __init__(self, config: Config, rehearse: Rehearse | None, state: dict[str, Any] | None) -> None:
+        self.config, self.rehearse = config, rehearse
+        self.state: dict[str, Any] = state or {"round": -1}
+        if config.runs.share and rehearse is None:
+            raise ValueError(f"runs.share is {config.runs.share}, expected 0 where no runs are made")
+
+    def take(self, step: int, ema: dict[str, torch.Tensor], device: torch.device) -> Pair | None:
+        """Return the pairs of a step, or nothing when it does not learn from runs."""
+        runs, data = self.config.runs, self.config.data
+        rng = np.random.default_rng([data.seed, RUNS, step])
+        if self.rehearse is None or step < runs.after or rng.random() >= runs.share:
+            return None
+        wanted = (step - runs.after) // runs.steps
+        if self.state["round"] != wanted:
+            network = self.config.network.build_empty().to(device)
+            network.load_state_dict(ema)
+            pairs = self.rehearse(Denoiser(network), wanted)
+            self.state = {"round": wanted, "noisy": pairs.noisy.half(), "target": pairs.target.half()}
+            self.state["sigma"] = pairs.sigma
+        chosen = torch.from_numpy(rng.integers(len(self.state["sigma"]), size=self.config.optimizer.batch))
+        chosen = chosen.to(self.state["sigma"].device)
+        noisy, target = (self.state[name][chosen].float() for name in ("noisy", "target"))
+        axes = [1 + int(axis) for axis in np.flatnonzero(rng.random(3) < 0.5)]
+        return Pair(noisy.flip(axes), target.flip(axes), self.state["sigma"][chosen])
+
+
 def fit_scene(
     scene: npt.NDArray[np.float32], shape: tuple[int, int, int], rng: np.random.Generator
 ) -> npt.NDArray[np.float32]:
@@ -79,6 +113,7 @@ def train(
     draw: DrawScene,
     out_dir: Path,
     *,
+    rehearse: Rehearse | None = None,
     resume: bool = False,
     device: torch.device | str = "cpu",
     time_limit: float | None = None,
@@ -94,6 +129,9 @@ def train(
         Draws one clean scene; any size, mixed sizes too.
     out_dir
         Receives ``checkpoint.pt`` and ``log.txt``, and TensorBoard's files when that is installed.
+    rehearse
+        Makes pairs from runs with the averaged weights as the prior (`recon.rehearsal`), for ``runs.share`` of the
+        steps.
     resume
         Go on from the checkpoint in `out_dir`, with `config` as given (a longer run is a larger ``n_step``); the same
         configuration gives the weights of a run that was never interrupted.
@@ -116,6 +154,8 @@ def train(
         When `out_dir` has a checkpoint and `resume` is not set.
     ValueError
         When the checkpoint is of another network.
+    KeyboardInterrupt
+        When the process is told to stop, after the step in hand and its checkpoint.
     FloatingPointError
         When the loss is not finite; the last checkpoint stays.
     """
@@ -131,7 +171,7 @@ def train(
         network: nn.Module = config.network.build().to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=steps.learning_rate, weight_decay=steps.weight_decay)
     ema = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-    step, seconds, history = 0, 0.0, list[dict[str, float]]()
+    step, seconds, history, round_ = 0, 0.0, list[dict[str, float]](), None
     if resume:
         checkpoint = load_checkpoint(path, device)
         if Config.from_dict(checkpoint["config"]).network != config.network:
@@ -140,8 +180,10 @@ def train(
         optimizer.load_state_dict(checkpoint["optimizer"])
         ema = checkpoint["ema"]
         step, seconds, history = checkpoint["step"], checkpoint["seconds"], checkpoint["history"]
+        round_ = checkpoint.get("runs")
 
     pool = ScenePool(config, draw, step)
+    runs = Runs(config, rehearse, round_)
     validation = _validation_set(config, draw)
     corrupt = CORRUPTIONS[config.data.corruption]
     log = Log(out_dir, report)
@@ -153,52 +195,58 @@ def train(
     def keep() -> None:
         state = {"config": config.to_dict(), "model": network.state_dict(), "ema": ema, "step": step}
         state |= {"optimizer": optimizer.state_dict(), "seconds": seconds, "history": history}
+        state["runs"] = runs.state
         save_checkpoint(path, state | {"torch": str(torch.__version__)})
 
     started = time.monotonic() - seconds
     saved, losses = time.monotonic(), list[float]()
     network.train()
-    while step < steps.n_step and (time_limit is None or seconds < time_limit):
-        progress = max(step / steps.n_step, seconds / time_limit if time_limit else 0.0)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, step, progress)
-        generator = torch.Generator(device).manual_seed(_seed(config.data.seed, step))
-        pair = corrupt(pool.take(step).to(device), generator)
-        told = pair.sigma
-        if config.data.sigma_jitter:
-            noise = torch.randn(told.shape, generator=generator, device=device)
-            told = told * torch.exp(config.data.sigma_jitter * noise)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            out = network(_with_level(pair.noisy, told))[:, 0].float()
-        loss = loss_of(out, pair, steps.weighting)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), steps.clip)
-        optimizer.step()
-        step += 1
-        with torch.no_grad():
-            decay = min(steps.ema, (1 + step) / (10 + step))
-            for name, tensor in network.state_dict().items():
-                ema[name].lerp_(tensor, 1 - decay)
+    with StopRequest() as stop:
+        while not stop.made and step < steps.n_step and (time_limit is None or seconds < time_limit):
+            progress = max(step / steps.n_step, seconds / time_limit if time_limit else 0.0)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(config, step, progress)
+            generator = torch.Generator(device).manual_seed(_seed(config.data.seed, step))
+            clean = pool.take(step)
+            pair = runs.take(step, ema, device) or corrupt(clean.to(device), generator)
+            told = pair.sigma
+            if config.data.sigma_jitter:
+                noise = torch.randn(told.shape, generator=generator, device=device)
+                told = told * torch.exp(config.data.sigma_jitter * noise)
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                out = network(_with_level(pair.noisy, told))[:, 0].float()
+            loss = loss_of(out, pair, steps.weighting)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), steps.clip)
+            optimizer.step()
+            step += 1
+            with torch.no_grad():
+                decay = min(steps.ema, (1 + step) / (10 + step))
+                for name, tensor in network.state_dict().items():
+                    ema[name].lerp_(tensor, 1 - decay)
 
-        losses.append(float(loss.detach()))
-        seconds = time.monotonic() - started
-        if not math.isfinite(losses[-1]):
-            raise FloatingPointError(f"the loss is {losses[-1]} at step {step}; the last checkpoint is {path}")
-        if step % output.log_every == 0:
-            row = {"loss": float(np.mean(losses)), "samples_per_s": step * steps.batch / seconds}
-            log.row(step, step * steps.batch, seconds, row)
-            losses.clear()
-        if step % output.validate_every == 0 or step == steps.n_step:
-            figures = validate(config, ema, validation, device)
-            history.append({"step": step, "samples": step * steps.batch, "seconds": seconds, **figures})
-            log.row(step, step * steps.batch, seconds, figures)
-            network.train()
-        if time.monotonic() - saved > 60 * output.checkpoint_minutes:
-            keep()
-            saved = time.monotonic()
+            losses.append(float(loss.detach()))
+            seconds = time.monotonic() - started
+            if not math.isfinite(losses[-1]):
+                raise FloatingPointError(f"the loss is {losses[-1]} at step {step}; the last checkpoint is {path}")
+            if step % output.log_every == 0:
+                row = {"loss": float(np.mean(losses)), "samples_per_s": step * steps.batch / seconds}
+                log.row(step, step * steps.batch, seconds, row)
+                losses.clear()
+            if step % output.validate_every == 0 or step == steps.n_step:
+                figures = validate(config, ema, validation, device)
+                history.append({"step": step, "samples": step * steps.batch, "seconds": seconds, **figures})
+                log.row(step, step * steps.batch, seconds, figures)
+                network.train()
+            if time.monotonic() - saved > 60 * output.checkpoint_minutes:
+                keep()
+                saved = time.monotonic()
     keep()
     log.close()
+    if stop.made:
+        log.line(f"stopped at step {step}: resume goes on from there")
+        raise KeyboardInterrupt
     return path
 
 

@@ -1,39 +1,53 @@
 """Plug-and-play: a deep denoiser of the magnitude as the prior (arXiv 2312.16024).
 
 The regulariser's proximal map is replaced by a denoiser that is told the noise level; the phase is kept
-(`recon.prox.magnitude_prox`). On the quadratic data term the alternating directions are, in units in which A has norm 1
-and the first image maximum 1,
+(`recon.prox.magnitude_prox`). In units in which A has norm 1 and the first image maximum 1 there are three splittings:
 
-    x = argmin |A x - y|^2 + kappa |x - (v - d)|^2      exact, through the factorised A A^H
-    v = denoiser(|x + d|, sigma) exp(j arg(x + d))
-    d = d + x - v                                        only with splitting="admm"
+``admm`` (default)
+    The paper's: C-SALSA (`recon.admm`) under ``|A x - y| <= eps``, one noise level.
+``annealed``
+    Alternating directions on the quadratic data term, with duals d, the noise level falling geometrically:
 
-with sigma falling geometrically over the iterations and kappa growing as 1 / sigma^2, from the noise of the data up.
+        x = argmin |A x - y|^2 + kappa |x - (v - d)|^2      exact, through the factorised A A^H
+        v = denoiser(|x + d|, sigma) exp(j arg(x + d))
+        d = d + x - v
+
+``hqs``
+    The same without duals: half-quadratic splitting.
+
+In the last two kappa grows as 1 / sigma^2, from the noise of the data up, and the iteration goes on at the last noise
+level until the image settles.
 """
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import torch
 
-from mimo import GramFactor
 from models import Denoiser
-from recon.admm import GramStep
-from recon.noise import estimate_noise_std
-from recon.prox import Prox, Weight, magnitude_prox
+from recon.admm import csalsa
+from recon.iteration import Observer, Solution, State, iterate, relative_change
+from recon.prox import MagnitudeMap, Prox, Weight, magnitude_prox, per_scene
 from recon.registry import Images, Problem, reconstructor
+from recon.scaling import Scaled, scale
 
-SPLITTINGS = ("admm", "hqs")
+SPLITTINGS = ("admm", "annealed", "hqs")
 SMALLEST_KAPPA = 3e-3
 """Weight of the image in the x step at the last noise level, when the data have no noise."""
+CONSTRAINED_KAPPA = 0.01
+"""Weight of the image in the x step of ``admm``."""
 
 
-def denoiser_prox(denoiser: Denoiser) -> Prox:
-    """Return the denoiser as a proximal map on complex images; the weight is the noise level (rms)."""
+def denoiser_prox(denoiser: Denoiser, *, blind: bool = False) -> Prox:
+    """Return the denoiser as a proximal map on complex images; the weight is the noise level (rms).
+
+    `blind` hands the denoiser no level: it estimates one from each magnitude (`models.estimate_level`).
+    """
 
     def denoise(magnitude: torch.Tensor, sigma: Weight) -> torch.Tensor:
+        if blind:
+            return denoiser(magnitude.float()).to(magnitude.dtype)
         level = torch.as_tensor(sigma, dtype=torch.float32, device=magnitude.device).expand(len(magnitude))
         return denoiser(magnitude.float(), level).to(magnitude.dtype)
 
@@ -44,17 +58,25 @@ def denoiser_prox(denoiser: Denoiser) -> Prox:
 def pnp(
     problem: Problem,
     *,
-    denoiser: str = "denoiser-fast",
+    denoiser: str | MagnitudeMap = "denoiser-fast",
     splitting: str = "admm",
+    blind: bool = False,
     sigma_start: float = 0.3,
     sigma_end: float = 0.05,
     iterations: int = 15,
+    max_iterations: int = 30,
+    tolerance: float = 0.02,
+    eps: str | float = "auto",
+    start: str = "tikhonov",
 ) -> Images:
     """Alternate an exact data step and a denoiser of the magnitude; see this module.
 
-    `denoiser` names weights that ship or a safetensors file; `splitting` is ``admm`` (with dual variables) or ``hqs``;
-    the noise level that the denoiser is told falls geometrically from `sigma_start` to `sigma_end`, relative to the
-    largest magnitude of the regularised inverse.
+    `denoiser` names weights that ship or a safetensors file, or is a function ``(magnitude, sigma) -> magnitude`` of
+    tensors ``(n_scene, n_x, n_y, n_z)`` and a level that broadcasts. `splitting` is ``admm`` (one noise level, `sigma_end`; bound
+    `eps`, as in l1), ``annealed`` or ``hqs``; in these two the level that the denoiser is told falls geometrically over
+    `iterations` from `sigma_start` to `sigma_end`. Levels are relative to the first image's largest magnitude; `blind`
+    lets the denoiser estimate its own. At the last level a scene stops when its image changes by less than `tolerance`,
+    relative, or after `max_iterations`. `start` names the method whose image is the first.
     """
     if splitting not in SPLITTINGS:
         raise ValueError(f"splitting is {splitting!r}: expected one of {', '.join(SPLITTINGS)}")
@@ -62,41 +84,104 @@ def pnp(
         raise ValueError(f"sigma falls from {sigma_start} to {sigma_end}: expected positive numbers, the larger first")
     if iterations < 1:
         raise ValueError(f"iterations is {iterations}: expected 1 or more")
-    y = problem.measurement
-    problem.shared("born factors", lambda A: A.prepare())
-    factor = problem.shared("gram", GramFactor.of)
-    network = problem.shared(f"denoiser {denoiser}", lambda A: Denoiser.load(_path(denoiser), device=str(A.device)))
-    norm = float(factor.eigenvalues[-1].sqrt())
-    step, prox = GramStep(factor, norm), denoiser_prox(network)
-    start = factor.tikhonov(y)[0]
-    size = start.abs().flatten(1).amax(1)
-    size = torch.where(size > 0, size, torch.ones_like(size))
-    noise_std = problem.noise_std if problem.noise_std is not None else estimate_noise_std(problem)
-    noise = (noise_std.to(size.dtype) / (norm * size)).square()
-    data = step.encode(y) / (norm * size[:, None])
-    v = start / size[:, None, None, None]
-    d = torch.zeros_like(v)
-    history, started = [], time.perf_counter()
-    for i in range(iterations):
-        sigma = sigma_start * (sigma_end / sigma_start) ** (i / max(1, iterations - 1))
-        kappa = SMALLEST_KAPPA * (sigma_end / sigma) ** 2 + noise / sigma**2
-        x, ax = step.solve(v - d, data, kappa)
-        new = prox(x + d, sigma)
-        if splitting == "admm":
-            d = d + x - new
-        change = (new - v).flatten(1).norm(dim=1) / new.flatten(1).norm(dim=1).clamp_min(1e-30)
-        residual = (ax - data).norm(dim=1) / data.norm(dim=1).clamp_min(1e-30)
-        v = new
-        history.append(
-            {
-                "sigma": sigma,
-                "relative_change": change.tolist(),
-                "residual": residual.tolist(),
-                "seconds": time.perf_counter() - started,
-            }
+    prox = _prox(problem, denoiser, blind)
+    constrained = splitting == "admm"
+    scaled = scale(problem, start, noise_needed=constrained and eps == "auto")
+    limit = problem.limit(max_iterations if constrained else max(iterations, max_iterations))
+    if constrained:
+        solution = csalsa(
+            scaled.step,
+            prox,
+            scaled.data,
+            scaled.bound(eps),
+            scaled.start,
+            weight=sigma_end,
+            kappa=CONSTRAINED_KAPPA,
+            max_iterations=limit,
+            tolerance=tolerance,
+            truth=problem.truth,
+            observer=scaled.observer(problem),
         )
-    return Images(v * size[:, None, None, None], iterations=iterations, history=history)
+    else:
+        solution = annealed(
+            scaled,
+            prox,
+            duals=splitting == "annealed",
+            sigma=(sigma_start, sigma_end),
+            iterations=iterations,
+            max_iterations=limit,
+            tolerance=tolerance,
+            truth=problem.truth,
+            observer=scaled.observer(problem),
+        )
+    return scaled.images(solution)
 
 
-def _path(name: str) -> str | Path:
-    return Path(name) if name.endswith(".safetensors") else name
+def annealed(
+    scaled: Scaled,
+    prox: Prox,
+    *,
+    duals: bool,
+    sigma: tuple[float, float],
+    iterations: int,
+    max_iterations: int,
+    tolerance: float,
+    truth: torch.Tensor | None = None,
+    observer: Observer | None = None,
+) -> Solution:
+    """Run the splittings ``annealed`` (with `duals`) and ``hqs`` of this module.
+
+    Parameters
+    ----------
+    scaled
+        The problem in common units.
+    prox
+        Called with complex images and the noise level of the iteration.
+    duals
+        Whether there are dual variables.
+    sigma
+        First and last noise level.
+    iterations
+        Over which the level falls.
+    max_iterations, tolerance
+        At the last level a scene stops when its image changes by less than `tolerance`, relative.
+    truth, observer
+        As in `recon.iteration.iterate`.
+
+    Returns
+    -------
+    Solution
+        The history holds ``relative_change``, ``residual`` (over the noise's norm, where it has noise, else over the
+        measurement's) and ``sigma``.
+    """
+    first, last = sigma
+    noise_norm = scaled.noise * scaled.data.shape[1] ** 0.5
+    reference = torch.where(noise_norm > 0, noise_norm, scaled.data.norm(dim=1).clamp_min(1e-30))
+
+    def update(s: State, i: int) -> tuple[State, dict[str, torch.Tensor], torch.Tensor]:
+        level = first * (last / first) ** (min(i, iterations - 1) / max(1, iterations - 1))
+        kappa = SMALLEST_KAPPA * (last / level) ** 2 + (s["noise"] / level).square()
+        x, ax = scaled.step.solve(s["image"] - s["dual"], s["data"], kappa)
+        noisy = x + s["dual"]
+        image = prox(noisy, level)
+        change = relative_change(image, s["image"])
+        figures = {
+            "relative_change": change,
+            "residual": (ax - s["data"]).norm(dim=1) / s["reference"],
+            "sigma": torch.full_like(change, level),
+        }
+        done = (change < tolerance) & (i + 1 >= iterations)
+        return {"image": image, "dual": noisy - image if duals else s["dual"]}, figures, done
+
+    start = scaled.start
+    state = {"image": start, "dual": torch.zeros_like(start)}
+    state |= {"data": scaled.data, "noise": scaled.noise, "reference": reference}
+    return iterate(update, state, max_iterations=max_iterations, truth=truth, observer=observer)
+
+
+def _prox(problem: Problem, denoiser: str | MagnitudeMap, blind: bool) -> Prox:
+    if not isinstance(denoiser, str):
+        return magnitude_prox(lambda magnitude, sigma: denoiser(magnitude, per_scene(sigma, magnitude)))
+    path: str | Path = Path(denoiser) if denoiser.endswith(".safetensors") else denoiser
+    network = problem.shared(f"denoiser {denoiser}", lambda A: Denoiser.load(path, device=str(A.device)))
+    return denoiser_prox(network, blind=blind)

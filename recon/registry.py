@@ -1,4 +1,4 @@
-"""From the name of a method to an image: what every reconstructor gets and gives, and `reconstruct`, which runs one.
+"""What every reconstructor gets and gives, and the methods by name. `recon.run` runs them.
 
 A reconstructor is a function ``run(problem, *, option=default, ...)`` with the decorator `reconstructor`; its
 keyword-only arguments are the options that a user may set, its docstring is their help.
@@ -9,19 +9,15 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 
-from data import Measurement, Reconstruction, divide_gain, restore_reference_path
-from mimo import ImagingOperator, VoxelGrid, born_operator
-from mimo.linear import DEFAULT_MEMORY
+from mimo import ImagingOperator
+from recon.iteration import Observer
 
 DEFAULT_METHOD = "pnp"
 """What `reconstruct` runs when no method is named."""
@@ -45,11 +41,17 @@ class Problem:
         ``(n_scene, *operator.measurement_shape)`` on the operator's device, calibrated.
     noise_std
         Standard deviation of the complex noise of each scene, float64 ``(n_scene,)``, or ``None`` when not known.
+    truth
+        True magnitudes ``(n_scene, n_x, n_y, n_z)``, for the history of an iteration, or ``None``.
+    observer
+        Told of each iteration (`recon.iteration.Observer`), or ``None``.
     """
 
     operator: ImagingOperator
     measurement: torch.Tensor
     noise_std: torch.Tensor | None = None
+    truth: torch.Tensor | None = None
+    observer: Observer | None = None
     _shared: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def shared(self, name: str, make: Callable[[ImagingOperator], T]) -> T:
@@ -59,6 +61,17 @@ class Problem:
             self._shared[name] = make(self.operator)
             self._shared["seconds"] = self._shared.get("seconds", 0.0) + time.perf_counter() - started
         return self._shared[name]
+
+    def limit(self, iterations: int) -> int:
+        """Return the most iterations to make: none more once the run has been interrupted."""
+        return 0 if self._shared.get("interrupted") else iterations
+
+    def scenes(self, start: int, stop: int) -> Problem:
+        """Return the problem of some scenes; what is shared stays shared."""
+        std = None if self.noise_std is None else self.noise_std[start:stop]
+        truth = None if self.truth is None else self.truth[start:stop]
+        part = self.measurement[start:stop]
+        return Problem(self.operator, part, std, truth, self.observer, self._shared)
 
 
 @dataclass
@@ -172,180 +185,7 @@ def unknown(kind: str, name: str, known: Sequence[str]) -> str:
     return f"unknown {kind} {name!r}: {hint}"
 
 
-def pick_device(device: str) -> torch.device:
-    """Return a torch device; ``auto`` is CUDA where there is one, else the processor."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"device is {device!r}: expected auto, cpu or cuda") from error
-    if chosen.type not in ("cpu", "cuda"):
-        raise ValueError(f"device is {device!r}: expected auto, cpu or cuda")
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device is {device!r}, {torch.cuda.device_count()} CUDA devices are at hand: expected another"
-        )
-    return chosen
-
-
-def make_problem(
-    measurement: Measurement,
-    grid: VoxelGrid | None = None,
-    *,
-    device: str = "auto",
-    dtype: torch.dtype = torch.complex64,
-    memory: int = DEFAULT_MEMORY,
-) -> Problem:
-    """Return what reconstructors work on: gain divided out, removed path lengths restored, the operator made.
-
-    Parameters
-    ----------
-    measurement
-        From a file or a synthesizer. Its background is not subtracted here (`data.subtract_background` does that).
-    grid
-        Voxels; the measurement's own by default.
-    device, dtype, memory
-        As in `mimo.BornOperator`; ``auto`` takes CUDA where there is one.
-
-    Raises
-    ------
-    ValueError
-        When there is no grid, a voxel lies on an antenna, or the device is not at hand.
-    """
-    grid = measurement.grid if grid is None else grid
-    if grid is None:
-        raise ValueError(
-            "the measurement has no grid: give one, such as x=-0.15:0.15:25,y=-0.15:0.15:25,z=0.35:0.65:49"
-        )
-    if measurement.gain is not None:
-        measurement = divide_gain(measurement)
-    if measurement.reference_path is not None:
-        measurement = restore_reference_path(measurement)
-    chosen = pick_device(device)
-    operator = born_operator(
-        measurement.array,
-        measurement.sweep,
-        grid,
-        permittivity=measurement.permittivity,
-        dtype=dtype,
-        device=chosen,
-        memory=memory,
-    )
-    y = torch.tensor(measurement.values, dtype=dtype, device=chosen)
-    return Problem(operator, y, _noise_std(measurement, y))
-
-
-def _noise_std(measurement: Measurement, y: torch.Tensor) -> torch.Tensor | None:
-    """From the stated SNR (mean power of the noiseless data over that of the noise): total = noise (1 + SNR)."""
-    if measurement.snr_db is None:
-        return None
-    channels = measurement.array.n_channel * measurement.sweep.n_freq
-    mask = measurement.array.mask
-    data = y if mask is None else y * torch.as_tensor(mask.copy(), device=y.device)
-    power = data.abs().double().square().flatten(1).sum(1) / channels
-    ratio = torch.tensor(10 ** (measurement.snr_db.astype(float) / 10), device=y.device)
-    return (power / (1 + ratio)).sqrt()
-
-
-def reconstruct(
-    method: str,
-    measurement: Measurement,
-    grid: VoxelGrid | None = None,
-    *,
-    device: str = "auto",
-    dtype: torch.dtype = torch.complex64,
-    memory: int = DEFAULT_MEMORY,
-    progress: Progress | None = None,
-    source_sha256: str = "",
-    **options: Any,
-) -> Reconstruction:
-    """Reconstruct every scene of a measurement with a named method.
-
-    Parameters
-    ----------
-    method
-        A name in `METHODS`.
-    measurement
-        The data.
-    grid
-        Voxels; the measurement's own by default.
-    device, dtype, memory
-        As in `make_problem`.
-    progress
-        Called as ``progress(scenes done, scenes in all)``.
-    source_sha256
-        Recorded with the result.
-    **options
-        Options of the method (``METHODS[method].options``); an unknown one is an error that names the nearest.
-
-    Returns
-    -------
-    data.Reconstruction
-        Images with run times of each scene. Work done once for a geometry is in ``parameters["setup_seconds"]``.
-
-    Raises
-    ------
-    ValueError
-        When the method, an option or the geometry does not fit.
-    """
-    problem = make_problem(measurement, grid, device=device, dtype=dtype, memory=memory)
-    return run_method(method, problem, progress=progress, source_sha256=source_sha256, **options)
-
-
-def run_method(
-    method: str, problem: Problem, *, progress: Progress | None = None, source_sha256: str = "", **options: Any
-) -> Reconstruction:
-    """Run a method on a problem that several methods share; see `reconstruct`."""
-    chosen = find_method(method)
-    for name in options:
-        if name not in chosen.options:
-            raise ValueError(unknown(f"option of {method}", name, list(chosen.options)))
-    n_scene = len(problem.measurement)
-    pieces, seconds, setup = [], np.zeros(n_scene), 0.0
-    for start in range(0, n_scene, BATCH):
-        stop = min(start + BATCH, n_scene)
-        std = None if problem.noise_std is None else problem.noise_std[start:stop]
-        part = Problem(problem.operator, problem.measurement[start:stop], std, problem._shared)
-        before = problem._shared.get("seconds", 0.0)
-        started = time.perf_counter()
-        pieces.append(chosen.run(part, **options))
-        if problem.operator.device.type == "cuda":
-            torch.cuda.synchronize(problem.operator.device)
-        once = problem._shared.get("seconds", 0.0) - before
-        setup += once
-        seconds[start:stop] = (time.perf_counter() - started - once) / (stop - start)
-        if progress is not None:
-            progress(stop, n_scene)
-    image = torch.cat([piece.image for piece in pieces]).cpu().numpy()
-    if not math.isfinite(float(np.abs(image).sum())):
-        raise ValueError(f"{method} gave NaN or infinite values: the measurement or an option is out of range")
-    parameters = {**chosen.options, **options, **_joined(pieces), "setup_seconds": setup}
-    return Reconstruction(
-        method=method,
-        image=image,
-        grid=problem.operator.grid,
-        parameters=parameters,
-        seconds=seconds,
-        iterations=max(piece.iterations for piece in pieces),
-        version=program_version(),
-        source_sha256=source_sha256,
-        history=pieces[0].history if len(pieces) == 1 else [p.history for p in pieces if p.history is not None] or None,
-    )
-
-
-def _joined(pieces: list[Images]) -> dict[str, Any]:
-    found = dict(pieces[0].found)
-    for piece in pieces[1:]:
-        for name, value in piece.found.items():
-            if isinstance(value, list):
-                found[name] = found[name] + value
-    return found
-
-
-def program_version() -> str:
-    """Version of the installed program, or ``unknown``."""
-    try:
-        return metadata.version("mimo-imaging")
-    except metadata.PackageNotFoundError:
-        return "unknown"
+def run_start(method: str, problem: Problem) -> torch.Tensor:
+    """Return a method's image as the first image of another, with the method's own defaults and unobserved."""
+    quiet = Problem(problem.operator, problem.measurement, problem.noise_std, _shared=problem._shared)
+    return find_method(method).run(quiet).image

@@ -1,5 +1,6 @@
 """The training loop: it learns, resumes exactly, leaves random states alone, and says what is wrong."""
 
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from models import Config, Denoiser, export, load_config, train
 from models.checkpoint import load_checkpoint
-from models.config import CONFIGS
+from models.config import CONFIGS, RunsConfig
 from models.corruption import Pair
 from models.training import fit_scene, learning_rate, loss_of
 
@@ -64,6 +65,52 @@ def test_longer_run_continues(tmp_path):
     train(short, draw, tmp_path / "a", report=quiet)
     resumed = load_checkpoint(train(config, draw, tmp_path / "a", resume=True, report=quiet))
     assert same(resumed["model"], load_checkpoint(train(config, draw, tmp_path / "b", report=quiet))["model"])
+
+
+def test_told_to_stop_it_ends_between_steps(tmp_path):
+    """Ctrl-C or a batch system's SIGTERM: the checkpoint is that of a whole step, and resuming gives the same run."""
+    whole = load_checkpoint(train(SMALL, draw, tmp_path / "whole", report=quiet))
+    calls = []
+
+    def drawing(rng):
+        calls.append(1)
+        if len(calls) == SMALL.data.pool + SMALL.output.n_validation + 3:  # in the second step
+            signal.raise_signal(signal.SIGTERM)
+        return draw(rng)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(SMALL, drawing, tmp_path / "cut", report=quiet)
+    assert load_checkpoint(tmp_path / "cut" / "checkpoint.pt")["step"] == 2
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    resumed = load_checkpoint(train(SMALL, draw, tmp_path / "cut", resume=True, report=quiet))
+    assert same(resumed["model"], whole["model"]) and same(resumed["ema"], whole["ema"])
+
+
+def rehearse(denoiser, round_):
+    """Pairs that depend on round and network, as those of runs do."""
+    generator = torch.Generator().manual_seed(round_)
+    target = torch.rand(5, 6, 7, 8, generator=generator)
+    sigma = torch.linspace(0.05, 0.2, 5)
+    return Pair(denoiser(target, sigma) + 0.1, target, sigma)
+
+
+def test_learning_from_runs_resumes_exactly(tmp_path):
+    """The pairs of a round are kept with the weights: cut in the middle of a round, the run goes on as if it was not."""
+    config = replace(SMALL, runs=RunsConfig(share=0.5, after=1, steps=3))
+    whole = load_checkpoint(train(config, draw, tmp_path / "whole", rehearse=rehearse, report=quiet))
+    plain = load_checkpoint(train(SMALL, draw, tmp_path / "plain", report=quiet))
+    assert not same(whole["model"], plain["model"])
+
+    def stop(line):
+        if line.startswith("step      3"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, draw, tmp_path / "cut", rehearse=rehearse, report=stop)
+    resumed = load_checkpoint(train(config, draw, tmp_path / "cut", rehearse=rehearse, resume=True, report=quiet))
+    assert same(resumed["model"], whole["model"])
+    with pytest.raises(ValueError, match=r"runs\.share is 0\.5"):
+        train(config, draw, tmp_path / "none", report=quiet)
 
 
 def test_overfits_two_volumes(tmp_path):

@@ -54,7 +54,7 @@ class Passing:
 def test_without_denoising_it_solves_the_least_squares_problem(scenes, monkeypatch):
     """v = x, so half-quadratic splitting walks towards the data: the residual falls, and the image stays in its scale."""
     monkeypatch.setattr(pnp_module, "Denoiser", Passing)
-    made = reconstruct("pnp", scenes, splitting="hqs", iterations=6, sigma_start=0.05)
+    made = reconstruct("pnp", scenes, splitting="hqs", iterations=6, sigma_start=0.05, max_iterations=6)
     residual = np.array([entry["residual"] for entry in made.history])
     assert (np.diff(residual, axis=0) <= 1e-6).all()
     A = BornOperator(ARRAY, BAND, VOXELS)
@@ -66,11 +66,11 @@ def test_without_denoising_it_solves_the_least_squares_problem(scenes, monkeypat
 
 
 def test_scenes_are_alone_and_any_unit_works(scenes):
-    together = reconstruct("pnp", scenes, iterations=5)
+    together = reconstruct("pnp", scenes, max_iterations=5)
     for scene in (0, 3):
-        alone = reconstruct("pnp", scenes.scenes([scene]), iterations=5)
+        alone = reconstruct("pnp", scenes.scenes([scene]), max_iterations=5)
         np.testing.assert_allclose(alone.image[0], together.image[scene], atol=2e-3 * np.abs(alone.image).max())
-    scaled = reconstruct("pnp", replace(scenes, values=scenes.values * np.float32(1e-7)), iterations=5)
+    scaled = reconstruct("pnp", replace(scenes, values=scenes.values * np.float32(1e-7)), max_iterations=5)
     np.testing.assert_allclose(scaled.image * 1e7, together.image, atol=2e-3 * np.abs(together.image).max())
 
 
@@ -86,3 +86,54 @@ def test_scenes_are_alone_and_any_unit_works(scenes):
 def test_options_that_do_not_fit(scenes, options, words):
     with pytest.raises((ValueError, OSError), match=words):
         reconstruct("pnp", scenes, **options)
+
+
+def test_a_user_s_own_denoiser_in_one_line(scenes):
+    """With the soft threshold as the denoiser, plug-and-play is the l1 solver."""
+    settings = {"max_iterations": 9, "tolerance": 0.0}
+    made = reconstruct("pnp", scenes, denoiser=lambda m, sigma: (m - sigma).clamp(min=0), sigma_end=0.02, **settings)
+    assert "lambda" in made.parameters["denoiser"]
+    np.testing.assert_array_equal(made.image, reconstruct("l1", scenes, weight=0.02, **settings).image)
+
+
+def test_each_scene_stops_by_its_own_change(scenes):
+    made = reconstruct("pnp", scenes, splitting="annealed", iterations=4, max_iterations=20, tolerance=0.05)
+    counts = made.parameters["scene_iterations"]
+    assert min(counts) >= 4
+    for scene, count in enumerate(counts):
+        changes = [entry["relative_change"][scene] for entry in made.history]
+        assert all(change is not None for change in changes[:count])
+        assert all(change is None for change in changes[count:])
+        assert made.parameters["converged"][scene] == (changes[count - 1] < 0.05)
+        assert all(change >= 0.05 for change in changes[3 : count - 1])
+
+
+def test_the_constrained_splitting_keeps_the_bound_and_one_level(scenes):
+    made = reconstruct("pnp", scenes, eps=0.2, max_iterations=25)
+    last = [
+        [v for v in column if v is not None][-1] for column in zip(*(e["residual"] for e in made.history), strict=True)
+    ]
+    assert all(value < 1.2 for value in last)
+    assert "sigma" not in made.history[0]
+
+
+def test_the_history_has_the_psnr_where_the_truth_is_known(scenes):
+    made = reconstruct("pnp", scenes, max_iterations=3)
+    expected = [psnr(m, t) for m, t in zip(made.magnitude, scenes.truth, strict=True)]
+    assert made.history[-1]["psnr"] == pytest.approx(expected, abs=1e-3)
+    assert "psnr" not in reconstruct("pnp", replace(scenes, truth=None), max_iterations=1).history[0]
+
+
+def test_a_blind_denoiser_is_told_no_level(scenes, monkeypatch):
+    told = []
+
+    class Asking:
+        @classmethod
+        def load(cls, name, device="cpu"):
+            return lambda magnitude, sigma=None: (told.append(sigma), magnitude)[1]
+
+    monkeypatch.setattr(pnp_module, "Denoiser", Asking)
+    reconstruct("pnp", scenes, blind=True, max_iterations=2)
+    assert told == [None, None]
+    reconstruct("pnp", scenes, max_iterations=1)
+    assert told[2].tolist() == pytest.approx([0.05] * 4)

@@ -12,7 +12,8 @@ from helper import fails
 from data import Measurement
 from mimo import born_operator
 from recon import METHODS, make_problem, reconstruct, run_method
-from recon.registry import BATCH, DEFAULT_METHOD, find_method, pick_device
+from recon.registry import DEFAULT_METHOD, find_method
+from recon.run import BATCH, pick_device
 
 
 def measured(array=ARRAY, grid=GRID, n_scene: int = 2, **more) -> Measurement:

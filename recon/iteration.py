@@ -1,0 +1,131 @@
+"""The loop around every splitting: scenes that stop by themselves, a history, the truth, an observer, interrupts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from recon.metrics import psnr
+
+State = dict[str, torch.Tensor]
+"""Tensors whose first axis is the scene; ``"image"`` is the result."""
+
+Update = Callable[[State, int], tuple[State, dict[str, torch.Tensor], torch.Tensor]]
+"""One iteration of the scenes that go on: state and iteration (from 0) to new state, figures and who is done."""
+
+Observer = Callable[[int, int, Callable[[], torch.Tensor]], None]
+"""Told, after each iteration: how many are done, how many there may be, and how to get the images of now."""
+
+
+@dataclass
+class Solution:
+    """What an iteration gives.
+
+    Attributes
+    ----------
+    image
+        ``(n_scene, n_x, n_y, n_z)``.
+    iterations
+        Of each scene.
+    converged
+        Whether each scene met its criterion.
+    history
+        One entry an iteration: a list over scenes for each figure (``None`` once a scene has stopped), ``psnr`` among
+        them where the truth is known, and ``seconds`` since the start.
+    interrupted
+        Whether a keyboard interrupt ended it early.
+    """
+
+    image: torch.Tensor
+    iterations: list[int]
+    converged: list[bool]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def iterate(
+    update: Update,
+    state: State,
+    *,
+    max_iterations: int,
+    truth: torch.Tensor | None = None,
+    observer: Observer | None = None,
+    keep: Callable[[torch.Tensor], None] | None = None,
+) -> Solution:
+    """Repeat an update; a scene that is done is not touched afterwards.
+
+    Parameters
+    ----------
+    update
+        One iteration of the scenes that go on. It returns new tensors and leaves the old ones alone.
+    state
+        At the start.
+    max_iterations
+        At most so many.
+    truth
+        Magnitudes like the image: the history then has the PSNR in dB.
+    observer
+        Called after each iteration.
+    keep
+        Called when scenes have stopped, with the places of those that go on among those of the last update.
+
+    Returns
+    -------
+    Solution
+        Of a keyboard interrupt, what was reached.
+    """
+    state = dict(state)
+    n_scene = len(state["image"])
+    active = torch.arange(n_scene, device=state["image"].device)
+    solution = Solution(state["image"], [0] * n_scene, [False] * n_scene)
+    started = time.perf_counter()
+    try:
+        for i in range(max_iterations):
+            everyone = len(active) == n_scene
+            new, figures, done = update(state if everyone else {k: v[active] for k, v in state.items()}, i)
+            if everyone:
+                state.update(new)
+            else:
+                for name, value in new.items():
+                    state[name] = state[name].index_copy(0, active, value)
+            solution.image = state["image"]
+            scenes = active.tolist()
+            if truth is not None:
+                figures = figures | {"psnr": _psnr(state["image"], truth, scenes)}
+            entry: dict[str, Any] = {name: _spread(value, scenes, n_scene) for name, value in figures.items()}
+            solution.history.append(entry | {"seconds": time.perf_counter() - started})
+            for scene, over in zip(scenes, done.tolist(), strict=True):
+                solution.iterations[scene] += 1
+                solution.converged[scene] = over
+            if observer is not None:
+                observer(i + 1, max_iterations, lambda: state["image"])
+            if bool(done.any()):
+                going = torch.nonzero(~done).flatten()
+                active = active[going]
+                if not len(active):
+                    break
+                if keep is not None:
+                    keep(going)
+    except KeyboardInterrupt:
+        solution.interrupted = True
+    return solution
+
+
+def _psnr(image: torch.Tensor, truth: torch.Tensor, scenes: list[int]) -> torch.Tensor:
+    return torch.tensor([psnr(image[s].abs().cpu().numpy(), truth[s].cpu().numpy()) for s in scenes])
+
+
+def _spread(values: torch.Tensor, scenes: list[int], n_scene: int) -> list[float | None]:
+    row: list[float | None] = [None] * n_scene
+    for scene, value in zip(scenes, values.tolist(), strict=True):
+        row[scene] = value
+    return row
+
+
+def relative_change(new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
+    """Norm of the difference over the norm of the new image, of each scene."""
+    return (new - old).flatten(1).norm(dim=1) / new.flatten(1).norm(dim=1).clamp_min(1e-30)

@@ -1,0 +1,264 @@
+"""From a measurement and the name of a method to an image: `make_problem` and `run_method`; `reconstruct` is both."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import torch
+
+from data import Measurement, Reconstruction, divide_gain, restore_reference_path
+from mimo import VoxelGrid, born_operator
+from mimo.linear import DEFAULT_MEMORY
+from recon.registry import Images, Problem, find_method, unknown
+
+BATCH = 16
+"""Scenes treated together."""
+
+Progress = Callable[[float, int], None]
+"""Told how many scenes are done (a share of one too) of how many."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """Shows the images of a run while it goes on.
+
+    Attributes
+    ----------
+    every
+        Iterations between two calls.
+    show
+        Given what there is: scenes whose turn has not come are 0.
+    """
+
+    every: int
+    show: Callable[[Reconstruction], None]
+
+
+def pick_device(device: str) -> torch.device:
+    """Return a torch device; ``auto`` is CUDA where there is one, else the processor."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device is {device!r}: expected auto, cpu or cuda") from error
+    if chosen.type not in ("cpu", "cuda"):
+        raise ValueError(f"device is {device!r}: expected auto, cpu or cuda")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device is {device!r}, {torch.cuda.device_count()} CUDA devices are at hand: expected another"
+        )
+    return chosen
+
+
+def make_problem(
+    measurement: Measurement,
+    grid: VoxelGrid | None = None,
+    *,
+    device: str = "auto",
+    dtype: torch.dtype = torch.complex64,
+    memory: int = DEFAULT_MEMORY,
+) -> Problem:
+    """Return what reconstructors work on: gain divided out, removed path lengths restored, the operator made.
+
+    Parameters
+    ----------
+    measurement
+        From a file or a synthesizer. Its background is not subtracted here (`data.subtract_background` does that).
+    grid
+        Voxels; the measurement's own by default.
+    device, dtype, memory
+        As in `mimo.BornOperator`; ``auto`` takes CUDA where there is one.
+
+    Raises
+    ------
+    ValueError
+        When there is no grid, a voxel lies on an antenna, or the device is not at hand.
+    """
+    grid = measurement.grid if grid is None else grid
+    if grid is None:
+        raise ValueError(
+            "the measurement has no grid: give one, such as x=-0.15:0.15:25,y=-0.15:0.15:25,z=0.35:0.65:49"
+        )
+    if measurement.gain is not None:
+        measurement = divide_gain(measurement)
+    if measurement.reference_path is not None:
+        measurement = restore_reference_path(measurement)
+    chosen = pick_device(device)
+    operator = born_operator(
+        measurement.array,
+        measurement.sweep,
+        grid,
+        permittivity=measurement.permittivity,
+        dtype=dtype,
+        device=chosen,
+        memory=memory,
+    )
+    y = torch.tensor(measurement.values, dtype=dtype, device=chosen)
+    truth = None
+    if measurement.truth is not None and grid == measurement.grid:
+        truth = torch.tensor(np.abs(measurement.truth), device=chosen)
+    return Problem(operator, y, _noise_std(measurement, y), truth)
+
+
+def _noise_std(measurement: Measurement, y: torch.Tensor) -> torch.Tensor | None:
+    """From the stated SNR (mean power of the noiseless data over that of the noise): total = noise (1 + SNR)."""
+    if measurement.snr_db is None:
+        return None
+    channels = measurement.array.n_channel * measurement.sweep.n_freq
+    mask = measurement.array.mask
+    data = y if mask is None else y * torch.as_tensor(mask.copy(), device=y.device)
+    power = data.abs().double().square().flatten(1).sum(1) / channels
+    ratio = torch.tensor(10 ** (measurement.snr_db.astype(float) / 10), device=y.device)
+    return (power / (1 + ratio)).sqrt()
+
+
+def reconstruct(
+    method: str,
+    measurement: Measurement,
+    grid: VoxelGrid | None = None,
+    *,
+    device: str = "auto",
+    dtype: torch.dtype = torch.complex64,
+    memory: int = DEFAULT_MEMORY,
+    progress: Progress | None = None,
+    live: Live | None = None,
+    source_sha256: str = "",
+    **options: Any,
+) -> Reconstruction:
+    """Reconstruct every scene of a measurement with a named method.
+
+    Parameters
+    ----------
+    method
+        A name in `METHODS`.
+    measurement
+        The data.
+    grid
+        Voxels; the measurement's own by default.
+    device, dtype, memory
+        As in `make_problem`.
+    progress
+        Called as ``progress(scenes done, scenes in all)``; within an iteration a share of its scenes is done.
+    live
+        Shown the images of an iterative method while it goes on.
+    source_sha256
+        Recorded with the result.
+    **options
+        Options of the method (``METHODS[method].options``); an unknown one is an error that names the nearest.
+
+    Returns
+    -------
+    data.Reconstruction
+        Images with run times of each scene. Work done once for a geometry is in ``parameters["setup_seconds"]``.
+
+    Raises
+    ------
+    ValueError
+        When the method, an option or the geometry does not fit.
+    """
+    problem = make_problem(measurement, grid, device=device, dtype=dtype, memory=memory)
+    return run_method(method, problem, progress=progress, live=live, source_sha256=source_sha256, **options)
+
+
+def run_method(
+    method: str,
+    problem: Problem,
+    *,
+    progress: Progress | None = None,
+    live: Live | None = None,
+    source_sha256: str = "",
+    **options: Any,
+) -> Reconstruction:
+    """Run a method on a problem that several methods share; see `reconstruct`.
+
+    After a keyboard interrupt in an iterative method the scenes whose turn had not come keep their first image;
+    ``parameters["interrupted"]`` says which scenes were cut short.
+    """
+    chosen = find_method(method)
+    for name in options:
+        if name not in chosen.options:
+            raise ValueError(unknown(f"option of {method}", name, list(chosen.options)))
+    n_scene = len(problem.measurement)
+    pieces: list[Images] = []
+    seconds, setup = np.zeros(n_scene), 0.0
+
+    def record(images: list[torch.Tensor], **more: Any) -> Reconstruction:
+        image = torch.cat(images).cpu().numpy()
+        if not math.isfinite(float(np.abs(image).sum())):
+            raise ValueError(f"{method} gave NaN or infinite values: the measurement or an option is out of range")
+        return Reconstruction(
+            method=method,
+            image=image,
+            grid=problem.operator.grid,
+            parameters={**chosen.options, **_named(options), **_joined(pieces), "setup_seconds": setup},
+            seconds=seconds,
+            version=program_version(),
+            source_sha256=source_sha256,
+            **more,
+        )
+
+    for start in range(0, n_scene, BATCH):
+        stop = min(start + BATCH, n_scene)
+
+        def observe(i: int, of: int, image: Callable[[], torch.Tensor], start: int = start, stop: int = stop) -> None:
+            if progress is not None:
+                progress(start + (stop - start) * i / of, n_scene)
+            if live is not None and i % live.every == 0:
+                now = image()
+                rest = now.new_zeros((n_scene - stop, *now.shape[1:]))
+                live.show(record([*(piece.image for piece in pieces), now, rest], iterations=i))
+
+        part = replace(problem.scenes(start, stop), observer=observe)
+        before = problem._shared.get("seconds", 0.0)
+        started = time.perf_counter()
+        pieces.append(chosen.run(part, **options))
+        if problem.operator.device.type == "cuda":
+            torch.cuda.synchronize(problem.operator.device)
+        if pieces[-1].found.get("interrupted"):
+            problem._shared["interrupted"] = True
+        once = problem._shared.get("seconds", 0.0) - before
+        setup += once
+        seconds[start:stop] = (time.perf_counter() - started - once) / (stop - start)
+        if progress is not None:
+            progress(stop, n_scene)
+    problem._shared.pop("interrupted", None)
+    histories = [piece.history for piece in pieces if piece.history is not None]
+    return record(
+        [piece.image for piece in pieces],
+        iterations=max(piece.iterations for piece in pieces),
+        history=histories[0] if len(pieces) == 1 and histories else histories or None,
+    )
+
+
+def _named(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as a file can hold them: a function by its name, an image as ``given``."""
+    plain = {}
+    for name, value in options.items():
+        plain[name] = "given" if isinstance(value, torch.Tensor) else value
+        if callable(value):
+            plain[name] = getattr(value, "__qualname__", type(value).__name__)
+    return plain
+
+
+def _joined(pieces: list[Images]) -> dict[str, Any]:
+    found = dict(pieces[0].found) if pieces else {}
+    for piece in pieces[1:]:
+        for name, value in piece.found.items():
+            if isinstance(value, list):
+                found[name] = found[name] + value
+    return found
+
+
+def program_version() -> str:
+    """Version of the installed program, or ``unknown``."""
+    try:
+        return metadata.version("mimo-imaging")
+    except metadata.PackageNotFoundError:
+        return "unknown"

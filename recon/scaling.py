@@ -1,0 +1,156 @@
+"""What every iterative method starts from: operator, measurement and first image brought to a common scale.
+
+The operator is divided by its norm and the measurement by the norm and by the first image's largest magnitude, so that
+weights, noise levels and tolerances have the same meaning for any unit of the measurement and any norm of A.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from mimo import GramFactor
+from mimo.gram import MAX_MEASUREMENTS
+from recon.iteration import Observer, Solution
+from recon.least_squares import ConjugateGradientStep, GramStep, XStep
+from recon.noise import estimate_noise_std, operator_norm
+from recon.registry import Images, Problem, run_start
+
+Start = str | torch.Tensor
+"""A method's name, or complex images ``(n_scene, n_x, n_y, n_z)``."""
+
+
+@dataclass
+class Scaled:
+    """A problem in common units.
+
+    Attributes
+    ----------
+    step
+        The x step of A / |A|: exact, or by conjugate gradients above `mimo.gram.MAX_MEASUREMENTS` measurements.
+    data
+        The measurement in the step's coordinates, ``(n_scene, m)``.
+    start
+        First image, its largest magnitude 1.
+    noise
+        Standard deviation of the noise of one measurement in these units, ``(n_scene,)``.
+    size
+        What an image is multiplied with to be reflectivity again, ``(n_scene,)``.
+    """
+
+    step: XStep
+    data: torch.Tensor
+    start: torch.Tensor
+    noise: torch.Tensor
+    size: torch.Tensor
+
+    def bound(self, eps: str | float) -> torch.Tensor:
+        """Bound on the residual's norm: ``auto`` from the noise, else a fraction of the measurement's norm."""
+        if eps == "auto":
+            return self.noise * self.data.shape[1] ** 0.5
+        if isinstance(eps, str) or not 0 <= eps < 1:
+            raise ValueError(f"eps is {eps!r}: expected auto or a fraction of the measurement's norm, 0 to below 1")
+        return eps * self.data.norm(dim=1)
+
+    def observer(self, problem: Problem) -> Observer | None:
+        """Return the problem's observer, given images in the problem's own units."""
+        told = problem.observer
+        if told is None:
+            return None
+        size = self.size[:, None, None, None]
+        return lambda i, of, image: told(i, of, lambda: image() * size)
+
+    def images(self, solution: Solution, **found: object) -> Images:
+        """Return a solution in the problem's own units, with what it found out."""
+        found |= {
+            "x_step": self.step.name,
+            "scene_iterations": solution.iterations,
+            "converged": solution.converged,
+            "noise_std_relative": (self.noise * self.data.shape[1] ** 0.5 / _norm(self.data)).tolist(),
+        }
+        if solution.interrupted:
+            found["interrupted"] = [True] * len(self.data)
+        image = solution.image * self.size[:, None, None, None]
+        return Images(image, found, iterations=max(solution.iterations), history=solution.history)
+
+
+def scale(problem: Problem, start: Start = "tikhonov", *, noise_needed: bool = True) -> Scaled:
+    """Bring a problem to common units.
+
+    Parameters
+    ----------
+    problem
+        As a reconstructor gets it.
+    start
+        First image; of a method's image only what the measurement says about its level is kept free (`fit_level`).
+    noise_needed
+        Whether a noise level that is neither stated nor can be estimated, for want of a factorisation, is an error;
+        else it is taken as 0.
+
+    Raises
+    ------
+    ValueError
+        When the start does not fit, or the noise level is needed and not to be had.
+    """
+    A, y = problem.operator, problem.measurement
+    problem.shared("born factors", lambda A: A.prepare())
+    step: XStep
+    if A.n_measurement > MAX_MEASUREMENTS:
+        norm = problem.shared("norm", operator_norm)
+        step = ConjugateGradientStep(A, norm)
+    else:
+        factor = problem.shared("gram", GramFactor.of)
+        norm = float(factor.eigenvalues[-1].sqrt())
+        step = GramStep(factor, norm)
+    image = first_image(problem, start)
+    size = image.abs().flatten(1).amax(1)
+    size = torch.where(size > 0, size, torch.ones_like(size))
+    std = problem.noise_std
+    if std is None:
+        if A.n_measurement <= MAX_MEASUREMENTS:
+            std = estimate_noise_std(problem)
+        elif noise_needed:
+            raise ValueError(f"eps auto needs the file's SNR above {MAX_MEASUREMENTS} measurements: give eps a number")
+        else:
+            std = torch.zeros(len(y), dtype=torch.float64, device=y.device)
+    return Scaled(
+        step=step,
+        data=step.encode(y) / (norm * size[:, None]),
+        start=image / size[:, None, None, None],
+        noise=std.to(size.dtype) / (norm * size),
+        size=size,
+    )
+
+
+def first_image(problem: Problem, start: Start) -> torch.Tensor:
+    """Return the image that an iteration starts from, complex ``(n_scene, n_x, n_y, n_z)``.
+
+    A method's image may have any level (back-projection) or no phase (a network): it is given the phase of the
+    regularised inverse where it has none, and the level that explains the measurement best, ``<A x, y> / |A x|^2``.
+    The adjoint stands in for the regularised inverse above `mimo.gram.MAX_MEASUREMENTS` measurements.
+
+    Raises
+    ------
+    ValueError
+        When a tensor has another shape than the images, or no method has that name.
+    """
+    A, y = problem.operator, problem.measurement
+    shape = (len(y), *A.volume_shape)
+    if isinstance(start, torch.Tensor):
+        if tuple(start.shape) != shape:
+            raise ValueError(f"start has shape {tuple(start.shape)}: expected {shape}")
+        return start.to(y)
+    few = A.n_measurement <= MAX_MEASUREMENTS
+    if start == "tikhonov" and few:
+        return problem.shared("gram", GramFactor.of).tikhonov(y)[0]
+    image = A.adjoint(y) if start == "tikhonov" else run_start(start, problem)
+    if not image.is_complex():
+        image = torch.polar(image, first_image(problem, "tikhonov").angle())
+    seen = A.forward(image)
+    level = (seen.conj() * y).flatten(1).sum(1) / seen.abs().square().flatten(1).sum(1).clamp_min(1e-38)
+    return image * level[:, None, None, None]
+
+
+def _norm(data: torch.Tensor) -> torch.Tensor:
+    return data.norm(dim=1).clamp_min(1e-30)
