@@ -6,7 +6,7 @@ from commands.generate import demo, synth
 from commands.images import evaluate, reconstruct
 from commands.learning import bench, train
 from commands.measured import import_, info
-from commands.pictures import figure
+from commands.pictures import export, figure
 
-COMMANDS: list[click.Command] = [demo, synth, import_, info, reconstruct, evaluate, figure, train, bench]
+COMMANDS: list[click.Command] = [demo, synth, import_, info, reconstruct, evaluate, figure, export, train, bench]
 """In the order in which help and documentation list them."""

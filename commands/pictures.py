@@ -1,34 +1,91 @@
-"""Commands that draw: figure."""
+"""Commands that draw and hand on images: figure and export."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
-from commands.shared import example, quiet, say, writing
+from commands.shared import example, progress_bar, quiet, say, writing
+
+scene = click.option("--scene", default=0, show_default=True, help="Which scene, from 0.")
+common_scale = click.option("--common-scale", is_flag=True, help="One maximum for all instead of each image's own.")
+cmap = click.option("--cmap", default="inferno", show_default=True, help="A colour map of matplotlib.")
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--scene", default=0, show_default=True, help="Which scene, from 0.")
+@scene
 @click.option("--method", "methods", multiple=True, help="Which methods; all by default.")
+@click.option(
+    "--layout",
+    default="rows",
+    show_default=True,
+    help="rows: a row a method, three projections and the surface; columns: as papers do, a column a method, "
+    "surface, front and side.",
+)
 @click.option("--floor-db", default=-40.0, show_default=True, help="Lowest level of the colour bar, dB.")
+@click.option("--level-db", default=-10.0, show_default=True, help="Level of the surface, dB below the maximum.")
 @click.option("--linear", is_flag=True, help="Linear magnitude instead of dB.")
-@click.option("--common-scale", is_flag=True, help="One maximum for all instead of each image's own.")
-@click.option("--cmap", help="A colour map of matplotlib.")
-@click.option("--title")
+@common_scale
+@cmap
+@click.option("--title", help="A line above everything.")
+@click.option("--width-mm", type=click.FloatRange(75, 1000), help="Width of the page; 75 or more, rows 160.")
+@click.option("--dpi", type=click.IntRange(50, 2400), default=200, show_default=True, help="Pixels an inch.")
+@click.option("--history", is_flag=True, help="Draw what the solvers recorded, iteration by iteration, instead.")
 @quiet
 @example("mimo figure out/demo.h5 out/figure.png")
-def figure(file: Path, out: Path, quiet: bool, **options: Any) -> None:
-    """Draw the images of a file: projections in dB and a surface for each method, truth first. PNG, SVG or PDF."""
-    from viewer.figure import save
-    from viewer.files import figure_of_file
+def figure(
+    file: Path, out: Path, quiet: bool, history: bool, dpi: int, level_db: float, width_mm: float | None, **options: Any
+) -> None:
+    """Draw the images of a file: projections in dB and a surface for each method, truth first. PNG, SVG or PDF.
 
-    if options["cmap"] is None:
-        del options["cmap"]
+    Text keeps its size in points (7 and 8) whatever the width of the page.
+    """
+    from viewer.figure import save
+    from viewer.files import figure_of_file, history_of_file
+
     with writing(out):
-        save(figure_of_file(file, **options), out)
+        if history:
+            chosen = {name: options[name] for name in ("scene", "methods", "title")}
+            drawing = history_of_file(file, width_mm=width_mm or 180.0, **chosen)
+        else:
+            drawing = figure_of_file(file, surface_level_db=level_db, width_mm=width_mm, **options)
+        save(drawing, out, dpi=dpi)
+    say(str(out), hidden=quiet)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@scene
+@click.option("--method", "methods", multiple=True, help="Which images, 'truth' among them; all by default.")
+@click.option("--linear/--db", default=None, help="Values; linear for volumes and dB for films by default.")
+@click.option("--floor-db", default=-40.0, show_default=True, help="Lowest value in dB.")
+@common_scale
+@click.option(
+    "--level-db", "levels_db", multiple=True, type=float, default=(-10.0,), show_default=True, help="Surface, dB."
+)
+@click.option("--rendering", default="maximum", show_default=True, help="Of a film: maximum or surface.")
+@cmap
+@click.option("--frames", "n_frame", default=48, show_default=True, help="Frames of a film's one turn.")
+@click.option("--fps", default=20.0, show_default=True, help="Frames a second.")
+@click.option("--elevation", default=20.0, show_default=True, help="How far a film looks down, degrees.")
+@click.option("--size", default=320, show_default=True, help="Width of an image in a film, pixels.")
+@quiet
+@example("mimo export out/demo.h5 out/demo.vti")
+def export(file: Path, out: Path, quiet: bool, **options: Any) -> None:
+    """Write the images of one scene for another program, as the suffix of OUT says.
+
+    .vti and .vtr (ParaView), .nii.gz (NIfTI, millimetres), .npy (with the grid in OUT.json), .ply (surface with dB at
+    each vertex, of one --method), .gif and .mp4 (a turn around the images), .html (a page of all scenes).
+    """
+    from viewer.export import MOVIES, export
+
+    film = out.suffix.lower() in MOVIES
+    with writing(out), progress_bar(out.name, quiet, unit="frame") if film else nullcontext() as progress:
+        export(file, out, progress=progress, **options)
     say(str(out), hidden=quiet)

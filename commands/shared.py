@@ -28,11 +28,11 @@ def example(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 @contextmanager
-def progress_bar(label: str, hidden: bool) -> Iterator[Callable[[float, int], None]]:
+def progress_bar(label: str, hidden: bool, unit: str = "scene") -> Iterator[Callable[[float, int], None]]:
     """Yield ``advance(done, total)``, shown as a bar on a terminal or a log; `done` may be a fraction."""
     from tqdm import tqdm
 
-    shape = "{desc}: {percentage:3.0f}%|{bar}| of {total_fmt} scenes, {elapsed}, {remaining} left"
+    shape = f"{{desc}}: {{percentage:3.0f}}%|{{bar}}| of {{total_fmt}} {unit}s, {{elapsed}}, {{remaining}} left"
     with tqdm(desc=label, bar_format=shape, disable=True if hidden else None, leave=False) as bar:
 
         def advance(done: float, total: int) -> None:

@@ -82,6 +82,8 @@ def draw_pictures() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run(app, "demo", "--out", f"{folder}/demo.h5", "--quiet")
         (pictures / "demo.png").write_bytes(Path(folder, "demo.png").read_bytes())
+        run(app, "figure", f"{folder}/demo.h5", str(pictures / "columns.png"), "--layout", "columns", "--quiet")
+        run(app, "figure", f"{folder}/demo.h5", str(pictures / "history.png"), "--history", "--quiet")
         if MEASURED.is_dir():
             scan, image = f"{folder}/b0.h5", f"{folder}/b0-image.h5"
             names = ("--scan", "B0_P3_p000", "--background", "B0_P3_p036")

@@ -72,11 +72,11 @@ def pnp(
     """Alternate an exact data step and a denoiser of the magnitude; see this module.
 
     `denoiser` names weights that ship or a safetensors file, or is a function ``(magnitude, sigma) -> magnitude`` of
-    tensors ``(n_scene, n_x, n_y, n_z)`` and a level that broadcasts. `splitting` is ``admm`` (one noise level, `sigma_end`; bound
-    `eps`, as in l1), ``annealed`` or ``hqs``; in these two the level that the denoiser is told falls geometrically over
-    `iterations` from `sigma_start` to `sigma_end`. Levels are relative to the first image's largest magnitude; `blind`
-    lets the denoiser estimate its own. At the last level a scene stops when its image changes by less than `tolerance`,
-    relative, or after `max_iterations`. `start` names the method whose image is the first.
+    tensors ``(n_scene, n_x, n_y, n_z)`` and a level that broadcasts. `splitting` is ``admm`` (one noise level,
+    `sigma_end`; bound `eps`, as in l1), ``annealed`` or ``hqs``; in these two the level that the denoiser is told falls
+    geometrically over `iterations` from `sigma_start` to `sigma_end`. Levels are relative to the first image's largest
+    magnitude; `blind` lets the denoiser estimate its own. At the last level a scene stops when its image changes by
+    less than `tolerance`, relative, or after `max_iterations`. `start` names the method whose image is the first.
     """
     if splitting not in SPLITTINGS:
         raise ValueError(f"splitting is {splitting!r}: expected one of {', '.join(SPLITTINGS)}")

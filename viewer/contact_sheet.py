@@ -13,9 +13,8 @@ from matplotlib.figure import Figure
 
 from mimo import VoxelGrid
 from viewer.projections import VIEWS, maximum_projections, to_db, voxel_edges
+from viewer.style import MM
 from viewer.surface import draw_surface
-
-MM = 1 / 25.4
 
 
 def contact_sheet(

@@ -20,22 +20,15 @@ from matplotlib.ticker import MaxNLocator
 
 from mimo import VoxelGrid
 from recon.metrics import psnr, ssim
-from viewer.page import CHAR, LINE, Cell, Page, drawn_lengths, rows, tiles
+from recon.registry import unknown
+from viewer.page import CHAR, LINE, NARROWEST, NARROWEST_ROWS, Cell, Page, columns, drawn_lengths, rows, tiles
 from viewer.projections import View, maximum_projections, to_db, voxel_edges
+from viewer.style import MM, STYLE
 from viewer.surface import draw_surface
 
 SUFFIXES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 PNG_DPI = 200
-MM = 1 / 25.4
-STYLE: dict[Any, Any] = {
-    "font.size": 7.0,
-    "axes.linewidth": 0.5,
-    "axes.grid": False,
-    "grid.linewidth": 0.3,
-    "text.usetex": False,
-    **{f"{axis}tick.{key}": value for axis in "xy" for key, value in (("major.size", 2.0), ("major.width", 0.5))},
-    **{f"{axis}tick.major.pad": 2.0 for axis in "xy"},
-}
+LAYOUTS = {"rows": rows, "columns": columns}
 
 
 @dataclass(frozen=True)
@@ -115,6 +108,7 @@ def figure(
     title: str | None = None,
     width_mm: float | None = None,
     surface_level_db: float = -10.0,
+    layout: str = "rows",
 ) -> Figure:
     """Draw images of one grid under one colour bar.
 
@@ -144,6 +138,9 @@ def figure(
         Width of the page; 180 mm (two journal columns) or what the panels need if less.
     surface_level_db
         Level of the surface, dB relative to the same maximum, below 0.
+    layout
+        ``rows``: a row a panel, as above. ``columns``: as papers do, a column a panel with the surface, the front and
+        the side under each other, in several bands when they do not fit side by side.
 
     Returns
     -------
@@ -154,7 +151,8 @@ def figure(
     ------
     ValueError
         When there is no panel, a volume is not of the grid's shape or has a NaN or infinite voxel (they are not
-        masked: an image former that makes them is at fault), or `floor_db` or `surface_level_db` is not below 0.
+        masked: an image former that makes them is at fault), `floor_db` or `surface_level_db` is not below 0, the
+        page is narrower than 75 mm (rows: 160 mm), or the layout or the colour map is not known.
     """
     if not panels:
         raise ValueError("panels is empty: expected at least one image to draw")
@@ -162,6 +160,12 @@ def figure(
         raise ValueError(f"floor_db is {floor_db}: expected below 0 dB")
     if not surface_level_db < 0:
         raise ValueError(f"surface_level_db is {surface_level_db}: expected below 0 dB")
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout is {layout!r}: expected one of {', '.join(LAYOUTS)}")
+    if cmap not in matplotlib.colormaps:
+        raise ValueError(unknown("colour map", cmap, sorted(matplotlib.colormaps)))
+    if width_mm is not None and not width_mm >= NARROWEST:
+        raise ValueError(f"width_mm is {width_mm}: expected {NARROWEST:g} mm or more")
     volumes = [_checked(panel, grid) for panel in panels]
     peaks = [float(volume.max()) for volume in volumes]
     scales = [(max(peaks) if common_scale else peak) or 1.0 for peak in peaks]
@@ -170,7 +174,10 @@ def figure(
     ]
     headers = [(panel.title, caption) for panel, caption in zip(panels, captions, strict=True)]
     wide = [name for name, n in zip("xyz", grid.shape, strict=True) if n > 1]
-    page = rows(headers, grid, title, width_mm) if len(wide) == 3 else tiles(headers, grid, wide, title, width_mm)
+    if len(wide) == 3 and layout == "rows" and width_mm is not None and width_mm < NARROWEST_ROWS:
+        raise ValueError(f"width_mm is {width_mm:g}: expected {NARROWEST_ROWS:g} mm or more, or the layout columns")
+    lay_out = LAYOUTS[layout]
+    page = lay_out(headers, grid, title, width_mm) if len(wide) == 3 else tiles(headers, grid, wide, title, width_mm)
 
     with matplotlib.rc_context(STYLE):
         drawing = Figure(figsize=(page.width * MM, page.height * MM), facecolor="white")
@@ -197,7 +204,7 @@ def figure(
                 _set_ticks(axes, "y", cell.height, cell.show_y)
             else:
                 _draw_projection(axes, values, edges, cell, norm, cmap)
-            _set_ticks(axes, "x", cell.width, cell.show_x)
+            _set_ticks(axes, "x", cell.width, cell.show_x, corner=cell.inset / cell.width)
             axes.set_xlabel(f"{cell.view.horizontal} (m)" if cell.show_x else "", labelpad=1.5)
         _write(drawing, canvas, page, surface_level_db)
         if page.bar is not None:
@@ -209,8 +216,8 @@ def figure(
     return drawing
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure as PNG (200 dpi), SVG or PDF, as the suffix of `path` says.
+def save(figure: Figure, path: str | os.PathLike[str], *, dpi: float = PNG_DPI) -> None:
+    """Write a figure as PNG, SVG or PDF, as the suffix of `path` says; `dpi` is that of PNG and of rasterised parts.
 
     Written beside the target and renamed, so that a reader never sees half a file, and without dates, so that the
     same figure gives the same bytes.
@@ -226,8 +233,8 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
         raise ValueError(f"{path} ends in {suffix!r}: expected one of {', '.join(SUFFIXES)}")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with matplotlib.rc_context({"svg.hashsalt": "mimo-imaging"}):
-            figure.savefig(part, format=suffix[1:], dpi=PNG_DPI, metadata=SUFFIXES[suffix])
+        with matplotlib.rc_context({"svg.hashsalt": "mimo-imaging", "pdf.fonttype": STYLE["pdf.fonttype"]}):
+            figure.savefig(part, format=suffix[1:], dpi=dpi, metadata=SUFFIXES[suffix])
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -253,7 +260,13 @@ def _draw_projection(
 
 
 def _finish_surface(axes: Any, grid: VoxelGrid, cell: Cell) -> None:
-    """Set few ticks and near labels: the defaults of 3D axes are made for large windows."""
+    """Set few ticks and near labels, of a small box the axes' names alone: the defaults are made for large windows."""
+    if not cell.show_x:
+        for name in "xyz":
+            _set_ticks(axes, name, 0.0, False)
+            getattr(axes, f"set_{name}label")(name, labelpad=-15)
+        axes.tick_params(length=0, pad=-4)
+        return
     lengths = drawn_lengths(grid)
     for name, length in zip("xyz", lengths, strict=True):
         # Not up to the corners, where the labels of two axes would meet.

@@ -1,16 +1,84 @@
-"""From a file of the schema to a picture."""
+"""From a file of the schema to the images of one scene, and to a picture of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from data import FileError, open_measurement
+from data import FileError, Reconstruction, open_measurement
+from mimo import VoxelGrid
 from recon.registry import unknown
 from viewer.figure import figure, panels_from
+from viewer.history import curves_from, history_figure
+
+TRUTH = "truth"
+"""Under what name the true reflectivity goes among the images."""
+
+
+@dataclass(frozen=True)
+class SceneImages:
+    """What a file holds of one scene.
+
+    Attributes
+    ----------
+    grid
+        The voxels, metres.
+    truth
+        complex64 ``(n_x, n_y, n_z)``, or ``None`` where it is not known.
+    reconstructions
+        One a method, each with this scene alone.
+    """
+
+    grid: VoxelGrid
+    truth: npt.NDArray[np.complex64] | None
+    reconstructions: list[Reconstruction]
+
+    def magnitudes(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Magnitudes, float32 ``(n_x, n_y, n_z)``, by name, in the images' own unit; the truth first."""
+        found = {} if self.truth is None else {TRUTH: np.abs(self.truth).astype(np.float32, copy=False)}
+        return found | {image.method: image.magnitude[0] for image in self.reconstructions}
+
+
+def images_of_scene(
+    path: str | PathLike[str], scene: int = 0, methods: Sequence[str] = (), *, always_truth: bool = False
+) -> SceneImages:
+    """Read the images of one scene.
+
+    Parameters
+    ----------
+    path
+        A file with images or a truth.
+    scene
+        Which scene, from 0.
+    methods
+        Whose images, in this order; all that the file holds, and the truth, when empty. ``truth`` names the truth.
+    always_truth
+        Read the truth, where it is known, even when `methods` does not name it.
+
+    Raises
+    ------
+    data.FileError
+        When the file is not sound, holds no image, or has no such scene or image.
+    """
+    with open_measurement(path) as source:
+        if not 0 <= scene < source.n_scene:
+            raise FileError(path, f"there is no scene {scene}: expected one of scenes 0 to {source.n_scene - 1}")
+        if source.grid is None or not (source.methods or source.has_truth):
+            raise FileError(path, "there is no image yet: run reconstruct first")
+        known = [TRUTH, *source.methods] if source.has_truth else list(source.methods)
+        for name in methods:
+            if name not in known:
+                raise FileError(path, unknown("image", name, known))
+        wanted = list(dict.fromkeys(methods)) or known
+        truth = source.truth(scene) if source.has_truth and (always_truth or TRUTH in wanted) else None
+        images = [source.reconstruction(name, [scene]) for name in wanted if name in source.methods]
+        return SceneImages(source.grid, truth, images)
 
 
 def figure_of_file(path: str | PathLike[str], *, scene: int = 0, methods: Sequence[str] = (), **options: Any) -> Figure:
@@ -32,14 +100,38 @@ def figure_of_file(path: str | PathLike[str], *, scene: int = 0, methods: Sequen
     data.FileError
         When the file is not sound, holds nothing to draw, or has no such scene or image.
     """
+    found = images_of_scene(path, scene, methods, always_truth=True)
+    return figure(panels_from(found.truth, found.reconstructions), found.grid, **options)
+
+
+def history_of_file(
+    path: str | PathLike[str], *, scene: int = 0, methods: Sequence[str] = (), **options: Any
+) -> Figure:
+    """Draw what the solvers of a file recorded for one scene, iteration by iteration; methods without are left out.
+
+    Parameters
+    ----------
+    path, scene, methods
+        As in `figure_of_file`.
+    **options
+        As `viewer.history.history_figure` takes them.
+
+    Raises
+    ------
+    data.FileError
+        When the file is not sound, has no such scene or image, or no chosen method recorded anything.
+    """
+    curves = []
     with open_measurement(path) as source:
         if not 0 <= scene < source.n_scene:
             raise FileError(path, f"there is no scene {scene}: expected one of scenes 0 to {source.n_scene - 1}")
         for name in methods:
             if name not in source.methods:
                 raise FileError(path, unknown("image", name, source.methods))
-        if source.grid is None or not (source.methods or source.has_truth):
-            raise FileError(path, "there is no image yet: run reconstruct first")
-        truth = source.truth(scene) if source.has_truth else None
-        images = [source.reconstruction(name, [scene]) for name in methods or source.methods]
-        return figure(panels_from(truth, images), source.grid, **options)
+        for name in methods or source.methods:
+            recorded = source.reconstruction(name, [scene]).history
+            curves += curves_from(name, recorded, scene, source.n_scene)
+    if not curves:
+        which = ", ".join(methods or source.methods) or "no method at all"
+        raise FileError(path, f"no history of {which}: expected a method that iterates, say l1 or pnp")
+    return history_figure(curves, **options)

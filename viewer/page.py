@@ -15,12 +15,14 @@ from viewer.projections import VIEWS, View, voxel_edges
 
 LINE = 3.4  # height of a line of text, mm
 CHAR = 1.5  # width of a character, mm, rather too wide
+NARROWEST = 75.0  # the label of the colour bar needs as much, mm
+NARROWEST_ROWS = 160.0  # four pictures side by side, with their labels
 LONGEST_ASPECT = 3.0  # a box is drawn at least a third as high as wide, and the other way round
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A box for axes; `view` is ``None`` for the surface."""
+    """A box for axes; `view` is ``None`` for the surface; at both ends of its x axis, `inset` mm stay free of ticks."""
 
     panel: int
     view: View | None
@@ -30,6 +32,7 @@ class Cell:
     height: float
     show_x: bool = True
     show_y: bool = True
+    inset: float = 0.0
 
 
 @dataclass
@@ -127,6 +130,48 @@ def rows(headers: list[tuple[str, str]], grid: VoxelGrid, title: str | None, wid
         page.height += row + 3.5
     page.height += 6.0
     page.add_bar(left, 2 * drawn["x"] * scale + drawn["z"] * scale + gaps[0] + gaps[1])
+    return page
+
+
+def _unbroken(caption: str) -> str:
+    """Let lines break between the facts of a caption only: no number is parted from its unit."""
+    return ", ".join(fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in caption.split(", "))
+
+
+def columns(headers: list[tuple[str, str]], grid: VoxelGrid, title: str | None, width_mm: float | None) -> Page:
+    """Lay out a column a panel, surface above front above side, in as many bands as it takes; ticks left and below."""
+    width = 180.0 if width_mm is None else width_mm
+    left, gap, right, smallest = 14.0, 3.0, 3.0, 21.0
+    drawn = dict(zip("xyz", drawn_lengths(grid), strict=True))
+    lengths = {name: float(edge[-1] - edge[0]) for name, edge in voxel_edges(grid).items()}
+    room = width - left - right + gap
+    most = max(1, min(len(headers), int(room / (smallest + gap))))
+    n_band = -(-len(headers) // most)
+    n_column = -(-len(headers) // n_band)
+    box = min(room / n_column - gap, 50.0)
+    scale = min(box / max(drawn["x"], drawn["z"]), 1.5 * box / drawn["y"])
+    page = _start(title, width if width_mm is not None else max(NARROWEST, left + right - gap + n_column * (box + gap)))
+    left += (page.width - (left + right - gap + n_column * (box + gap))) / 2
+    for first in range(0, len(headers), n_column):
+        chunk = [(i, (name, _unbroken(facts))) for i, (name, facts) in enumerate(headers)][first : first + n_column]
+        at = [left + i * (box + gap) for i in range(len(chunk))]
+        page.height += max(
+            page.add_header(at[i], page.height, box, header, one_line=False) for i, (_, header) in enumerate(chunk)
+        )
+        page.texts.append((left, page.height + 1, "", "surface"))
+        page.height += LINE
+        for i, (panel, _) in enumerate(chunk):
+            page.cells.append(Cell(panel, None, at[i], page.height, box, box, False, False))
+        page.height += box + 2
+        for view in VIEWS[:2]:
+            w, h = _fitted(view, lengths, drawn[view.horizontal] * scale, drawn[view.vertical] * scale)
+            name = f"{view.name}: max over {view.along}"
+            page.texts.append((left, page.height, "", name if len(name) * CHAR <= box + 10 else view.name))
+            page.height += LINE + 1
+            for i, (panel, _) in enumerate(chunk):
+                page.cells.append(Cell(panel, view, at[i] + (box - w) / 2, page.height, w, h, True, i == 0, 3.5))
+            page.height += h + 8.5
+    page.add_bar(8.0, page.width - 16)
     return page
 
 

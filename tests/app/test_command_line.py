@@ -85,7 +85,7 @@ def test_the_examples_of_the_help_work(tmp_path, measured, monkeypatch):
     (tmp_path / "work").mkdir()
     (tmp_path / "shared").symlink_to(measured.parent)
     monkeypatch.chdir(tmp_path / "work")
-    order = ["demo", "synth", "import", "info", "reconstruct", "evaluate", "figure"]
+    order = ["demo", "synth", "import", "info", "reconstruct", "evaluate", "figure", "export"]
     assert set(order) | {"bench", "train"} == set(app.cli.commands)
     for command in order:
         text = app.cli.commands[command].help
@@ -185,6 +185,45 @@ def test_figure_writes_every_format(images, tmp_path, suffix):
     out = tmp_path / f"picture.{suffix}"
     good("figure", images, out, "--scene", 2, "--method", "kirchhoff", "--quiet")
     assert out.stat().st_size > 5_000
+
+
+def test_figure_of_papers_and_of_a_history(images, tmp_path):
+    good("figure", images, tmp_path / "a.pdf", "--layout", "columns", "--width-mm", 90, "--dpi", 300, "--quiet")
+    good("figure", images, tmp_path / "h.svg", "--history", "--scene", 1, "--quiet")
+    text = (tmp_path / "h.svg").read_text()
+    assert "l1" in text
+    assert "pnp" in text
+    bad("figure", images, tmp_path / "h.png", "--history", "--method", "kirchhoff", parts=("images.h5", "kirchhoff"))
+    bad("figure", images, tmp_path / "h.png", "--layout", "row", parts=("'row'", "rows, columns"))
+    bad("figure", images, tmp_path / "h.png", "--cmap", "vridis", parts=("'vridis'", "'viridis'"))
+
+
+def test_export_by_suffix(images, tmp_path):
+    magnitude = data.load_reconstructions(images)["kirchhoff"].magnitude[2]
+    good("export", images, tmp_path / "a.npy", "--scene", 2, "--method", "kirchhoff", "--quiet")
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), magnitude)
+    good(
+        "export",
+        images,
+        tmp_path / "b.npy",
+        "--scene",
+        2,
+        "--method",
+        "kirchhoff",
+        "--db",
+        "--floor-db",
+        -30,
+        "--quiet",
+    )
+    decibels = 20 * np.log10(magnitude / magnitude.max())
+    np.testing.assert_allclose(np.load(tmp_path / "b.npy"), np.maximum(decibels, -30), rtol=1e-4, atol=1e-4)
+    good("export", images, tmp_path / "new/a.gif", "--method", "truth", "--frames", 3, "--size", 96, "--quiet")
+    assert (tmp_path / "new/a.gif").read_bytes().startswith(b"GIF89a")
+    bad("export", images, tmp_path / "no/a.stl", parts=("a.stl", ".vti", ".nii.gz", ".html"))
+    bad("export", images, tmp_path / "no/a.ply", parts=("images.h5", "--method"))
+    bad("export", images, tmp_path / "no/a.vti", "--method", "truht", parts=("'truht'", "'truth'"))
+    bad("export", tmp_path / "none.h5", tmp_path / "a.vti", parts=("none.h5", "no such file"))
+    assert not (tmp_path / "no").exists()
 
 
 def test_synth_takes_the_geometry_of_a_file(tmp_path, measured):

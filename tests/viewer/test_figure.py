@@ -147,7 +147,17 @@ def test_scales() -> None:
     assert bodies == [True, False]
 
 
-@pytest.mark.parametrize("n_panel", [1, 5])
+@pytest.mark.parametrize(
+    ("n_panel", "layout", "width"),
+    [
+        (1, "rows", None),
+        (5, "rows", None),
+        (2, "rows", 160),
+        (1, "columns", None),
+        (7, "columns", None),
+        (4, "columns", 85),
+    ],
+)
 @pytest.mark.parametrize(
     "grid",
     [
@@ -159,9 +169,9 @@ def test_scales() -> None:
     ],
     ids=["cube", "plane", "ground", "long", "line"],
 )
-def test_no_label_meets_another(grid: VoxelGrid, n_panel: int) -> None:
+def test_no_label_meets_another(grid: VoxelGrid, n_panel: int, layout: str, width: float | None) -> None:
     panels = [Panel(f"method {i}", random_volume(grid, i), "PSNR 20.12 dB, SSIM 0.912, 12.3 s") for i in range(n_panel)]
-    drawing = figure(panels, grid, title="Title")
+    drawing = figure(panels, grid, title="Title", layout=layout, width_mm=width)
     drawing.canvas.draw()
     page, boxes = drawing.bbox, []
     for axes in drawing.axes:
@@ -215,6 +225,14 @@ def test_bad_input_is_named() -> None:
         figure([Panel("pnp", random_volume())], GRID, floor_db=3)
     with pytest.raises(ValueError, match="surface_level_db is 0"):
         figure([Panel("pnp", random_volume())], GRID, surface_level_db=0)
+    with pytest.raises(ValueError, match="layout is 'grid': expected one of rows, columns"):
+        figure([Panel("pnp", random_volume())], GRID, layout="grid")
+    with pytest.raises(ValueError, match="unknown colour map 'infern': did you mean 'inferno'"):
+        figure([Panel("pnp", random_volume())], GRID, cmap="infern")
+    with pytest.raises(ValueError, match="width_mm is 5"):
+        figure([Panel("pnp", random_volume())], GRID, width_mm=5)
+    with pytest.raises(ValueError, match="width_mm is 85: expected 160 mm or more, or the layout columns"):
+        figure([Panel("pnp", random_volume())], GRID, width_mm=85)
 
 
 def test_panels_from_truth_and_reconstructions() -> None:
@@ -251,6 +269,37 @@ def test_files(tmp_path, suffix: str) -> None:
         assert float(ET.fromstring(first).attrib["width"].removesuffix("pt")) == pytest.approx(inches[0] * 72)  # noqa: S314
     else:
         assert first.startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(("layout", "width"), [("rows", 160), ("rows", 180), ("columns", 85), ("columns", 140)])
+def test_a_page_has_its_width_in_millimetres_and_its_text_in_points(tmp_path, layout: str, width: float) -> None:
+    drawing = figure([Panel("a", random_volume(), "1 s")], GRID, width_mm=width, layout=layout)
+    assert drawing.get_size_inches()[0] * 25.4 == pytest.approx(width)
+    flat = [axes for axes in drawing.axes if axes.name != "3d"]
+    sizes = {label.get_size() for axes in flat for label in (axes.xaxis.label, axes.yaxis.label)}
+    assert sizes | {text.get_size() for text in drawing.texts} == {7.0, 8.0}
+    save(drawing, tmp_path / "a.png", dpi=100)
+    assert imread(tmp_path / "a.png").shape[1] == pytest.approx(width / 25.4 * 100, abs=1)
+    save(drawing, tmp_path / "a.svg")
+    root = ET.fromstring((tmp_path / "a.svg").read_bytes())  # noqa: S314
+    assert float(root.attrib["width"].removesuffix("pt")) / 72 * 25.4 == pytest.approx(width)
+
+
+def test_columns_show_the_surface_the_front_and_the_side_of_each_panel() -> None:
+    panels = [Panel(f"m{i}", random_volume(seed=i), "PSNR 20.1 dB, 3 s") for i in range(9)]
+    drawing = figure(panels, GRID, layout="columns", width_mm=120)
+    for i in range(9):
+        surface, front, side = (axes_of(drawing, f"m{i}: {name}") for name in ("surface", "front", "side"))
+        tops = [axes.get_position().y1 for axes in (surface, front, side)]
+        assert tops == sorted(tops, reverse=True)
+        middles = [(axes.get_position().x0 + axes.get_position().x1) / 2 for axes in (surface, front, side)]
+        assert middles == pytest.approx([middles[0]] * 3)
+        expected = maximum_projections(panels[i].volume)["side"]
+        image = np.asarray(mesh_of(side).get_array()).reshape(expected.shape)
+        assert image == pytest.approx(to_db(expected, panels[i].volume.max()))
+    lefts = [axes_of(drawing, f"m{i}: front").get_position().x0 for i in range(9)]
+    assert len(set(np.round(lefts, 6))) < 9  # several bands: they do not fit side by side
+    assert len({round(axes_of(drawing, f"m{i}: front").get_position().width, 6) for i in range(9)}) == 1
 
 
 def test_unknown_suffix_lists_the_known_ones(tmp_path) -> None:

@@ -1,0 +1,170 @@
+"""From a file of the schema to a file of another program, as the suffix says: volumes, a mesh, a film, a page."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+
+from data import FileError
+from mimo import VoxelGrid
+from recon.registry import unknown
+from viewer.export_surface import write_ply
+from viewer.export_volumes import npy_sidecar, write_nifti, write_npy, write_vti, write_vtr
+from viewer.files import images_of_scene
+from viewer.movie import write_gif, write_mp4
+from viewer.projections import to_db
+from viewer.turntable import turntable
+
+VOLUMES = {".vti": write_vti, ".vtr": write_vtr, ".nii.gz": write_nifti, ".nii": write_nifti, ".npy": write_npy}
+MOVIES = {".gif": write_gif, ".mp4": write_mp4}
+SUFFIXES = (*VOLUMES, ".ply", *MOVIES, ".html")
+"""What `export` writes; the suffix of its output chooses."""
+
+Progress = Callable[[int, int], None]
+
+
+def export(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    scene: int = 0,
+    methods: Sequence[str] = (),
+    linear: bool | None = None,
+    floor_db: float = -40.0,
+    common_scale: bool = False,
+    levels_db: Sequence[float] = (-10.0,),
+    rendering: str = "maximum",
+    cmap: str = "inferno",
+    n_frame: int = 48,
+    fps: float = 20.0,
+    elevation: float = 20.0,
+    size: int = 320,
+    progress: Progress | None = None,
+) -> None:
+    """Write one scene of a file for another program; `out` is written beside its place and renamed.
+
+    Parameters
+    ----------
+    path
+        A file with images or a truth.
+    out
+        Its suffix says what is written, one of `SUFFIXES`. An ``.npy`` gets ``OUT.json`` beside it, with the grid.
+    scene
+        Which scene, from 0. An ``.html`` page holds them all.
+    methods
+        Which images, ``truth`` among them; all and the truth by default. A ``.ply`` holds one.
+    linear
+        Magnitude instead of dB. ``None``: magnitude for volumes, in the images' own unit, and dB for films.
+    floor_db
+        Lowest value in dB.
+    common_scale
+        0 dB is the largest maximum of the chosen images instead of each one's own.
+    levels_db
+        Surfaces in a ``.ply``; the first is that of a film.
+    rendering, cmap, n_frame, elevation, size
+        Of a film: see `viewer.turntable.turntable`.
+    fps
+        Frames a second, 1 to 50.
+    progress
+        Called as ``progress(frames done, frames in all)``.
+
+    Raises
+    ------
+    ValueError
+        When the suffix is not known, the file or an option does not fit, or a package is missing (the message names
+        the extra); nothing is written then.
+    """
+    path, out = Path(path), Path(out)
+    suffix = _suffix(out)
+    if not (np.isfinite(floor_db) and floor_db < 0):
+        raise ValueError(f"floor_db is {floor_db}: expected below 0 dB")
+    if cmap not in colormaps:
+        raise ValueError(unknown("colour map", cmap, sorted(colormaps)))
+    if not 1 <= fps <= 50:
+        raise ValueError(f"fps is {fps}: expected 1 to 50 frames a second")
+    if not levels_db:
+        raise ValueError("levels_db is empty: expected at least one level")
+    if suffix == ".html":
+        importlib.import_module("viewer.standalone").save_html([path], out)  # only a page needs it
+        return
+    found = images_of_scene(path, scene, methods)
+    grid, volumes = found.grid, found.magnitudes()
+    if suffix == ".ply":
+        if len(volumes) != 1:
+            raise FileError(path, f"a .ply holds one image: choose with --method one of {', '.join(volumes)}")
+        ((name, volume),) = volumes.items()
+        _put(out, lambda at: write_ply(at, name, volume, grid, levels_db=levels_db, floor_db=floor_db, cmap=cmap))
+    elif suffix in MOVIES:
+        frames = turntable(
+            volumes,
+            grid,
+            rendering=rendering,
+            linear=bool(linear),
+            floor_db=floor_db,
+            level_db=levels_db[0],
+            common_scale=common_scale,
+            cmap=cmap,
+            n_frame=n_frame,
+            elevation=elevation,
+            size=size,
+        )
+        _put(out, lambda at: MOVIES[suffix](at, _counted(frames, n_frame, progress), fps))
+    else:
+        _write_volumes(out, suffix, volumes, grid, linear is False, floor_db, common_scale, path, scene)
+
+
+def _suffix(out: Path) -> str:
+    for suffix in SUFFIXES:
+        if out.name.lower().endswith(suffix) and len(out.name) > len(suffix):
+            return suffix
+    raise ValueError(f"{out} ends in {out.suffix!r}: expected one of {', '.join(SUFFIXES)}")
+
+
+def _write_volumes(
+    out: Path,
+    suffix: str,
+    volumes: dict[str, npt.NDArray[np.float32]],
+    grid: VoxelGrid,
+    decibels: bool,
+    floor_db: float,
+    common_scale: bool,
+    path: Path,
+    scene: int,
+) -> None:
+    unit = "linear, in each image's own unit"
+    if decibels:
+        peaks = {name: float(volume.max()) for name, volume in volumes.items()}
+        scales = {name: (max(peaks.values()) if common_scale else peak) or 1.0 for name, peak in peaks.items()}
+        volumes = {name: to_db(volume, scales[name], floor_db).astype(np.float32) for name, volume in volumes.items()}
+        unit = f"dB of {'the largest' if common_scale else 'its own'} maximum, {floor_db:g} or more"
+    facts = {"unit": unit, "source": path.name, "scene": scene}
+    _put(out, lambda at: VOLUMES[suffix](at, volumes, grid, facts))
+    if suffix == ".npy":
+        text = npy_sidecar(volumes, grid, facts)
+        _put(out.with_name(out.name + ".json"), lambda at: at.write_text(text, encoding="utf-8"))
+
+
+def _put(out: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file of the same suffix in a folder beside `out`, then move it there whole."""
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+        part = Path(folder, "part" + "".join(out.suffixes[-2:] if out.suffix == ".gz" else out.suffixes[-1:]).lower())
+        try:
+            write(part)
+        except ValueError as error:
+            raise ValueError(f"{out}: {error}") from error
+        os.replace(part, out)
+
+
+def _counted(frames: Iterable[Any], total: int, progress: Progress | None) -> Iterator[Any]:
+    for i, frame in enumerate(frames, start=1):
+        yield frame
+        if progress is not None:
+            progress(i, total)

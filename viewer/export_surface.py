@@ -1,0 +1,103 @@
+"""The body in a volume as a triangle mesh, with decibels at each vertex."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from scipy.interpolate import RegularGridInterpolator
+
+from mimo import VoxelGrid
+from viewer.extras import needed
+from viewer.projections import to_db
+from viewer.surface import surface_mesh
+
+Floats = npt.NDArray[np.float64]
+
+
+def vertex_db(volume: npt.ArrayLike, grid: VoxelGrid, vertices: Floats, floor_db: float = -40.0) -> Floats:
+    """Magnitude at points, interpolated linearly between voxel centres, in dB of the volume's maximum.
+
+    Parameters
+    ----------
+    volume
+        Magnitude ``(n_x, n_y, n_z)``.
+    grid
+        Voxel centres, metres. Points beyond the outer centres take what is there.
+    vertices
+        ``(n, 3)``, metres.
+    floor_db
+        Lowest value.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 ``(n,)``. On a surface of `viewer.surface.surface_mesh` it is the surface's level, and above it where
+        the body is cut off by the grid.
+    """
+    magnitude = np.abs(np.asarray(volume)).astype(np.float64)
+    wide = [i for i, n in enumerate(magnitude.shape) if n > 1]
+    axes = [getattr(grid, "xyz"[i]) for i in wide]
+    if not wide:
+        return np.zeros(len(vertices))
+    points = np.stack([np.clip(vertices[:, i], a[0], a[-1]) for i, a in zip(wide, axes, strict=True)], axis=-1)
+    values = RegularGridInterpolator(axes, magnitude.reshape([magnitude.shape[i] for i in wide]))(points)
+    return to_db(values, float(magnitude.max()) or 1.0, floor_db).astype(np.float64)
+
+
+def write_ply(
+    path: Path,
+    name: str,
+    volume: npt.NDArray[np.float32],
+    grid: VoxelGrid,
+    *,
+    levels_db: Sequence[float] = (-10.0,),
+    floor_db: float = -40.0,
+    cmap: str = "inferno",
+) -> int:
+    """Write surfaces of one volume as binary PLY: vertices in metres, property ``db``, and colours of it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    name
+        The image's, for messages.
+    volume
+        Magnitude, of the grid's shape.
+    grid
+        Voxel centres, metres.
+    levels_db
+        dB below the maximum, each a closed surface of its own.
+    floor_db, cmap
+        The colour map runs from `floor_db` to 0 dB.
+
+    Returns
+    -------
+    int
+        Number of triangles.
+
+    Raises
+    ------
+    ValueError
+        When a level is not below 0 dB or nothing reaches one, or trimesh is not installed.
+    """
+    trimesh = needed("trimesh", "trimesh")
+    points, triangles, count = [], [], 0
+    for level in levels_db:
+        vertices, faces = surface_mesh(volume, grid, level)
+        if not len(faces):
+            raise ValueError(f"image {name!r} is all zero: expected something to draw a surface around")
+        points.append(vertices)
+        triangles.append(faces + count)
+        count += len(vertices)
+    vertices, faces = np.concatenate(points), np.concatenate(triangles)
+    decibels = vertex_db(volume, grid, vertices, floor_db)
+    colors = (255 * colormaps[cmap](1 - decibels / floor_db)).round().astype(np.uint8)
+    mesh = trimesh.Trimesh(vertices, faces, process=False, vertex_colors=colors)
+    mesh.vertex_attributes["db"] = decibels.astype(np.float32)
+    path.write_bytes(mesh.export(file_type="ply", vertex_normal=False))
+    return len(faces)

@@ -1,0 +1,53 @@
+"""Frames to a film: GIF with one palette, MP4 with the VP9 codec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from viewer.extras import needed
+
+Frame = npt.NDArray[np.uint8]
+
+
+def write_gif(path: Path, frames: Iterable[Frame], fps: float) -> None:
+    """Write frames, uint8 ``(height, width, 3)``, as an endless GIF of one palette for all.
+
+    The palette is that of the first frame and so cheap; a turn shows the same colours from all sides. GIF counts time
+    in hundredths of a second: the frame rate is rounded to the nearest such, 50 a second at most.
+    """
+    iterator = iter(frames)
+    first = Image.fromarray(next(iterator))
+    palette = first.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    rest = (Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in iterator)
+    duration = 10 * max(2, round(100 / fps))
+    palette.save(path, format="GIF", save_all=True, append_images=rest, duration=duration, loop=0, optimize=False)
+
+
+def write_mp4(path: Path, frames: Iterable[Frame], fps: float) -> None:
+    """Write frames, uint8 ``(height, width, 3)`` of even height and width, as MP4 with the VP9 codec.
+
+    VP9 because it comes with a permissive encoder; browsers, VLC and mpv play it.
+
+    Raises
+    ------
+    ValueError
+        When the extra is not installed, or its build has no VP9 encoder.
+    """
+    cv2 = needed("cv2", "opencv-python-headless")
+    iterator: Iterator[Frame] = iter(frames)
+    first = next(iterator)
+    height, width = first.shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"vp09"), fps, (width, height))
+    try:
+        if not writer.isOpened():
+            raise ValueError("this build of OpenCV has no VP9 encoder: expected one, or .gif")
+        for frame in chain([first], iterator):
+            writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    finally:
+        writer.release()
