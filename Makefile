@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type bench notebooks docs clean
+.PHONY: help demo test lint type bench notebooks docs compare clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ notebooks: $(READY) ## Run the notebooks and keep their outputs in them
 
 docs: $(READY) ## Make the generated pages and pictures of docs/ again
 	$(BIN)/python docs/make.py
+
+compare: $(READY) ## Compare the methods on unseen scenes, write the tables of docs/iterative.md (under an hour)
+	$(BIN)/python docs/compare.py
 
 clean: ## Remove the virtual environment and everything made
 	rm -rf $(VENV) out build site *.egg-info mimo/_kernels*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
