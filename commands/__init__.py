@@ -5,8 +5,20 @@ import click
 from commands.generate import demo, synth
 from commands.images import evaluate, reconstruct
 from commands.learning import bench, train
-from commands.measured import import_, info
+from commands.measured import import_, info, prepare
 from commands.pictures import export, figure
 
-COMMANDS: list[click.Command] = [demo, synth, import_, info, reconstruct, evaluate, figure, export, train, bench]
+COMMANDS: list[click.Command] = [
+    demo,
+    synth,
+    import_,
+    prepare,
+    info,
+    reconstruct,
+    evaluate,
+    figure,
+    export,
+    train,
+    bench,
+]
 """In the order in which help and documentation list them."""

@@ -1,23 +1,40 @@
-"""Commands for measured files: import and info."""
+"""Commands for measured files: import, prepare and info."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.shared import as_json, example, print_json, quiet, say, writing
+from commands.shared import as_json, example, print_json, progress_bar, quiet, say, writing
+
+if TYPE_CHECKING:
+    from data import Measurement, Plate, PointTarget
+    from data.focus import FocusCheck
+
+FILE = click.Path(path_type=Path)
 
 
 @click.command("import")
-@click.argument("source", type=click.Path(path_type=Path), required=False)
-@click.argument("out", type=click.Path(path_type=Path), required=False)
+@click.argument("source", type=FILE, required=False)
+@click.argument("out", type=FILE, required=False)
 @click.option("--format", "format_", metavar="NAME", help="Format; recognised when it can be.")
 @click.option("--scan", metavar="NAME", help="Which scan, where a folder holds several.")
-@click.option("--background", metavar="NAME", help="A second scan, subtracted from the first.")
+@click.option(
+    "--background",
+    "backgrounds",
+    metavar="NAME",
+    multiple=True,
+    help="A scan without the target, subtracted; the mean of several.",
+)
 @click.option("--keep-background", is_flag=True, help="Store the background beside the scan instead of subtracting it.")
 @click.option("--permittivity", default=1.0, show_default=True, help="Relative permittivity of the medium.")
-@click.option("--list", "list_", is_flag=True, help="List the formats and end.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the format.")
+@click.option("--mapping", type=FILE, metavar="TOML", help="Options of the format from a file.")
+@click.option("--list", "list_", is_flag=True, help="Explain the formats and their options and end.")
 @quiet
 @example("mimo import ../shared/measured/merit out/b0.h5 --scan B0_P3_p000 --background B0_P3_p036 --permittivity 8")
 def import_(
@@ -25,22 +42,31 @@ def import_(
     out: Path | None,
     format_: str | None,
     scan: str | None,
-    background: str | None,
+    backgrounds: tuple[str, ...],
     keep_background: bool,
     permittivity: float,
+    settings: tuple[str, ...],
+    mapping: Path | None,
     list_: bool,
     quiet: bool,
 ) -> None:
     """Bring a measured file or folder into the program's file format."""
-    from data import IMPORTERS, read_measured, save, subtract_background
+    from data import explain_formats, read_measured, save, subtract_background
+    from data.importers import load_toml, parse_settings
 
     if list_:
-        for name, importer in IMPORTERS.items():
-            click.echo(f"{name:<12}{importer.DESCRIPTION}")
+        click.echo(explain_formats())
         return
     if source is None or out is None:
         raise click.UsageError("give SOURCE and OUT (or --list)")
-    measurement = read_measured(source, format=format_, scan=scan, background=background, permittivity=permittivity)
+    measurement = read_measured(
+        source,
+        format=format_,
+        scan=scan,
+        background=backgrounds,
+        permittivity=permittivity,
+        settings={**(load_toml(mapping) if mapping else {}), **parse_settings(settings)},
+    )
     if measurement.background is not None and not keep_background:
         measurement = subtract_background(measurement)
     with writing(out):
@@ -49,14 +75,208 @@ def import_(
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("source", metavar="IN", type=FILE)
+@click.argument("out", type=FILE, required=False)
+@click.option("--conjugate", is_flag=True, help="Turn the sign of the phase.")
+@click.option("--permittivity", type=float, help="Another relative permittivity of the medium.")
+@click.option("--mask", "masks", multiple=True, metavar="TX:RX", help="A bad channel; tx=NUMBER, rx=NUMBER: all of it.")
+@click.option("--background", "backgrounds", type=FILE, multiple=True, help="A file without the target; several: mean.")
+@click.option("--subtract-background", is_flag=True, help="Subtract the background (the file's own, or the one given).")
+@click.option("--mask-bad", is_flag=True, help="Find dead, saturated and outlying channels and mask them.")
+@click.option("--bad-std", default=6.0, show_default=True, help="What is outlying, in robust standard deviations.")
+@click.option("--calibration", type=FILE, help="Divide out the channel gains of this file.")
+@click.option(
+    "--gate", metavar="START:STOP", help="Keep echoes of this range, m (half the path, beyond a removed one)."
+)
+@click.option("--gate-box", metavar="BOX", help="Keep echoes of x=A:B,y=A:B,z=A:B, m; file: of the file's grid.")
+@click.option("--gate-taper", default=0.0, show_default=True, help="Range over which the gate falls off, m.")
+@click.option("--gate-clutter-db", default=20.0, show_default=True, help="Power expected outside over inside, dB.")
+@click.option("--reference", metavar="KIND=X,Y,Z", help="Find channel gains: point=X,Y,Z or plate=X,Y,Z[,NX,NY,NZ].")
+@click.option(
+    "--gain-model", default="delay", show_default=True, help="delay: gain and delay; frequency: any response."
+)
+@click.option("--max-delay", default=1e-9, show_default=True, help="Largest channel delay looked for, s.")
+@click.option("--band", metavar="START:STOP", help="Keep these frequencies, Hz.")
+@click.option("--every", default=1, show_default=True, help="Keep every n-th frequency.")
+@click.option("--count", type=int, help="Keep so many evenly spaced frequencies.")
+@click.option("--tolerance", type=float, help="Hz by which they may be off even spacing; else half a step.")
+@click.option("--normalise", metavar="NORM", help="Divide each scene by its max or rms.")
+@click.option("--check-phase", is_flag=True, help="Image under both signs and several permittivities: which focuses?")
+@click.option("--permittivities", metavar="P,P,...", help="What to try; else 1 to 16, refined.")
+@click.option("--grid", metavar="GRID", help="Voxels of that check; else a coarse grid over the scene.")
+@quiet
 @as_json
-@example("mimo info out/demo.h5")
-def info(file: Path, as_json: bool) -> None:
-    """Say what is in a file: array, sweep, grid, shapes, expected resolution, warnings."""
+@example("mimo prepare out/b0.h5 out/b0-ready.h5 --mask-bad --band 1.5e9:4e9 --check-phase")
+def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Prepare a measurement for imaging and record each step in OUT; without OUT only say what is found.
+
+    Steps are made in the order of the options: convention, masks, background, calibration, gate, frequencies,
+    normalisation, check. A scan of a reference target with --reference becomes a calibration file for --calibration.
+    """
+    from data import load, open_measurement, save
+
+    hidden = quiet or as_json
+    before = load(source)
+    with open_measurement(source) as file:
+        if file.methods and out is not None:
+            click.echo(f"images of {source} ({', '.join(file.methods)}) are not carried over", err=True)
+    with _naming(source):
+        measurement = _prepared(before, source, options)
+        check = _check(measurement, options, hidden) if options["check_phase"] else None
+    if out is not None:
+        with writing(out):
+            save(out, measurement)
+    done = list(measurement.steps[len(before.steps) :])
+    if as_json:
+        print_json({"steps": done, "check": None if check is None else _as_dict(check)})
+        return
+    from data.steps import describe_steps
+
+    for line in describe_steps(done):
+        say(line, hidden=quiet)
+    if check is not None:
+        _print_check(check, quiet)
+    if out is not None:
+        say(f"written to {out}", hidden=quiet)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file before what does not fit in it; what names a file already stays."""
+    from data import FileError
+
+    try:
+        yield
+    except FileError:
+        raise
+    except ValueError as error:
+        raise FileError(path, str(error)) from error
+
+
+def _prepared(measurement: Measurement, source: Path, options: dict[str, Any]) -> Measurement:
+    """Make the steps that the options ask for, in the order of the help."""
+    import data
+    from data.calibration import channels_from_text
+    from data.scene_box import parse_box
+    from data.steps import recorded
+
+    if options["conjugate"]:
+        measurement = data.conjugate(measurement)
+    if options["permittivity"] is not None:
+        measurement = data.with_permittivity(measurement, options["permittivity"])
+    for text in options["masks"]:
+        measurement = data.mask_channels(measurement, channels_from_text(text, measurement.array))
+    if options["backgrounds"]:
+        measurement = data.with_mean_background(measurement, [data.load(path) for path in options["backgrounds"]])
+    if options["subtract_background"] or options["backgrounds"]:
+        measurement = data.subtract_background(measurement)
+    if options["mask_bad"]:
+        bad = data.find_bad_channels(measurement, n_std=options["bad_std"])
+        measurement = recorded(measurement, "find bad channels", n_std=options["bad_std"], found=len(bad))
+        measurement = data.mask_channels(measurement, bad)
+    if options["calibration"] is not None:
+        with _naming(options["calibration"]):
+            measurement = data.apply_calibration(measurement, data.load(options["calibration"]))
+    gate = data.Gate(taper=options["gate_taper"], clutter_db=options["gate_clutter_db"])
+    if options["gate"]:
+        start, stop = _pair("--gate", options["gate"])
+        measurement = data.gate_range(measurement, start, stop, gate=gate)
+    if options["gate_box"]:
+        box = measurement.grid if options["gate_box"] == "file" else parse_box(options["gate_box"])
+        if box is None:
+            raise click.BadParameter(f"{source} has no grid: expected x=A:B,y=A:B,z=A:B", param_hint="--gate-box")
+        measurement = data.gate_box(measurement, box, gate=gate)
+    if options["reference"]:
+        measurement = data.estimate_gain(
+            measurement, _target(options["reference"]), model=options["gain_model"], max_delay=options["max_delay"]
+        )
+    low, high = _pair("--band", options["band"]) if options["band"] else (None, None)
+    if low is not None or options["every"] != 1 or options["count"] is not None:
+        measurement = data.select_frequencies(
+            measurement,
+            start=low,
+            stop=high,
+            step=options["every"],
+            count=options["count"],
+            tolerance=options["tolerance"],
+        )
+    if options["normalise"]:
+        measurement = data.normalise(measurement, options["normalise"])
+    return measurement
+
+
+def _check(measurement: Measurement, options: dict[str, Any], hidden: bool) -> FocusCheck:
+    from data.focus import check_phase
+    from mimo import VoxelGrid
+
+    tried = _numbers("--permittivities", options["permittivities"]) if options["permittivities"] else ()
+    grid = VoxelGrid.parse(options["grid"]) if options["grid"] else None
+    with progress_bar("focus", hidden) as progress:
+        return check_phase(measurement, grid, permittivities=tried, progress=progress)
+
+
+def _print_check(check: FocusCheck, quiet: bool) -> None:
+    say(f"\nfocus over {check.box}: peak over mean magnitude, dB (entropy, nats)", hidden=quiet)
+    say(f"{'permittivity':>12}  {'exp(-jkR)':>15}  {'exp(+jkR)':>15}  sharper at x, y, z (mm)", hidden=quiet)
+    rows = check.rows
+    for ours, other in zip(rows[::2], rows[1::2], strict=True):
+        peak = (ours if ours.peak_to_mean_db >= other.peak_to_mean_db else other).peak
+        place = ", ".join(f"{1e3 * value:.1f}" for value in peak)
+        cells = "  ".join(f"{row.peak_to_mean_db:6.2f} ({row.entropy:5.2f})" for row in (ours, other))
+        say(f"{ours.permittivity:12.3g}  {cells}  {place}", hidden=quiet)
+    say(check.verdict, hidden=quiet)
+
+
+def _as_dict(check: FocusCheck) -> dict[str, Any]:
+    found = {"phase_sign": check.phase_sign, "permittivity": check.permittivity, "margin_db": check.margin_db}
+    return {**found, "box": check.box, "verdict": check.verdict, "rows": [vars(row) for row in check.rows]}
+
+
+def _numbers(option: str, text: str, separator: str = ",") -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(separator))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: expected numbers", param_hint=option) from error
+
+
+def _pair(option: str, text: str) -> tuple[float, float]:
+    numbers = _numbers(option, text, ":")
+    if len(numbers) != 2:
+        raise click.BadParameter(f"{text!r}: expected START:STOP", param_hint=option)
+    return numbers[0], numbers[1]
+
+
+def _target(text: str) -> PointTarget | Plate:
+    from data import Plate, PointTarget
+
+    kind, _, place = text.partition("=")
+    numbers: Sequence[float] = _numbers("--reference", place) if place else ()
+    x = tuple(numbers[:3])
+    if kind == "point" and len(numbers) == 3:
+        return PointTarget((x[0], x[1], x[2]))
+    if kind == "plate" and len(numbers) in (3, 6):
+        normal = tuple(numbers[3:]) or (0.0, 0.0, 1.0)
+        return Plate((x[0], x[1], x[2]), (normal[0], normal[1], normal[2]))
+    raise click.BadParameter(f"{text!r}: expected point=X,Y,Z or plate=X,Y,Z[,NX,NY,NZ]", param_hint="--reference")
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--figure", type=FILE, help="Draw array, range profiles, magnitudes and point-spread function here.")
+@click.option("--scene", default=0, show_default=True, help="Which scene the figure shows, from 0.")
+@as_json
+@example("mimo info out/demo.h5 --figure out/info.png")
+def info(file: Path, figure: Path | None, scene: int, as_json: bool) -> None:
+    """Say what is in a file: array, sweep, grid, shapes, expected resolution, steps, warnings."""
     from data import describe_file
 
     facts = describe_file(file)
+    if figure is not None:
+        from viewer.figure import save
+        from viewer.overview import overview_of_file
+
+        with writing(figure):
+            save(overview_of_file(file, scene=scene), figure)
     if as_json:
         print_json(facts)
         return

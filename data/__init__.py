@@ -1,14 +1,27 @@
 """Measurements and images: what is in them, the file they are kept in, and other people's formats."""
 
 from data.calibration import (
+    Gate,
+    Plate,
+    PointTarget,
+    apply_calibration,
+    conjugate,
     divide_gain,
+    estimate_gain,
+    find_bad_channels,
+    gate_box,
+    gate_range,
+    mask_channels,
+    normalise,
     restore_reference_path,
     select_frequencies,
     select_scenes,
     subtract_background,
+    with_mean_background,
+    with_permittivity,
 )
 from data.describe import describe_file
-from data.importers import IMPORTERS, read_measured
+from data.importers import IMPORTERS, explain_formats, read_measured
 from data.store import (
     FileError,
     Measurement,
@@ -27,15 +40,27 @@ from data.store import (
 __all__ = [
     "IMPORTERS",
     "FileError",
+    "Gate",
     "Measurement",
+    "Plate",
+    "PointTarget",
     "Reconstruction",
+    "apply_calibration",
+    "conjugate",
     "create_file",
     "describe_file",
     "divide_gain",
+    "estimate_gain",
+    "explain_formats",
     "file_sha256",
+    "find_bad_channels",
+    "gate_box",
+    "gate_range",
     "join_shards",
     "load",
     "load_reconstructions",
+    "mask_channels",
+    "normalise",
     "open_measurement",
     "read_measured",
     "restore_reference_path",
@@ -45,4 +70,6 @@ __all__ = [
     "subtract_background",
     "to_json",
     "validate",
+    "with_mean_background",
+    "with_permittivity",
 ]

@@ -6,6 +6,7 @@ from os import PathLike
 from typing import Any
 
 from data.reader import MeasurementFile, open_measurement
+from data.steps import describe_steps
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
 from mimo.sampling import expected_sampling
 
@@ -29,6 +30,8 @@ def describe_file(path: str | PathLike[str]) -> dict[str, Any]:
             "phase sign": "-1, exp(-jkR)" if file.phase_sign == -1 else "+1, conjugated on load",
             "measurement": " x ".join(map(str, (file.n_scene, file.sweep.n_freq, *file.array.measurement_shape))),
             "snr": _snr(file),
+            "kept beside": ", ".join(_beside(file)) or "nothing",
+            "steps": describe_steps(file.steps) or "none recorded",
             "truth": "known" if file.has_truth else "not known",
             "images": list(file.methods) or "none",
             "grid": "none" if file.grid is None else _grid(file.grid),
@@ -40,6 +43,18 @@ def describe_file(path: str | PathLike[str]) -> dict[str, Any]:
             facts["unambiguous"] = f"{sampling.unambiguous_range:.4g} m of range"
             facts["warnings"] = list(sampling.warnings) or "none"
     return facts
+
+
+def _beside(file: MeasurementFile) -> list[str]:
+    """What is stored with the values and not yet applied to them."""
+    words = {
+        "measurement/background": "a background, not subtracted",
+        "calibration/gain": "a channel gain, not divided out",
+        "calibration/delay": "its delay",
+        "measurement/reference_path": "the path removed from the phase",
+    }
+    kept = file.fixed_datasets()
+    return [text for place, text in words.items() if place in kept]
 
 
 def _array(array: ArrayGeometry) -> str:

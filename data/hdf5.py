@@ -110,6 +110,31 @@ def dataset(path: Path, parent: h5py.Group, place: str, field: Field, *, name: s
     return found
 
 
+def foreign_dataset(parent: h5py.Group, place: str) -> h5py.Dataset | None:
+    """Return a dataset of another program's file, ``None`` when absent, after the checks that need no schema.
+
+    Raises
+    ------
+    ValueError
+        When it is a link elsewhere, a group, kept outside the file, virtual, empty or larger than its storage can hold.
+    """
+    *groups, last = place.strip("/").split("/")
+    group: h5py.Group | None = parent
+    for part in groups:
+        group = subgroup(group, part)
+        if group is None:
+            return None
+    found = _linked(group, last, place)
+    if found is None:
+        return None
+    if not isinstance(found, h5py.Dataset):
+        raise UnfitError(f"{place} is a {type(found).__name__.lower()}: expected a dataset")
+    if found.shape is None or found.size == 0 or math.prod(found.shape) > MOST_ELEMENTS or found.is_virtual:
+        raise UnfitError(f"{place} is empty, virtual or too large: expected numbers in this file")
+    _check_storage(found, place)
+    return found
+
+
 def _check_dataset(found: Any, field: Field, name: str) -> None:
     if not isinstance(found, h5py.Dataset):
         raise UnfitError(f"{name} is a {type(found).__name__.lower()}: expected a dataset")

@@ -80,6 +80,15 @@ def checked_values(path: str, value: npt.ArrayLike, sizes: dict[str, int], *, na
     return array
 
 
+def checked_steps(value: Any) -> tuple[dict[str, Any], ...]:
+    """Return what was done to a measurement as a tuple; ValueError unless it is a sequence of dicts with a ``step``."""
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(step, dict) and isinstance(step.get("step"), str) for step in value
+    ):
+        raise UnfitError(f"preparation/steps is {str(value)[:60]!r}: expected a list of objects, each with a step")
+    return tuple(value)
+
+
 @dataclass(frozen=True, eq=False)
 class Measurement:
     """Measured or synthetic data of one or more scenes, all taken with one array and one sweep.
@@ -101,12 +110,18 @@ class Measurement:
         complex64, one scene without the target, not subtracted; see `data.calibration`.
     gain
         complex64, as one scene: gain of each channel, not divided out.
+    delay
+        float64 ``(n_tx, n_rx)`` or ``(n_channel,)``, seconds: the part of `gain` that is ``exp(-2j pi f delay)``. With
+        it the gain is known at other frequencies too; see `data.calibration.apply_calibration`.
     reference_path
         float64 ``(n_tx, n_rx)`` or ``(n_channel,)``, metres already removed from the phase.
     truth
         complex64 ``(n_scene, n_x, n_y, n_z)``, true reflectivity; needs `grid`.
     source
         Where it comes from, for the reader.
+    steps
+        What was done to the values so far, in order: dicts with ``step`` and its parameters, plain values; see
+        `data.steps.recorded`.
 
     Raises
     ------
@@ -126,6 +141,8 @@ class Measurement:
     reference_path: npt.NDArray[np.float64] | None = None
     truth: npt.NDArray[np.complex64] | None = None
     source: str = ""
+    delay: npt.NDArray[np.float64] | None = None
+    steps: tuple[dict[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         sizes = axis_sizes(self.array, self.sweep, self.grid)
@@ -137,6 +154,9 @@ class Measurement:
         if self.gain is not None and not self.gain.all():
             at = tuple(int(i) for i in np.argwhere(self.gain == 0)[0])
             raise UnfitError(f"calibration/gain is 0 at index {at}: expected a gain that can be divided out")
+        if self.delay is not None and self.gain is None:
+            raise UnfitError("calibration/gain is missing: expected it beside calibration/delay, which is there")
+        object.__setattr__(self, "steps", checked_steps(self.steps))
 
     @property
     def n_scene(self) -> int:
@@ -156,6 +176,7 @@ MEASUREMENT_PATHS = {
     "reference_path": "measurement/reference_path",
     "snr_db": "measurement/snr_db",
     "gain": "calibration/gain",
+    "delay": "calibration/delay",
     "truth": "truth/reflectivity",
 }
 

@@ -21,6 +21,7 @@ from data.measurement import (
     Scenes,
     axis_sizes,
     check_permittivity,
+    checked_steps,
     scene_numbers,
 )
 from data.schema import (
@@ -56,6 +57,8 @@ class MeasurementFile:
         -1 or +1, as the file has it; what is read from it is in our convention, -1, either way.
     source
         Where the measurement comes from.
+    steps
+        What was done to its values, in order; see `Measurement`.
     methods
         Names of the methods whose images the file holds.
     """
@@ -81,6 +84,9 @@ class MeasurementFile:
         self._read_geometry(file)
         sizes = {**axis_sizes(self.array, self.sweep, self.grid), "n_scene": sizes["n_scene"]}
         self.n_scene = sizes["n_scene"]
+        if "calibration/delay" in self._datasets and "calibration/gain" not in self._datasets:
+            raise UnfitError("calibration/gain is missing: expected it beside calibration/delay, which is there")
+        self.steps = self._read_steps()
         self._groups: dict[str, h5py.Group] = {}
         group = subgroup(file, "reconstruction")
         for method in sorted(group) if group is not None else ():
@@ -99,6 +105,10 @@ class MeasurementFile:
         except ValueError as error:
             raise UnfitError(f"measurement/values {error}") from error
         self.source: str = attribute(values, "source", "string") or ""
+
+    def _read_steps(self) -> tuple[dict[str, Any], ...]:
+        found = self._datasets.get("preparation/steps")
+        return () if found is None else checked_steps(_json("preparation/steps", _text(found[()])))
 
     def _read_geometry(self, file: h5py.File) -> None:
         names = ("tx_pos", "rx_pos", "channels", "mask", "tx_normal", "rx_normal")
@@ -232,6 +242,7 @@ class MeasurementFile:
                 grid=self.grid,
                 permittivity=self.permittivity,
                 source=self.source,
+                steps=self.steps,
                 **parts,
             )
 

@@ -122,6 +122,8 @@ FIELDS: tuple[Field, ...] = (
     Field("measurement/reference_path", "f8", _CHANNELS, "m", False, "path length already removed from the phase"),
     Field("measurement/snr_db", "f4", (("n_scene",),), "dB", False, "signal to noise ratio; +inf: no noise"),
     Field("calibration/gain", "c8", _SCENE, "", False, "gain of each channel, not yet divided out; never 0"),
+    Field("calibration/delay", "f8", _CHANNELS, "s", False, "the part of calibration/gain that is a delay"),
+    Field("preparation/steps", "str", ((),), "", False, "what was done to the values so far, in order; a JSON list"),
     Field("grid/x", "f8", (("n_x",),), "m", False, "voxel centres along x, ascending; with grid/y and grid/z", "n_x"),
     Field("grid/y", "f8", (("n_y",),), "m", False, "voxel centres along y, ascending; with grid/x and grid/z", "n_y"),
     Field("grid/z", "f8", (("n_z",),), "m", False, "voxel centres along z, ascending; with grid/x and grid/y", "n_z"),

@@ -14,7 +14,7 @@ import numpy as np
 from data.measurement import Array
 from data.reader import open_measurement
 from data.schema import BY_PATH, Field, FileError
-from data.writer import FILL, STORED, describe, mark_values, new_file, put, put_geometry, writing
+from data.writer import FILL, STORED, describe, mark_values, new_file, put, put_geometry, put_steps, writing
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +60,7 @@ def join_shards(path: str | PathLike[str], shards: Sequence[str | PathLike[str]]
         for key in first.shapes:
             _put_virtual(file, BY_PATH[key], parts)
         mark_values(file["measurement/values"], first.shared["permittivity"], first.shared["source"])
+        put_steps(file, first.shared["steps"])
 
 
 def _look(path: Path, folder: Path) -> _Shard:
@@ -71,7 +72,7 @@ def _look(path: Path, folder: Path) -> _Shard:
     with open_measurement(path) as shard:
         if shard.phase_sign != -1:
             raise FileError(path, "measurement/values phase_sign is +1: expected -1 in a shard")
-        shared = {key: getattr(shard, key) for key in ("array", "sweep", "grid", "permittivity", "source")}
+        shared = {key: getattr(shard, key) for key in ("array", "sweep", "grid", "permittivity", "source", "steps")}
         stored = shard.scene_datasets()
         for key, dataset in stored.items():
             expected = np.dtype(STORED[BY_PATH[key].dtype])

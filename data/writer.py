@@ -123,6 +123,17 @@ def put(file: h5py.File, field: Field, values: npt.ArrayLike, *, name: str = "")
     describe(file.create_dataset(name or field.path, data=data), field)
 
 
+def put_text(file: h5py.File, field: Field, text: str, *, name: str = "") -> None:
+    """Write one dataset of text, of fixed length."""
+    describe(file.create_dataset(name or field.path, data=np.bytes_(text.encode())), field)
+
+
+def put_steps(file: h5py.File, steps: Sequence[dict[str, Any]]) -> None:
+    """Write what was done to the values; nothing when that is nothing."""
+    if steps:
+        put_text(file, BY_PATH["preparation/steps"], to_json("preparation/steps", list(steps)))
+
+
 def _scene_chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """One scene a chunk, several up to 1 MiB; a scene above 256 MiB is cut along its first axis."""
     scene = math.prod(shape[1:]) * itemsize
@@ -176,6 +187,7 @@ def save(
         When a reconstruction has another number of scenes or another grid than the measurement.
     """
     texts = [_reconstruction_texts(measurement, r) for r in reconstructions]
+    to_json("preparation/steps", measurement.steps)  # refused, if it must be, before a file is made
     methods = [r.method for r in reconstructions]
     twice = sorted({m for m in methods if methods.count(m) > 1})
     if twice:
@@ -189,6 +201,7 @@ def save(
             elif value is not None:
                 put(file, BY_PATH[place], value)
         mark_values(file["measurement/values"], measurement.permittivity, measurement.source)
+        put_steps(file, measurement.steps)
         for reconstruction, (parameters, history) in zip(reconstructions, texts, strict=True):
             _put_reconstruction(file, reconstruction, parameters, history)
 
@@ -220,7 +233,7 @@ def _put_reconstruction(file: h5py.File, made: Reconstruction, parameters: str, 
     _put_text(group, "source_sha256", made.source_sha256)
     if history is not None:
         field = BY_PATH["reconstruction/<method>/history"]
-        describe(file.create_dataset(field.at(made.method), data=np.bytes_(history.encode())), field)
+        put_text(file, field, history, name=field.at(made.method))
 
 
 def to_json(name: str, value: Any) -> str:

@@ -48,7 +48,19 @@ def method_page() -> str:
     return "\n".join(rows)
 
 
-PAGES = {"schema.md": schema_page, "cli.md": command_page, "extending.md": method_page}
+def format_page() -> str:
+    """Formats that can be imported, as the program explains them."""
+    from data import explain_formats
+
+    return f"```text\n{explain_formats()}\n```"
+
+
+PAGES = {
+    "schema.md": schema_page,
+    "cli.md": command_page,
+    "extending.md": method_page,
+    "importing.md": format_page,
+}
 
 
 def with_generated(page: str, text: str) -> str:
@@ -88,6 +100,7 @@ def draw_pictures() -> None:
             scan, image = f"{folder}/b0.h5", f"{folder}/b0-image.h5"
             names = ("--scan", "B0_P3_p000", "--background", "B0_P3_p036")
             run(app, "import", str(MEASURED), scan, *names, "--permittivity", "8", "--quiet")
+            run(app, "info", scan, "--figure", str(pictures / "overview-b0.png"))
             voxels = "x=-0.07:0.07:57,y=-0.07:0.07:57,z=0:0.07:29"
             run(app, "reconstruct", scan, image, "--method", "backprojection", "--grid", voxels, "--quiet")
             run(app, "figure", image, str(pictures / "b0.png"), "--floor-db", "-20", "--quiet")

@@ -1,39 +1,46 @@
 """Other people's formats, one module each: the only place where units and conventions are converted.
 
-To add one, write a module with ``NAME``, ``DESCRIPTION``, ``recognise(path)`` and
-``read(path, *, scan, background, permittivity)``, list it in `IMPORTERS`, and test it on a tiny file in its layout.
+To add one, write a module with ``NAME``, ``DESCRIPTION``, ``EXPLANATION``, ``recognise(path)`` and ``read(path, *,
+permittivity, ...)``, whose keyword-only arguments are its options, list it in `IMPORTERS`, and test it on a tiny file
+in its layout.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
-from data.importers import merit
+from data.calibration.background import with_mean_background
+from data.importers import array, dataport, gotcha, merit, qar50, ti, touchstone
+from data.importers.settings import checked_settings, load_toml, options_of, parse_settings
 from data.measurement import Measurement
-from data.schema import FileError
+from data.schema import FileError, UnfitError
+from data.steps import recorded
+
+__all__ = ["IMPORTERS", "Importer", "explain_formats", "load_toml", "parse_settings", "read_measured"]
 
 
 class Importer(Protocol):
-    """What a module of this package offers."""
+    """What a module of this package offers; `EXPLANATION` is lines of text for ``import --list``."""
 
     NAME: str
     DESCRIPTION: str
+    EXPLANATION: tuple[str, ...]
+
+    read: Callable[..., Measurement]
+    """``read(path, *, permittivity, ...)``: our units and conventions; FileError when it cannot be."""
 
     def recognise(self, path: Path) -> bool:
         """Whether `path` looks like this format; reads little, never raises for a path that exists."""
         ...
 
-    def read(
-        self, path: Path, *, scan: str | None = None, background: str | None = None, permittivity: float = 1.0
-    ) -> Measurement:
-        """Read it into the project's units and conventions; FileError when it cannot be."""
-        ...
 
-
-IMPORTERS: dict[str, Importer] = {module.NAME: cast(Importer, module) for module in (merit,)}
+IMPORTERS: dict[str, Importer] = {
+    module.NAME: cast(Importer, module) for module in (merit, dataport, gotcha, touchstone, qar50, ti, array)
+}
 
 
 def read_measured(
@@ -41,8 +48,9 @@ def read_measured(
     *,
     format: str | None = None,
     scan: str | None = None,
-    background: str | None = None,
+    background: str | Sequence[str] | None = None,
     permittivity: float = 1.0,
+    settings: Mapping[str, Any] | None = None,
 ) -> Measurement:
     """Read a measured file or folder in one of the formats of `IMPORTERS`.
 
@@ -55,21 +63,61 @@ def read_measured(
     scan
         Which scan, where there are several.
     background
-        A scan without the target, kept in the measurement's ``background`` and not subtracted.
+        One or more scans without the target, whose mean is kept in the measurement's ``background`` and not
+        subtracted: names as for `scan` where the format has them, else files of the same format.
     permittivity
         Relative permittivity of the medium.
+    settings
+        Other options of the format (`explain_formats` lists them), as text or as values.
 
     Returns
     -------
     Measurement
-        One scene.
+        Its first step records the import.
 
     Raises
     ------
     FileError
-        When the format is unknown or not recognised (the message lists the formats), or the data is unfit.
+        When the format is unknown or not recognised (the message lists the formats), it has no such option, or the
+        data is unfit.
     """
     path = Path(path)
+    name = _format_of(path, format)
+    importer = IMPORTERS[name]
+    known = options_of(importer.read)
+    options = checked_settings(path, name, known, {**(settings or {}), "permittivity": permittivity})
+    if scan is not None:
+        options |= checked_settings(path, name, known, {"scan": scan})
+    measurement = _read(importer, path, options)
+    told = {key: value for key, value in options.items() if value != known[key]}
+    measurement = recorded(measurement, "import", format=name, file=path.name, **told)
+    backgrounds = [background] if isinstance(background, str) else list(background or ())
+    if not backgrounds:
+        return measurement
+    if "scan" in known:
+        scans = [_read(importer, path, {**options, "scan": each}) for each in backgrounds]
+    else:
+        scans = [_read(importer, _beside(path, each), options) for each in backgrounds]
+    try:
+        return with_mean_background(measurement, scans)
+    except UnfitError as error:
+        raise FileError(path, str(error)) from error
+
+
+def explain_formats() -> str:
+    """What each format is, what its files hold and which options it has, as text."""
+    lines = []
+    for name, importer in IMPORTERS.items():
+        lines.append(f"{name:<12}{importer.DESCRIPTION}")
+        lines += [f"{'':<12}  {line}" for line in importer.EXPLANATION]
+        options = {
+            key: value for key, value in options_of(importer.read).items() if key not in ("scan", "permittivity")
+        }
+        lines += [f"{'':<12}  --set {key}={_shown(value)}" for key, value in options.items()]
+    return "\n".join(lines)
+
+
+def _format_of(path: Path, format: str | None) -> str:
     known = "; ".join(f"{name} ({importer.DESCRIPTION})" for name, importer in IMPORTERS.items())
     if format is not None and format not in IMPORTERS:
         near = difflib.get_close_matches(format, IMPORTERS, n=1, cutoff=0.4)
@@ -81,4 +129,26 @@ def read_measured(
         format = next((name for name, importer in IMPORTERS.items() if importer.recognise(path)), None)
     if format is None:
         raise FileError(path, f"is in no format that can be recognised: expected one of {known}")
-    return IMPORTERS[format].read(path, scan=scan, background=background, permittivity=permittivity)
+    return format
+
+
+def _read(importer: Importer, path: Path, options: Mapping[str, Any]) -> Measurement:
+    """Read with FileError alone: what does not fit the schema is the file's fault too."""
+    try:
+        return importer.read(path, **options)
+    except UnfitError as error:
+        raise FileError(path, str(error)) from error
+
+
+def _beside(path: Path, name: str) -> Path:
+    """The file of a background: as given, or beside the scan."""
+    given, beside = Path(name), (path if path.is_dir() else path.parent) / name
+    if not given.exists() and not beside.exists():
+        raise FileError(given, "no such file or folder: expected a background in the scan's format")
+    return given if given.exists() else beside
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "''" if value == "" else f"{value:g}" if isinstance(value, float) else str(value)

@@ -9,23 +9,24 @@ with exp(+j k R) of the difference of two published scans puts the tumour in its
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
+from data.importers.tables import read_table
 from data.measurement import Array, Measurement, check_permittivity
 from data.schema import FileError
 from mimo import ArrayGeometry, FrequencySweep
 
 NAME = "merit"
 DESCRIPTION = "MERIT CSV folder: antenna_locations.csv, channel_names.csv, frequencies.csv and scans"
+EXPLANATION = (
+    "antenna_locations.csv (metres), channel_names.csv (transmitter, receiver, from 1), frequencies.csv (Hz) and a CSV",
+    "a scan: complex text a+bi, a row a frequency, a column a channel. --scan and --background name scans.",
+)
 
 ANTENNAS, CHANNELS, FREQUENCIES = "antenna_locations.csv", "channel_names.csv", "frequencies.csv"
 _PARTS = (ANTENNAS, CHANNELS, FREQUENCIES)
-
-Number = TypeVar("Number", int, float, complex)
 
 
 def recognise(path: Path) -> bool:
@@ -33,9 +34,7 @@ def recognise(path: Path) -> bool:
     return path.is_dir() and all((path / name).is_file() for name in _PARTS)
 
 
-def read(
-    path: Path, *, scan: str | None = None, background: str | None = None, permittivity: float = 1.0
-) -> Measurement:
+def read(path: Path, *, scan: str | None = None, permittivity: float = 1.0) -> Measurement:
     """Read one scan as a paired measurement of one scene.
 
     Parameters
@@ -44,8 +43,6 @@ def read(
         The folder.
     scan
         Name of the scan without ``.csv``; may be left out when there is only one.
-    background
-        Name of the scan to keep as the background; it is not subtracted (see `data.subtract_background`).
     permittivity
         Relative permittivity of the medium; the folder does not say it (8 is usual for these phantoms).
 
@@ -66,9 +63,9 @@ def read(
     for name in _PARTS:
         if not (path / name).is_file():
             raise FileError(path / name, f"no such file: expected a folder with {', '.join(_PARTS)}")
-    antennas: Array = np.array(_table(path / ANTENNAS, float, 3, "x, y, z in metres"))
-    pairs: Array = np.array(_table(path / CHANNELS, int, 2, "transmitter and receiver, from 1"))
-    freq: Array = np.array(_table(path / FREQUENCIES, float, 1, "hertz"))[:, 0]
+    antennas: Array = np.array(read_table(path / ANTENNAS, float, 3, "x, y, z in metres"))
+    pairs: Array = np.array(read_table(path / CHANNELS, int, 2, "transmitter and receiver, from 1"))
+    freq: Array = np.array(read_table(path / FREQUENCIES, float, 1, "hertz"))[:, 0]
     outside = np.argwhere((pairs < 1) | (pairs > len(antennas)))
     if len(outside):
         row, column = outside[0]
@@ -82,34 +79,28 @@ def read(
         sweep = FrequencySweep(freq)
     except ValueError as error:
         raise FileError(path / FREQUENCIES, str(error)) from error
-    scan = _scan_name(path, "scan", scan)
+    scan = _scan_name(path, scan)
     values = _scan(path / f"{scan}.csv", sweep.n_freq, len(pairs))
-    empty = None
-    if background is not None:
-        background = _scan_name(path, "background", background)
-        empty = _scan(path / f"{background}.csv", sweep.n_freq, len(pairs))
-    return Measurement(
-        values[None], array, sweep, permittivity=permittivity, background=empty, source=f"merit {path.name}/{scan}"
-    )
+    return Measurement(values[None], array, sweep, permittivity=permittivity, source=f"merit {path.name}/{scan}")
 
 
-def _scan_name(path: Path, option: str, name: str | None) -> str:
+def _scan_name(path: Path, name: str | None) -> str:
     scans = sorted(file.stem for file in path.glob("*.csv") if file.name not in _PARTS)
     listed = ", ".join(scans) or "none"
     if name is None and len(scans) == 1:
         return scans[0]
     if name is None:
-        raise FileError(path, f"holds {len(scans)} scans ({listed}): expected the name of one as {option}")
+        raise FileError(path, f"holds {len(scans)} scans ({listed}): expected the name of one as scan")
     if name not in scans:
         near = difflib.get_close_matches(name, scans, n=1)
         hint = f", did you mean {near[0]}?" if near else ""
-        raise FileError(path, f"{option} {name!r} is not in the folder{hint}: expected one of {listed}")
+        raise FileError(path, f"scan {name!r} is not in the folder{hint}: expected one of {listed}")
     return name
 
 
 def _scan(path: Path, n_freq: int, n_channel: int) -> np.ndarray:
     """One scan, complex128 ``(n_freq, n_channel)``."""
-    rows = _table(path, _complex, n_channel, f"one column a channel of {CHANNELS}")
+    rows = read_table(path, _complex, n_channel, f"one column a channel of {CHANNELS}")
     if len(rows) != n_freq:
         raise FileError(path, f"has {len(rows)} rows: expected {n_freq}, one a frequency of {FREQUENCIES}")
     return np.array(rows)
@@ -119,32 +110,3 @@ def _complex(text: str) -> complex:
     """``a+bi`` as MATLAB writes it; `complex` alone would not take the i."""
     text = text.replace(" ", "")
     return complex(text[:-1] + "j" if text.endswith("i") else text)
-
-
-def _table(path: Path, number: Callable[[str], Number], n_column: int, meaning: str) -> list[list[Number]]:
-    """Rows of finite numbers, `n_column` each; empty lines do not count."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(path, f"cannot be read as text ({error}): expected CSV, {meaning}") from error
-    rows = []
-    for row, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        cells = line.split(",")
-        if len(cells) != n_column:
-            raise FileError(path, f"row {row} has {len(cells)} columns: expected {n_column}, {meaning}")
-        numbers = []
-        for column, cell in enumerate(cells, 1):
-            try:
-                value = number(cell.strip())
-            except ValueError as error:
-                what = f"row {row}, column {column} is {cell.strip()[:40]!r}"
-                raise FileError(path, f"{what}: expected a number, {meaning}") from error
-            if not np.isfinite(value):
-                raise FileError(path, f"row {row}, column {column} is {cell.strip()[:40]!r}: expected a finite number")
-            numbers.append(value)
-        rows.append(numbers)
-    if not rows:
-        raise FileError(path, f"is empty: expected CSV, {meaning}")
-    return rows

@@ -85,7 +85,7 @@ def test_the_examples_of_the_help_work(tmp_path, measured, monkeypatch):
     (tmp_path / "work").mkdir()
     (tmp_path / "shared").symlink_to(measured.parent)
     monkeypatch.chdir(tmp_path / "work")
-    order = ["demo", "synth", "import", "info", "reconstruct", "evaluate", "figure", "export"]
+    order = ["demo", "synth", "import", "prepare", "info", "reconstruct", "evaluate", "figure", "export"]
     assert set(order) | {"bench", "train"} == set(app.cli.commands)
     for command in order:
         text = app.cli.commands[command].help
@@ -347,7 +347,7 @@ def test_no_grid_and_no_truth(tmp_path, measured):
     bad("evaluate", scan, parts=("scan.h5", "truth"))
     bad("figure", scan, tmp_path / "o.png", parts=("scan.h5", "no image"))
     bad("import", measured / "merit", tmp_path / "o.h5", parts=("B0_P3_p000",))
-    bad("import", tmp_path, tmp_path / "o.h5", parts=("merit",))
+    bad("import", tmp_path, tmp_path / "o.h5", parts=("merit", "touchstone"))
     assert not (tmp_path / "o.h5").exists()
 
 

@@ -35,6 +35,8 @@ def make_measurement(paired=False, n_scene=N_SCENE, seed=0):
         reference_path=rng.normal(size=channel),
         truth=complex_noise(rng, n_scene, *grid.shape),
         source="a test, ü",
+        delay=1e-10 * rng.normal(size=channel),
+        steps=({"step": "import", "format": "made up"}, {"step": "gate range", "start": 0.5, "stop": 2}),
     )
 
 

@@ -109,7 +109,7 @@ def test_a_spoiled_folder_is_refused_with_the_place(folder, edit, words):
         ({}, ["2 scans (one, two)", "scan"]),
         ({"scan": "on"}, ["'on'", "did you mean one?"]),
         ({"scan": "../breast/one"}, ["expected one of one, two"]),
-        ({"scan": "one", "background": "three"}, ["background 'three'"]),
+        ({"scan": "one", "background": "three"}, ["scan 'three'"]),
         ({"scan": "one", "format": "merrit"}, ["'merrit'", "did you mean merit?"]),
     ],
 )

@@ -69,6 +69,8 @@ def test_an_optional_field_may_be_absent_or_its_companions_are_asked_for(saved, 
         del file[place(field)]
     if field.path.startswith("grid/"):
         refused(saved, field.path)
+    elif field.path == "calibration/gain":
+        refused(saved, "calibration/gain", "calibration/delay")
     elif field.path == "array/channels":
         refused(saved, "measurement/values")
     elif field.path.endswith(("reflectivity", "magnitude")) and field.path.startswith("reconstruction"):
@@ -199,6 +201,14 @@ def test_a_wrong_value_is_named(saved, name, edit, words):
     with pytest.raises(FileError) as caught:
         validate(saved)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[{broken", "{}", '["gate"]', '[{"step": 3}]', "[" * 5000])
+def test_steps_that_are_no_list_of_steps_are_refused(saved, text):
+    with h5py.File(saved, "r+") as file:
+        del file["preparation/steps"]
+        file["preparation/steps"] = np.bytes_(text.encode())
+    refused(saved, "preparation/steps")
 
 
 def test_the_message_says_what_was_expected_and_why():

@@ -233,7 +233,7 @@ def write_shards(folder, whole, lengths):
 
 def plain(whole):
     """Without what a generated file does not have."""
-    return dataclasses.replace(whole, background=None, gain=None, reference_path=None)
+    return dataclasses.replace(whole, background=None, gain=None, delay=None, reference_path=None, steps=())
 
 
 def test_a_file_is_written_by_scenes(tmp_path, measurement):
@@ -365,11 +365,13 @@ def test_shards_that_do_not_belong_together_are_refused(tmp_path):
     (first,) = write_shards(tmp_path / "a", whole, [2])
     (second,) = write_shards(tmp_path / "b", dataclasses.replace(whole, permittivity=3), [2])
     save(tmp_path / "c.h5", dataclasses.replace(plain(whole), snr_db=None))
-    save(tmp_path / "d.h5", dataclasses.replace(whole, gain=None, reference_path=None))
+    save(tmp_path / "d.h5", dataclasses.replace(whole, gain=None, delay=None, reference_path=None, steps=()))
+    save(tmp_path / "e.h5", whole)
     for other, message in [
         (second, "permittivity differs"),
         ("c.h5", "snr_db is in some"),
         ("d.h5", "background is in some"),
+        ("e.h5", "steps differs"),
     ]:
         with pytest.raises(FileError, match=message):
             join_shards(tmp_path / "all.h5", [first, tmp_path / other])

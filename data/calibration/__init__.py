@@ -1,0 +1,44 @@
+"""What is done to a measurement before imaging, one duty a module; every step records itself in the measurement.
+
+Background subtraction, channel gain and delay from a reference target, time gating, bad channels, choice of scenes and
+frequencies, normalisation, and changes of convention. Each function takes a measurement and returns another.
+"""
+
+from data.calibration.background import subtract_background, with_mean_background
+from data.calibration.channels import channel_values, channels_from_text, find_bad_channels, mask_channels
+from data.calibration.conventions import conjugate, normalise, restore_reference_path, with_permittivity
+from data.calibration.gating import Gate, box_paths, gate_box, gate_range
+from data.calibration.reference import (
+    Plate,
+    PointTarget,
+    apply_calibration,
+    divide_gain,
+    estimate_gain,
+    reference_echo,
+)
+from data.calibration.selection import select_frequencies, select_scenes
+
+__all__ = [
+    "Gate",
+    "Plate",
+    "PointTarget",
+    "apply_calibration",
+    "box_paths",
+    "channel_values",
+    "channels_from_text",
+    "conjugate",
+    "divide_gain",
+    "estimate_gain",
+    "find_bad_channels",
+    "gate_box",
+    "gate_range",
+    "mask_channels",
+    "normalise",
+    "reference_echo",
+    "restore_reference_path",
+    "select_frequencies",
+    "select_scenes",
+    "subtract_background",
+    "with_mean_background",
+    "with_permittivity",
+]

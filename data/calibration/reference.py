@@ -1,0 +1,319 @@
+"""Gain, phase and delay of each channel from a reference target at a known place, and their use on later scans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+
+from data.calibration.channels import channel_values
+from data.calibration.matching import FREQUENCY_TOLERANCE, check_same_antennas, nearest_frequencies
+from data.measurement import Measurement
+from data.schema import UnfitError
+from data.steps import recorded
+from mimo import ArrayGeometry
+
+MODELS = ("delay", "frequency")
+MAX_DELAY = 1e-9
+"""Delays are looked for up to this, seconds, either way, unless the caller says otherwise."""
+
+LEAST_COHERENCE = 0.5
+"""A channel whose data agree less than this with the reference target's echo is not calibrated but refused."""
+
+Floats = npt.NDArray[np.float64]
+Complex = npt.NDArray[np.complex128]
+
+
+class ReferenceTarget(Protocol):
+    """A target whose echo is known: what `estimate_gain` compares the measured one with."""
+
+    def path(self, tx: Floats, rx: Floats) -> Floats:
+        """Length of the way from transmitters to receivers, metres ``(n,)``, for positions ``(n, 3)``."""
+        ...
+
+    def amplitude(self, tx: Floats, rx: Floats) -> Floats:
+        """Real factor of the echo beside ``exp(-j k path)``, ``(n,)``."""
+        ...
+
+
+@dataclass(frozen=True)
+class PointTarget:
+    """A small sphere or corner at a known place: ``y = reflectivity exp(-jk(R_t + R_r)) / (4 pi R_t R_r)``.
+
+    Parameters
+    ----------
+    position
+        x, y, z of its phase centre, metres.
+    reflectivity
+        In the unit of an image's; 1 makes a calibrated image show this target with magnitude 1.
+    """
+
+    position: tuple[float, float, float]
+    reflectivity: float = 1.0
+
+    def _ways(self, tx: Floats, rx: Floats) -> tuple[Floats, Floats]:
+        place = np.asarray(self.position)
+        ways = np.linalg.norm(tx - place, axis=1), np.linalg.norm(rx - place, axis=1)
+        if min(ways[0].min(), ways[1].min()) == 0:
+            raise UnfitError(f"reference point {self.position} lies on an antenna: expected it in front of the array")
+        return ways
+
+    def path(self, tx: Floats, rx: Floats) -> Floats:
+        """``R_t + R_r``."""
+        return np.sum(self._ways(tx, rx), axis=0)
+
+    def amplitude(self, tx: Floats, rx: Floats) -> Floats:
+        """``reflectivity / (4 pi R_t R_r)``."""
+        to, back = self._ways(tx, rx)
+        return self.reflectivity / (4 * np.pi * to * back)
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A flat metal plate, large against the array: the mirror image of each transmitter is seen by each receiver.
+
+    ``y = -reflectivity exp(-jkL) / (4 pi L)`` with L the distance from the mirrored transmitter to the receiver. Only
+    the ratio between channels is in the unit of `PointTarget`; the common level is that of the plate.
+
+    Parameters
+    ----------
+    position
+        A point of its surface, metres.
+    normal
+        Direction perpendicular to it, any length but zero, either side.
+    reflectivity
+        1 for metal.
+    """
+
+    position: tuple[float, float, float]
+    normal: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    reflectivity: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not np.linalg.norm(self.normal) > 0:
+            raise UnfitError(f"plate normal is {self.normal}: expected a direction, any length but zero")
+
+    def path(self, tx: Floats, rx: Floats) -> Floats:
+        """Distance from the mirrored transmitter to the receiver."""
+        unit = np.asarray(self.normal) / np.linalg.norm(self.normal)
+        height_tx, height_rx = ((p - np.asarray(self.position)) @ unit for p in (tx, rx))
+        if (height_tx * height_rx <= 0).any():
+            raise UnfitError("the plate passes through or between the antennas: expected all of them on one side")
+        return np.linalg.norm(tx - 2 * height_tx[:, None] * unit - rx, axis=1)
+
+    def amplitude(self, tx: Floats, rx: Floats) -> Floats:
+        """``-reflectivity / (4 pi L)``."""
+        return -self.reflectivity / (4 * np.pi * self.path(tx, rx))
+
+
+def estimate_gain(
+    measurement: Measurement, target: ReferenceTarget, *, model: str = "delay", max_delay: float = MAX_DELAY
+) -> Measurement:
+    """Return the scan of a reference target with the gain of each channel; saved, it is the calibration file.
+
+    With ``model="delay"`` the gain of a channel is ``g exp(-2j pi f tau)``: tau maximises ``|sum conj(m) y exp(2j pi f
+    tau)|`` over the delays up to `max_delay` (a walk in steps of a quarter of the resolution, then a bounded search),
+    and g follows by least squares; m is the target's echo. For white noise this is the maximum likelihood. With
+    ``model="frequency"`` it is ``y / m`` at each frequency, for hardware whose response is not a delay; noise and
+    multipath of the reference scan then stay in it.
+
+    Parameters
+    ----------
+    measurement
+        The target alone: background subtracted, and gated where other echoes are strong. Several scenes are averaged.
+    target
+        A `PointTarget` or a `Plate`.
+    model
+        ``delay`` or ``frequency``.
+    max_delay
+        Largest delay looked for, seconds, positive or negative; kept below half of what the sweep can tell apart.
+
+    Returns
+    -------
+    Measurement
+        With ``gain``, and for ``delay`` with ``delay``; masked channels have gain 1. A gain that was there already is
+        replaced.
+
+    Raises
+    ------
+    ValueError
+        When a channel's data have a coherence with the target's echo below 0.5 (the worst is named: a wrong place,
+        other echoes, or a dead channel to be masked), or an option is out of range.
+    """
+    if model not in MODELS:
+        raise UnfitError(f"model is {model!r}: expected one of {', '.join(MODELS)}")
+    if not (np.isfinite(max_delay) and max_delay >= 0):
+        raise UnfitError(f"max_delay is {max_delay} s: expected 0 or more")
+    array, freq = measurement.array, measurement.sweep.freq
+    data = channel_values(measurement).astype(np.complex128).mean(axis=0)
+    echo = reference_echo(measurement, target)
+    channels = array.channel_indices()
+    delay = np.zeros(len(channels))
+    if len(freq) > 1:
+        limit = min(max_delay, 0.5 / float(np.diff(freq).max()))
+        delay = np.array([_find_delay(freq, y * m.conj(), limit) for y, m in zip(data.T, echo.T, strict=True)])
+    turned = data * np.exp(2j * np.pi * freq[:, None] * delay)
+    energy = np.sum(np.abs(echo) ** 2, axis=0)
+    g = np.sum(echo.conj() * turned, axis=0) / energy
+    power = np.sum(np.abs(data) ** 2, axis=0)
+    coherence = np.abs(g) ** 2 * energy / np.where(power > 0, power, 1)
+    _check_coherent(channels, coherence)
+    response = g * np.exp(-2j * np.pi * freq[:, None] * delay) if model == "delay" else data / echo
+    result = replace(
+        measurement,
+        gain=_spread(array, response, 1.0 + 0j),
+        delay=_spread(array, delay, 0.0) if model == "delay" else None,
+    )
+    return recorded(
+        result,
+        "estimate gain",
+        target=repr(target),
+        model=model,
+        max_delay=max_delay,
+        least_coherence=float(coherence.min()),
+    )
+
+
+def apply_calibration(measurement: Measurement, calibration: Measurement) -> Measurement:
+    """Divide the channel gains of a calibration file out of values and background of a later scan.
+
+    Parameters
+    ----------
+    measurement
+        Of the same antennas (to a micrometre). Its channels may be fewer; those masked in the calibration are masked.
+    calibration
+        What `estimate_gain` returned, or any measurement with a gain. With a delay it serves every frequency inside its
+        band; without one it must hold each frequency, to 1e-6 of the highest.
+
+    Returns
+    -------
+    Measurement
+        Calibrated.
+
+    Raises
+    ------
+    ValueError
+        When the calibration has no gain, other antennas, lacks a channel or a frequency, or the scan has a gain of its
+        own that is not divided out.
+    """
+    if calibration.gain is None:
+        raise UnfitError("calibration/gain is absent: expected a file that `prepare --reference` made")
+    if measurement.gain is not None:
+        raise UnfitError("calibration/gain is in the scan already: expected a scan without one, or divide it out first")
+    check_same_antennas(calibration.array, measurement.array, "calibration")
+    gain = _gain_at(calibration, measurement.sweep.freq)
+    place = {(int(t), int(r)): i for i, (t, r) in enumerate(calibration.array.channel_indices())}
+    channels = [(int(t), int(r)) for t, r in measurement.array.channel_indices()]
+    missing = [channel for channel in channels if channel not in place]
+    if missing:
+        t, r = missing[0]
+        raise UnfitError(
+            f"calibration has no channel {t}:{r} ({len(missing)} of {len(channels)} are missing or masked in it): "
+            f"expected every channel of the scan; mask it in the scan"
+        )
+    response = gain[:, [place[channel] for channel in channels]]
+    full = _spread(measurement.array, response, 1.0 + 0j)
+    result = divide_gain(replace(measurement, gain=full), record=False)
+    steps = [entry for entry in calibration.steps if entry["step"] == "estimate gain"]
+    return recorded(result, "calibrate", source=calibration.source, estimated=steps[-1] if steps else None)
+
+
+def divide_gain(measurement: Measurement, *, record: bool = True) -> Measurement:
+    """Return the measurement with the channel gain divided out of values and background; it then has none.
+
+    Raises
+    ------
+    ValueError
+        When there is no gain.
+    """
+    if measurement.gain is None:
+        raise ValueError("calibration/gain is absent: expected the gain of each channel to divide out")
+    background = None if measurement.background is None else measurement.background / measurement.gain
+    result = replace(
+        measurement, values=measurement.values / measurement.gain, background=background, gain=None, delay=None
+    )
+    return recorded(result, "divide gain") if record else result
+
+
+def reference_echo(measurement: Measurement, target: ReferenceTarget) -> Complex:
+    """What ideal channels would measure of the target, complex128 ``(n_freq, n_channel)``, removed paths removed."""
+    array = measurement.array
+    channels = array.channel_indices()
+    tx, rx = array.tx_pos[channels[:, 0]], array.rx_pos[channels[:, 1]]
+    path = target.path(tx, rx)
+    if measurement.reference_path is not None:
+        path = path - _listed(array, measurement.reference_path)
+    wavenumber = measurement.sweep.wavenumber(measurement.permittivity)
+    turn = np.exp(-1j * np.remainder(wavenumber[:, None] * path, 2 * np.pi))
+    return np.asarray(target.amplitude(tx, rx) * turn, np.complex128)
+
+
+def _find_delay(freq: Floats, product: Complex, limit: float) -> float:
+    """The delay within +-limit that aligns ``product = y conj(m)``, seconds."""
+    if limit == 0 or not product.any():
+        return 0.0
+    offset = freq - freq.mean()
+    step = 0.25 / max(float(np.ptp(freq)), 1.0)
+    walk = np.linspace(-limit, limit, 2 * int(np.ceil(limit / step)) + 1)
+    coarse = walk[np.abs(np.exp(2j * np.pi * walk[:, None] * offset) @ product).argmax()]
+    low, high = max(coarse - step, -limit), min(coarse + step, limit)
+
+    def miss(delay: float) -> float:
+        return -float(np.abs(np.exp(2j * np.pi * delay * offset) @ product))
+
+    return float(minimize_scalar(miss, bounds=(low, high), method="bounded", options={"xatol": 1e-6 * step}).x)
+
+
+def _gain_at(calibration: Measurement, freq: Floats) -> Complex:
+    """Gain of the calibration's channels at other frequencies, complex128 ``(n_freq, n_channel)``."""
+    own = calibration.sweep.freq
+    array = calibration.array
+    assert calibration.gain is not None  # noqa: S101 - the caller's check, for the type checker
+    gain = np.asarray(_listed(array, calibration.gain), np.complex128)
+    slack = FREQUENCY_TOLERANCE * own[-1]
+    if calibration.delay is None:
+        try:
+            return gain[nearest_frequencies(own, freq, slack)]
+        except ValueError as error:
+            raise UnfitError(f"calibration has {error}") from error
+    if freq[0] < own[0] - slack or freq[-1] > own[-1] + slack:
+        raise UnfitError(
+            f"calibration is for {own[0]:.6g} to {own[-1]:.6g} Hz, the scan has {freq[0]:.6g} to {freq[-1]:.6g} Hz: "
+            f"expected the scan's band inside the calibration's"
+        )
+    delay = _listed(array, calibration.delay)
+    constant = np.mean(gain * np.exp(2j * np.pi * own[:, None] * delay), axis=0)
+    return constant * np.exp(-2j * np.pi * freq[:, None] * delay)
+
+
+def _check_coherent(channels: npt.NDArray[np.int32], coherence: Floats) -> None:
+    weak = np.flatnonzero(coherence < LEAST_COHERENCE)
+    if len(weak):
+        worst = weak[coherence[weak].argmin()]
+        t, r = channels[worst]
+        raise UnfitError(
+            f"{len(weak)} of {len(channels)} channels do not show the reference target, the worst is {t}:{r} with "
+            f"coherence {coherence[worst]:.2f}: expected {LEAST_COHERENCE} or more; check its place, gate the scan, "
+            f"subtract a background, or mask the channels"
+        )
+
+
+def _listed(array: ArrayGeometry, values: npt.NDArray) -> npt.NDArray:
+    """Values ``(..., n_tx, n_rx)`` or ``(..., n_channel)`` of the channels that carry data, ``(..., n_channel)``."""
+    if array.paired:
+        return values
+    channels = array.channel_indices()
+    return values[..., channels[:, 0], channels[:, 1]]
+
+
+def _spread(array: ArrayGeometry, values: npt.NDArray, fill: complex) -> npt.NDArray:
+    """Values ``(..., n_channel)`` of the channels that carry data in the array's own layout, the others `fill`."""
+    if array.paired:
+        return values
+    channels = array.channel_indices()
+    full = np.full((*values.shape[:-1], array.n_tx, array.n_rx), fill, values.dtype)
+    full[..., channels[:, 0], channels[:, 1]] = values
+    return full

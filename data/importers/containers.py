@@ -1,0 +1,113 @@
+"""Arrays by name out of npz, HDF5 and MATLAB files, and a single one out of npy; nothing is ever unpickled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from data.hdf5 import foreign_dataset, guarded, open_hdf5
+from data.importers.matlab import MatFile, complex_of
+from data.schema import SCHEMA_NAME, FileError
+
+SUFFIXES = (".npz", ".h5", ".hdf5", ".mat")
+Array = npt.NDArray[Any]
+Get = Callable[[str], Array]
+
+
+@contextmanager
+def named_arrays(path: Path) -> Iterator[tuple[Get, tuple[str, ...]]]:
+    """Yield ``get(name)`` and the names at the top of an npz, HDF5 or MATLAB file.
+
+    Names of fields in MATLAB structures have dots, names of HDF5 datasets in groups slashes.
+
+    Raises
+    ------
+    FileError
+        When the file is of another kind or damaged; `get` raises it, listing what there is, when the name is missing.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise FileError(path, f"ends in {suffix!r}: expected one of {', '.join(SUFFIXES)}")
+    if suffix == ".npz":
+        with _npz(path) as result:
+            yield result
+    elif suffix == ".mat":
+        with MatFile(path) as file:
+            yield file.get, file.names
+    else:
+        with open_hdf5(path) as opened:
+            _refuse_own(path, opened)
+            yield (lambda name: _from_hdf5(path, opened, name)), tuple(sorted(opened))
+
+
+def load_npy(path: Path) -> Array:
+    """The array of an npy file; FileError when it is damaged or would have to be unpickled."""
+    with _opened(path, "npy") as handle, _numpy_errors(path, "one array without pickled objects"):
+        values = np.load(handle, allow_pickle=False)
+        if not isinstance(values, np.ndarray):
+            raise FileError(path, "holds several arrays: expected one, npy and not npz")
+        return values
+
+
+@contextmanager
+def _npz(path: Path) -> Iterator[tuple[Get, tuple[str, ...]]]:
+    with _opened(path, "npz") as handle:
+        with _numpy_errors(path, "arrays saved by numpy.savez"):
+            file = np.load(handle, allow_pickle=False)
+        if not hasattr(file, "files"):
+            raise FileError(path, "holds one array without a name: expected npz, several named arrays")
+
+        def get(name: str) -> Array:
+            if name not in file.files:
+                listed = ", ".join(sorted(file.files))
+                raise FileError(path, f"array {name!r} is missing: expected it, there is {listed}")
+            with _numpy_errors(path, f"numbers as array {name!r}"):
+                return np.asarray(file[name])
+
+        with file:
+            yield get, tuple(sorted(file.files))
+
+
+@contextmanager
+def _opened(path: Path, kind: str) -> Iterator[BinaryIO]:
+    """The file to read; numpy itself would leave it open when it is no archive."""
+    try:
+        handle = path.open("rb")
+    except OSError as error:
+        raise FileError(path, f"cannot be read ({error.strerror}): expected an {kind} file") from error
+    with handle:
+        yield handle
+
+
+@contextmanager
+def _numpy_errors(path: Path, expected: str) -> Iterator[None]:
+    try:
+        yield
+    except FileError:
+        raise
+    except Exception as error:  # of numpy, zipfile and the tokenizer that reads headers: any, on a mangled file
+        raise FileError(path, f"cannot be read by numpy ({error}): expected {expected}") from error
+
+
+def _from_hdf5(path: Path, file: h5py.File, name: str) -> Array:
+    with guarded(path):
+        found = foreign_dataset(file, name)
+        if found is None:
+            listed: list[str] = []
+            file.visit(listed.append)
+            raise FileError(
+                path, f"dataset {name!r} is missing: expected it, there is {', '.join(listed[:12]) or 'none'}"
+            )
+        return complex_of(np.asarray(found[()]))
+
+
+def _refuse_own(path: Path, file: h5py.File) -> None:
+    mark = file.attrs.get("schema")
+    if mark is not None and str(mark.decode() if isinstance(mark, bytes) else mark) == SCHEMA_NAME:
+        raise FileError(path, f"is a {SCHEMA_NAME} file already: expected one of another program; it needs no import")

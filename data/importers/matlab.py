@@ -1,0 +1,146 @@
+"""Variables of a MATLAB file, version 5 or 7.3 (which is HDF5), by dotted name, in MATLAB's own axis order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from scipy.io import loadmat
+from scipy.io.matlab import mat_struct
+
+from data.hdf5 import foreign_dataset, guarded, open_hdf5
+from data.schema import FileError
+
+COMPLEX_FIELDS = (("real", "imag"), ("r", "i"))
+"""Names that a pair of floats has in the compound type of a complex dataset: MATLAB's and h5py's."""
+
+
+class MatFile:
+    """An open MATLAB file.
+
+    Examples
+    --------
+    >>> with MatFile("scan.mat") as file:  # doctest: +SKIP
+    ...     values = file.get("EMData.Values")
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._variables: dict[str, Any] = {}
+        self._file: h5py.File | None = None
+        self._opened = None
+        try:
+            is_hdf5 = h5py.is_hdf5(path)
+        except OSError as error:
+            raise FileError(path, f"cannot be read ({error}): expected a MATLAB file") from error
+        if is_hdf5:
+            self._opened = open_hdf5(path)
+            self._file = self._opened.__enter__()
+            return
+        try:
+            self._variables = loadmat(path, struct_as_record=False, squeeze_me=False)
+        except FileNotFoundError as error:
+            raise FileError(path, "no such file: expected a MATLAB file") from error
+        except Exception as error:  # scipy has no error of its own, and many ways to stumble over a mangled file
+            raise FileError(path, f"is not a whole MATLAB file ({error}): expected version 5 or 7.3") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:  # fmt: skip
+        if self._opened is not None:
+            self._opened.__exit__(kind, error, trace)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the variables at the top."""
+        found = self._file if self._file is not None else self._variables
+        return tuple(sorted(name for name in found if not name.startswith(("__", "#"))))
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a variable or field."""
+        try:
+            self.get(name)
+        except FileError:
+            return False
+        return True
+
+    def get(self, name: str) -> npt.NDArray[Any]:
+        """Numbers of a variable or, with dots, of a field of a structure; at least two axes, as in MATLAB.
+
+        Raises
+        ------
+        FileError
+            When it is missing (what there is beside it is listed) or does not hold numbers.
+        """
+        values = self._from_hdf5(name) if self._file is not None else self._from_version_5(name)
+        if values.dtype.kind not in "fiuc" or not values.size:
+            raise FileError(self.path, f"{name} has dtype {values.dtype}, shape {values.shape}: expected numbers")
+        return values
+
+    def vector(self, name: str) -> npt.NDArray[Any]:
+        """Numbers of a variable that is a row, a column or a scalar, ``(n,)``."""
+        values = self.get(name)
+        if values.size != max(values.shape):
+            raise FileError(self.path, f"{name} has shape {values.shape}: expected a vector")
+        return values.ravel()
+
+    def _from_version_5(self, name: str) -> npt.NDArray[Any]:
+        first, *fields = name.split(".")
+        found: Any = self._variables.get(first) if not first.startswith("__") else None
+        if found is None:
+            raise self._missing(name, first, self.names)
+        for depth, field in enumerate(fields):
+            if isinstance(found, np.ndarray) and found.dtype == object and found.size == 1:
+                found = found.item()
+            if not isinstance(found, mat_struct):
+                raise FileError(self.path, f"{'.'.join([first, *fields[:depth]])} is no structure: expected {name}")
+            if field not in found._fieldnames:
+                raise self._missing(name, field, tuple(found._fieldnames))
+            found = getattr(found, field)
+        if not isinstance(found, np.ndarray):
+            raise FileError(self.path, f"{name} is a {type(found).__name__}: expected numbers")
+        return found
+
+    def _from_hdf5(self, name: str) -> npt.NDArray[Any]:
+        assert self._file is not None  # noqa: S101 - the caller's check, for the type checker
+        with guarded(self.path):
+            found = foreign_dataset(self._file, name.replace(".", "/"))
+            if found is None:
+                raise self._absent_in_hdf5(name)
+            values = complex_of(np.asarray(found[()]))
+            return values.T  # MATLAB stores columns first, HDF5 shows them reversed
+
+    def _absent_in_hdf5(self, name: str) -> FileError:
+        """Which part of the name is missing, and what stands in its place."""
+        parent: Any = self._file
+        for part in name.split(".")[:-1]:
+            below = parent.get(part) if part in parent else None
+            if not isinstance(below, h5py.Group):
+                return self._missing(name, part, tuple(parent))
+            parent = below
+        return self._missing(name, name.rpartition(".")[2], tuple(parent))
+
+    def _missing(self, name: str, part: str, known: tuple[str, ...]) -> FileError:
+        listed = ", ".join(k for k in known if not k.startswith(("#", "__"))) or "nothing"
+        return FileError(self.path, f"variable {name} is missing: expected {part} among {listed}")
+
+
+def complex_of(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return complex numbers for a compound of two floats called real and imag, or r and i; else the values."""
+    names = values.dtype.names
+    if names is None:
+        return values
+    for real, imag in COMPLEX_FIELDS:
+        if tuple(n.lower() for n in names) == (real, imag):
+            double = values[names[0]].dtype.itemsize > 4
+            result = np.empty(values.shape, np.complex128 if double else np.complex64)
+            result.real, result.imag = values[names[0]], values[names[1]]
+            return result
+    return values

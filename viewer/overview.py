@@ -1,0 +1,226 @@
+"""What a radar person wants to see first: array and scene, point spread, range profiles, magnitudes."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
+from matplotlib.ticker import MaxNLocator
+
+from data import FileError, Measurement, open_measurement
+from data.calibration import box_paths, channel_values
+from data.profiles import range_axis, range_profiles
+from data.scene_box import scene_box
+from data.thinning import thinned
+from mimo import VoxelGrid, backproject, born_operator
+from mimo.sampling import expected_sampling
+from viewer.figure import MM, STYLE
+from viewer.projections import to_db
+
+WIDTH_MM, HEIGHT_MM = 180.0, 118.0
+TX_COLOUR, RX_COLOUR, BOX_COLOUR = "#1f4e79", "#d9822b", "#3a7d44"
+PSF_SAMPLES, PSF_WIDTHS = 41, 3.0
+PSF_FREQUENCIES, PSF_CHANNELS = 33, 1024
+"""The point-spread function is made of up to so many, evenly chosen: enough for three widths either way."""
+
+TITLE_LENGTH, MOST_LINES = 36, 512
+FLOOR_DB = -40.0
+BEYOND, MOST_PERIODS = 1.25, 8
+"""Range profiles reach so far beyond the scene's far end, over at most so many unambiguous ranges."""
+
+
+def overview_of_file(path: str | PathLike[str], *, scene: int = 0, cmap: str = "inferno") -> Figure:
+    """Draw the overview of one scene of a file; FileError when the file is not sound or has no such scene."""
+    with open_measurement(path) as file:
+        if not 0 <= scene < file.n_scene:
+            raise FileError(path, f"there is no scene {scene}: expected one of scenes 0 to {file.n_scene - 1}")
+        return overview(file.measurement([scene]), cmap=cmap)
+
+
+def overview(measurement: Measurement, *, cmap: str = "inferno") -> Figure:
+    """Draw the first scene of a measurement as it is stored, background, gain and removed path not applied.
+
+    Six panels: the array from the front (x, y) and from the side (z, y) with the scene's box; the point-spread function
+    of back-projection at the scene's centre in both planes, at the array's true distances; the range profile of each
+    channel; the magnitude over channel and frequency. dB are relative to each panel's own maximum.
+
+    Parameters
+    ----------
+    measurement
+        Any; where it has no grid, the scene's box is a guess (see `data.scene_box`), as the title says.
+    cmap
+        Name of a matplotlib colour map.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With an Agg canvas, never registered with pyplot.
+    """
+    box, whence = scene_box(measurement)
+    with matplotlib.rc_context(STYLE):
+        drawing = Figure(figsize=(WIDTH_MM * MM, HEIGHT_MM * MM), facecolor="white", layout="constrained")
+        FigureCanvasAgg(drawing)
+        rows = drawing.add_gridspec(2, 1, height_ratios=(0.9, 1.15), hspace=0.06)
+        panels = [drawing.add_subplot(cell) for cell in _cells(rows[0], 4)]
+        _draw_array(panels[0], measurement, box, ("x", "y"), "array and scene, front")
+        _draw_array(panels[1], measurement, box, ("z", "y"), "array and scene, side")
+        _draw_point_spread(panels[2], measurement, box, ("x", "y"), "point spread, front", cmap)
+        _draw_point_spread(panels[3], measurement, box, ("z", "y"), "point spread, side", cmap)
+        left, right = (drawing.add_subplot(cell) for cell in _cells(rows[1], 2))
+        _draw_profiles(left, measurement, box, cmap)
+        image = _draw_magnitudes(right, measurement, cmap)
+        bar = drawing.colorbar(image, ax=[left, right], pad=0.01, aspect=30)
+        bar.set_label("magnitude relative to the panel's maximum (dB)")
+        told = f"{measurement.sweep.n_freq} frequencies, {measurement.array.n_channel} channels"
+        name = measurement.source or measurement.array.name or "measurement"
+        name = name if len(name) <= TITLE_LENGTH else f"{name[: TITLE_LENGTH - 3]}..."
+        drawing.suptitle(f"{name}: {told}; scene: {whence}", fontsize=7.5, weight="bold", parse_math=False)
+    return drawing
+
+
+def _cells(row: Any, n: int) -> list[Any]:
+    """Places side by side in a row of the page."""
+    inner = row.subgridspec(1, n)
+    return [inner[0, i] for i in range(n)]
+
+
+def _draw_array(axes: Axes, measurement: Measurement, box: VoxelGrid, plane: tuple[str, str], title: str) -> None:
+    across, up = ("xyz".index(name) for name in plane)
+    array = measurement.array
+    marks: list[tuple[str, npt.NDArray[Any], str, str]] = [
+        (f"{array.n_tx} tx", array.tx_pos, "^", TX_COLOUR),
+        (f"{array.n_rx} rx", array.rx_pos, "o", RX_COLOUR),
+    ]
+    for label, points, marker, colour in marks:
+        size = 14 if len(points) <= 64 else 4
+        face = colour if marker == "^" else "none"
+        axes.scatter(points[:, across], points[:, up], s=size, marker=marker, edgecolors=colour, facecolors=face,
+                     linewidths=0.7, label=label)  # fmt: skip
+    low, high = ([axis[i] for axis in (box.x, box.y, box.z)] for i in (0, -1))
+    corner, wide, tall = (low[across], low[up]), high[across] - low[across], high[up] - low[up]
+    axes.add_patch(Rectangle(corner, wide, tall, fill=False, color=BOX_COLOUR, linewidth=0.9, label="scene"))
+    everything = np.concatenate([array.tx_pos, array.rx_pos, [low], [high]])[:, (across, up)]
+    centre = (everything.max(axis=0) + everything.min(axis=0)) / 2
+    half = 0.56 * max(float(np.ptp(everything, axis=0).max()), 1e-3)
+    axes.set(xlim=centre[0] + np.array([-half, half]), ylim=centre[1] + np.array([-half, half]))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.27), ncols=3, fontsize=6, frameon=False,
+                handletextpad=0.2, columnspacing=0.8, borderpad=0)  # fmt: skip
+    _finish(axes, plane, title)
+
+
+def _draw_point_spread(
+    axes: Axes, measurement: Measurement, box: VoxelGrid, plane: tuple[str, str], title: str, cmap: str
+) -> None:
+    image, grid = point_spread(measurement, box, plane)
+    offsets = [getattr(grid, name) - grid.center["xyz".index(name)] for name in plane]
+    unit, factor = ("mm", 1e3) if max(offset[-1] for offset in offsets) < 0.5 else ("m", 1.0)
+    across, up = (factor * offset for offset in offsets)
+    axes.imshow(to_db(image, floor=FLOOR_DB), extent=(across[0], across[-1], up[0], up[-1]), origin="lower",
+                aspect="auto", cmap=cmap, vmin=FLOOR_DB, vmax=0, interpolation="nearest")  # fmt: skip
+    _finish(axes, plane, title, unit=f"{unit} from the centre", square=False)
+
+
+def point_spread(
+    measurement: Measurement, box: VoxelGrid, plane: tuple[str, str]
+) -> tuple[npt.NDArray[np.float32], VoxelGrid]:
+    """Back-projection of a point at the centre of the box in a plane through it, by the exact distances.
+
+    Parameters
+    ----------
+    measurement
+        Its array, sweep and permittivity.
+    box
+        The scene.
+    plane
+        The axes drawn to the right and upwards, as ``("z", "y")``.
+
+    Returns
+    -------
+    image, grid
+        Magnitude with rows along the second axis of the plane; the grid has one voxel along the third. It reaches three
+        -3 dB widths either way, or the box where nothing is resolved.
+    """
+    measurement = thinned(measurement, n_freq=PSF_FREQUENCIES, n_channel=PSF_CHANNELS)
+    array, sweep, permittivity = measurement.array, measurement.sweep, measurement.permittivity
+    widths = expected_sampling(array, sweep, box, permittivity=permittivity).resolution
+    extents = [axis[-1] - axis[0] for axis in (box.x, box.y, box.z)]
+    reach = [PSF_WIDTHS * w if np.isfinite(w) else (e / 2 or 1.0) for w, e in zip(widths, extents, strict=True)]
+    axes = {
+        name: centre + (np.linspace(-half, half, PSF_SAMPLES) if name in plane else np.zeros(1))
+        for name, centre, half in zip("xyz", box.center, reach, strict=True)
+    }
+    grid = VoxelGrid(**axes)
+    point = VoxelGrid(*(np.array([value]) for value in box.center))
+    operators = [born_operator(array, sweep, each, permittivity=permittivity) for each in (point, grid)]
+    y = operators[0].forward(torch.ones(1, 1, 1))
+    image = backproject(y, operators[1]).abs().numpy().squeeze()
+    return (image.T if plane[0] < plane[1] else image), grid
+
+
+def _draw_profiles(axes: Axes, measurement: Measurement, box: VoxelGrid, cmap: str) -> None:
+    axes.set_title("range profile of each channel", fontsize=7, loc="left")
+    if measurement.sweep.n_freq < 2:
+        axes.text(0.5, 0.5, "one frequency: no range", ha="center", va="center", transform=axes.transAxes)
+        axes.set(xticks=[], yticks=[])
+        return
+    ranges = range_axis(measurement)
+    path = measurement.reference_path
+    near, far = (paths / 2 for paths in box_paths(measurement.array, box))
+    if path is None:
+        period = float(ranges[-1])
+        limit = min(BEYOND * float(far.max()), MOST_PERIODS * period)
+        ranges = range_axis(measurement, limits=(0.0, limit))
+        repeats = f", repeats every {period:.3g} m" if limit > period else ""
+        axes.set_title(f"range profile of each channel{repeats}", fontsize=7, loc="left")
+    else:
+        channels = measurement.array.channel_indices()
+        removed = path if measurement.array.paired else path[channels[:, 0], channels[:, 1]]
+        near, far = near - removed / 2, far - removed / 2
+    profiles = to_db(np.abs(range_profiles(measurement, ranges)), floor=FLOOR_DB)
+    axes.imshow(profiles, extent=(ranges[0], ranges[-1], len(profiles) - 0.5, -0.5), aspect="auto", cmap=cmap,
+                vmin=FLOOR_DB, vmax=0, interpolation="nearest")  # fmt: skip
+    if len(near) > MOST_LINES:  # lines that jump from channel to channel would cover the picture
+        near, far = np.full_like(near, near.min()), np.full_like(far, far.max())
+    if len(near) > 1:
+        for edge in (near, far):
+            stroke = [Stroke(linewidth=1.4, foreground="black"), Normal()]
+            axes.plot(edge, np.arange(len(edge)), color="white", linewidth=0.6, path_effects=stroke)
+    axes.set_xlim(ranges[0], ranges[-1])
+    axes.set_xlabel("half the path (m)" if path is None else "half the path beyond the removed one (m)")
+    axes.set_ylabel("channel, tx by tx")
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+
+
+def _draw_magnitudes(axes: Axes, measurement: Measurement, cmap: str) -> Any:
+    freq = measurement.sweep.freq / 1e9
+    magnitude = np.abs(channel_values(measurement)[0]).T
+    lone = freq[0] * np.array([0.999, 1.001])
+    edges = lone if len(freq) == 1 else np.concatenate([freq[:1], (freq[1:] + freq[:-1]) / 2, freq[-1:]])
+    rows = np.arange(len(magnitude) + 1) - 0.5
+    image = axes.pcolorfast(edges, rows, to_db(magnitude, floor=FLOOR_DB), cmap=cmap, vmin=FLOOR_DB, vmax=0)
+    axes.set_ylim(len(magnitude) - 0.5, -0.5)
+    axes.set_title("magnitude over channel and frequency", fontsize=7, loc="left")
+    axes.set_xlabel("frequency (GHz)")
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    return image
+
+
+def _finish(axes: Axes, plane: tuple[str, str], title: str, *, unit: str = "m", square: bool = True) -> None:
+    axes.set_title(title, fontsize=7, loc="left")
+    axes.set_xlabel(f"{plane[0]} ({unit})", labelpad=1.5)
+    axes.set_ylabel(f"{plane[1]} ({unit})", labelpad=1.5)
+    if square:
+        axes.set_aspect("equal")
+    else:
+        axes.set_box_aspect(1)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(4))
