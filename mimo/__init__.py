@@ -18,18 +18,26 @@ from mimo.born import BornOperator, PairedBornOperator, born_operator
 from mimo.gram import GramFactor
 from mimo.grid import VoxelGrid
 from mimo.imaging import backproject, kirchhoff
+from mimo.layers import LayeredMedium
 from mimo.linear import ImagingOperator
+from mimo.migration import backproject_fast
+from mimo.pattern import AntennaPattern, CosinePattern, TablePattern
 from mimo.sweep import FrequencySweep
 
 __all__ = [
+    "AntennaPattern",
     "ArrayGeometry",
     "BornOperator",
+    "CosinePattern",
     "FrequencySweep",
     "GramFactor",
     "ImagingOperator",
+    "LayeredMedium",
     "PairedBornOperator",
+    "TablePattern",
     "VoxelGrid",
     "backproject",
+    "backproject_fast",
     "born_operator",
     "kirchhoff",
 ]

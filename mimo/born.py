@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy.typing as npt
 import torch
 
 from mimo.array import ArrayGeometry
 from mimo.factorised import FactorisedSum
 from mimo.grid import VoxelGrid
+from mimo.layers import LayeredMedium
 from mimo.linear import DEFAULT_MEMORY, ImagingOperator, KernelSum
 from mimo.paired import paired_sum
+from mimo.pattern import Patterns
 from mimo.propagation import FactorModel
 from mimo.sweep import FrequencySweep
 
@@ -26,6 +29,15 @@ class BornOperator(ImagingOperator):
         do not count in `adjoint`.
     permittivity
         Relative permittivity of the homogeneous medium.
+    reference_path
+        Path length already removed from the phase of each channel (motion-compensated or deramped data), metres,
+        ``(n_tx, n_rx)`` or ``(n_channel,)``: the phase is ``-k (R_t + R_r - reference_path)``, reduced in float64, so
+        that kilometres cost no accuracy.
+    pattern
+        An `AntennaPattern` about the antennas' normals, a pair (transmitters', receivers'), or ``None`` for isotropic
+        antennas. Each amplitude is multiplied by both gains; `adjoint` and the image formers apply their conjugates.
+    layers
+        A `LayeredMedium` crossed by straight rays, instead of `permittivity`.
     dtype
         ``torch.complex64`` or ``torch.complex128``.
     device
@@ -57,16 +69,7 @@ class BornOperator(ImagingOperator):
     def _kernel_sum(self, model: FactorModel) -> KernelSum:
         if self.array.paired:
             raise ValueError("the array lists channels: use PairedBornOperator, or born_operator, which chooses")
-        return FactorisedSum(
-            self.array,
-            self.sweep,
-            self.grid,
-            model,
-            permittivity=self.permittivity,
-            dtype=self.dtype,
-            device=self.device,
-            memory=self.memory,
-        )
+        return FactorisedSum(self.wave, model, dtype=self.dtype, device=self.device, memory=self.memory)
 
 
 class PairedBornOperator(ImagingOperator):
@@ -78,16 +81,7 @@ class PairedBornOperator(ImagingOperator):
     def _kernel_sum(self, model: FactorModel) -> KernelSum:
         if not self.array.paired:
             raise ValueError("the array lists no channels: use BornOperator, or born_operator, which chooses")
-        return paired_sum(
-            self.array,
-            self.sweep,
-            self.grid,
-            model,
-            permittivity=self.permittivity,
-            dtype=self.dtype,
-            device=self.device,
-            memory=self.memory,
-        )
+        return paired_sum(self.wave, model, dtype=self.dtype, device=self.device, memory=self.memory)
 
 
 def born_operator(
@@ -96,10 +90,24 @@ def born_operator(
     grid: VoxelGrid,
     *,
     permittivity: float = 1.0,
+    reference_path: npt.ArrayLike | None = None,
+    pattern: Patterns = None,
+    layers: LayeredMedium | None = None,
     dtype: torch.dtype = torch.complex64,
     device: str | torch.device = "cpu",
     memory: int = DEFAULT_MEMORY,
 ) -> ImagingOperator:
     """Return the operator that fits the array: `PairedBornOperator` when it lists channels, else `BornOperator`."""
     kind = PairedBornOperator if array.paired else BornOperator
-    return kind(array, sweep, grid, permittivity=permittivity, dtype=dtype, device=device, memory=memory)
+    return kind(
+        array,
+        sweep,
+        grid,
+        permittivity=permittivity,
+        reference_path=reference_path,
+        pattern=pattern,
+        layers=layers,
+        dtype=dtype,
+        device=device,
+        memory=memory,
+    )

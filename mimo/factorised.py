@@ -11,19 +11,14 @@ geometry alone, so that results do not depend on the memory budget or the number
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
 
 from mimo import kernels
-from mimo.array import ArrayGeometry
-from mimo.grid import VoxelGrid
-from mimo.propagation import FactorModel, antenna_normals, check_apart, distances, phasor
-from mimo.sweep import FrequencySweep
+from mimo.propagation import FactorModel, Propagation, Side, check_apart, phasor
 
 STRIDE = 16
 """Frequencies between two factors computed from their phase; those between follow by multiplication (complex64 error
@@ -40,12 +35,10 @@ class SeparableKernel:
 
     Parameters
     ----------
-    array, sweep, grid
-        The geometry.
+    wave
+        Geometry, medium, patterns and reference paths.
     model
         Which factors.
-    permittivity
-        Relative permittivity of a homogeneous medium.
     dtype
         complex64 or complex128.
     device
@@ -60,28 +53,19 @@ class SeparableKernel:
     """
 
     def __init__(
-        self,
-        array: ArrayGeometry,
-        sweep: FrequencySweep,
-        grid: VoxelGrid,
-        model: FactorModel,
-        *,
-        permittivity: float,
-        dtype: torch.dtype,
-        device: torch.device,
-        memory: int,
+        self, wave: Propagation, model: FactorModel, *, dtype: torch.dtype, device: torch.device, memory: int
     ) -> None:
         if model.divides:
-            check_apart(array, grid)
-        self.array, self.grid, self.model = array, grid, model
+            check_apart(wave.array, wave.grid)
+        self.wave, self.array, self.grid, self.model = wave, wave.array, wave.grid, model
         self.dtype, self.device, self.memory = dtype, device, memory
         self.real_dtype = torch.float32 if dtype == torch.complex64 else torch.float64
-        as_tensor = functools.partial(torch.as_tensor, dtype=torch.float64, device=device)
-        self.wavenumber = as_tensor(sweep.wavenumber(permittivity))
-        self.uniform = _exactly_uniform(sweep) and model.flat
-        self._axes = [as_tensor(np.array(axis)) for axis in (grid.x, grid.y, grid.z)]
-        sides = ((array.tx_pos, array.tx_normal), (array.rx_pos, array.rx_normal))
-        self._sides = [(as_tensor(np.array(p)), as_tensor(antenna_normals(n, len(p)))) for p, n in sides]
+        self.wavenumber = torch.as_tensor(wave.wavenumber.copy(), device=device)
+        self.even = wave.sweep.is_uniform
+        self.uniform = self.even and wave.flat and not model.near_field
+        axes = (wave.grid.x, wave.grid.y, wave.grid.z)
+        self._axes = [torch.as_tensor(axis.copy(), device=device) for axis in axes]
+        self.sides = Side(wave, 0, device), Side(wave, 1, device)
 
     @property
     def n_freq(self) -> int:
@@ -95,37 +79,30 @@ class SeparableKernel:
         parts = (index // (n_y * n_z), index // n_z % n_y, index % n_z)
         return torch.stack([axis[i] for axis, i in zip(self._axes, parts, strict=True)], dim=1)
 
-    def amplitude(self, side: int, points: torch.Tensor, wavenumber: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Distances (n, m) and amplitudes (n_k or 1, n, m) from the antennas of a side (0 tx, 1 rx) to points."""
-        positions, normals = self._sides[side]
-        distance = distances(positions, points)
-        # a cosine is asked for by the models that divide by the distance alone, and those have none of zero
-        cosine = (normals @ points.T - (normals * positions).sum(1, keepdim=True)) / distance.clamp_min(1e-300)
-        return distance, self.model.amplitude(distance, cosine, wavenumber)
-
     def factors(self, side: int, points: torch.Tensor) -> torch.Tensor:
         """The factors of a side at every frequency, (n_freq, n, m) in the kernel's dtype.
 
         In a uniform sweep the frequencies between two of every `STRIDE` follow each other by multiplication, in
         complex128.
         """
-        wavenumber = self.wavenumber[:, None, None]
-        distance, amplitude = self.amplitude(side, points, wavenumber)
+        path, amplitude = self.sides[side].path_and_amplitude(self.model, points)
         if not self.uniform or self.n_freq < 3:
-            return (amplitude * phasor(distance, wavenumber)).to(self.dtype)
-        out = torch.empty((self.n_freq, *distance.shape), dtype=self.dtype, device=self.device)
-        ratio = phasor(distance, self._step)[0]
+            return (amplitude * phasor(path, self.wavenumber[:, None, None])).to(self.dtype)
+        out = torch.empty((self.n_freq, *path.shape), dtype=self.dtype, device=self.device)
+        ratio = phasor(path, self._step)[0]
         current = ratio
         for f in range(self.n_freq):
             at_anchor = f % STRIDE == 0
-            current = amplitude * phasor(distance, wavenumber[f : f + 1])[0] if at_anchor else current * ratio
+            current = (
+                amplitude * phasor(path, self.wavenumber[f, None, None, None])[0] if at_anchor else current * ratio
+            )
             out[f] = current
         return out
 
     @property
     def _step(self) -> torch.Tensor:
         """Wavenumber from one frequency of a uniform sweep to the next, (1, 1, 1); from its ends: rounds least."""
-        return ((self.wavenumber[-1] - self.wavenumber[0]) / (self.n_freq - 1)).reshape(1, 1, 1)
+        return ((self.wavenumber[-1] - self.wavenumber[0]) / max(1, self.n_freq - 1)).reshape(1, 1, 1)
 
 
 class FactorisedSum(SeparableKernel):
@@ -146,6 +123,9 @@ class FactorisedSum(SeparableKernel):
         self._padded = edges[-1]
         self._keep = self._padded * bytes_per_voxel <= self.memory
         self._kept: dict[tuple[int, int], tuple[torch.Tensor, ...]] = {}
+        self._reference = None
+        if self.wave.reference_path is not None:  # a factor of each channel, not of an antenna
+            self._reference = torch.as_tensor(self.wave.reference_phasor(), device=self.device).to(self.dtype)
 
     @property
     def channel_shape(self) -> tuple[int, ...]:
@@ -154,11 +134,13 @@ class FactorisedSum(SeparableKernel):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Measurements (n_scene, n_freq, n_tx, n_rx) of volumes (n_scene, n_voxel)."""
-        return self._forward_compiled(x) if self.compiled else self._forward_torch(x)
+        y = self._forward_compiled(x) if self.compiled else self._forward_torch(x)
+        return y if self._reference is None else y * self._reference
 
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
         """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_tx, n_rx): the conjugate transpose."""
-        y = y.conj().resolve_conj().contiguous()
+        y = y.conj().resolve_conj() if self._reference is None else y.conj() * self._reference
+        y = y.contiguous()
         return (self._spread_compiled(y) if self.compiled else self._spread_torch(y)).conj().resolve_conj()
 
     def prepare(self) -> None:
@@ -171,7 +153,10 @@ class FactorisedSum(SeparableKernel):
         """The columns of the matrix for voxels `first` to `last` - 1: (n_freq * n_tx * n_rx, n)."""
         points = self.points(first, last)
         tx, rx = self.factors(0, points), self.factors(1, points)
-        return (tx[:, :, None] * rx[:, None]).flatten(0, 2)
+        columns = tx[:, :, None] * rx[:, None]
+        if self._reference is not None:
+            columns *= self._reference[..., None]
+        return columns.flatten(0, 2)
 
     # -- compiled ------------------------------------------------------------------------------------------------
 
@@ -223,12 +208,12 @@ class FactorisedSum(SeparableKernel):
         return tuple(table for side in (0, 1) for table in self._side_tables(side, points, last - first))
 
     def _side_tables(self, side: int, points: torch.Tensor, padded: int) -> tuple[torch.Tensor, torch.Tensor]:
-        wavenumber = self.wavenumber[:: self._stride, None, None]
-        distance, amplitude = self.amplitude(side, points, wavenumber)
-        anchor = self._planar(amplitude * phasor(distance, wavenumber), padded)
+        which = slice(None, None, self._stride)
+        path, amplitude = self.sides[side].path_and_amplitude(self.model, points, which)
+        anchor = self._planar(amplitude * phasor(path, self.wavenumber[which, None, None]), padded)
         if self._stride == 1:
             return anchor, anchor
-        return anchor, self._planar(phasor(distance, self._step), padded)
+        return anchor, self._planar(phasor(path, self._step), padded)
 
     def _planar(self, values: torch.Tensor, padded: int) -> torch.Tensor:
         """(n_k, n, m) complex to (n_block, n_k, 2, n, block) real."""
@@ -267,10 +252,3 @@ class FactorisedSum(SeparableKernel):
                 if self._keep:
                     self._kept[part] = tables
             yield tables
-
-
-def _exactly_uniform(sweep: FrequencySweep) -> bool:
-    """Whether the spacing is uniform to the last digits, so that advancing by a constant ratio costs no accuracy."""
-    freq = sweep.freq
-    ideal = freq[0] + (freq[-1] - freq[0]) * np.arange(len(freq)) / max(1, len(freq) - 1)
-    return bool(np.abs(freq - ideal).max() <= 4 * np.finfo(float).eps * freq[-1])

@@ -224,8 +224,11 @@ def _fingerprint(A: ImagingOperator) -> str:
     digest = hashlib.sha256()
     array, grid = A.array, A.grid
     facts = {"format": FORMAT, "kind": type(A).__name__, "dtype": str(A.dtype), "permittivity": A.permittivity}
+    if any(value is not None for value in (A.wave.pattern, A.wave.layers)):
+        facts |= {"pattern": repr(A.wave.pattern), "layers": repr(A.wave.layers)}
     digest.update(json.dumps(facts, sort_keys=True).encode())
-    for values in (array.tx_pos, array.rx_pos, array.channels, array.mask, A.sweep.freq, grid.x, grid.y, grid.z):
+    more = (A.wave.reference_path, array.tx_normal, array.rx_normal)
+    for values in (array.tx_pos, array.rx_pos, array.channels, array.mask, A.sweep.freq, grid.x, grid.y, grid.z, *more):
         part = np.zeros(0) if values is None else values
         digest.update(f"{part.dtype.str}{part.shape}".encode() + np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()[:32]

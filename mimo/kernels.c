@@ -20,11 +20,39 @@ typedef struct {
     long n_block;
 } Task;
 
-/* A list of tasks for a team of threads, each with its share of the scratch. */
+/* One call of a kernel over listed channels, for the voxels `first` to `last` - 1; see channels.h. */
 typedef struct {
-    void (*kernel)(const Task *, void *scratch);
-    const Task *tasks;
-    long n_task;
+    long n_freq, n_channel, n_scene, n_moment;
+    long first, last; /* of the task; `first` and the padded end of a volume are multiples of a block */
+    long n_voxel, n_y, n_z;
+    long plane;                              /* voxels in a padded volume: from its real to its imaginary part */
+    const double *x, *y, *z;                 /* the grid's axes, metres */
+    const double *positions;                 /* [n_antenna][3], metres */
+    const int *channels;                     /* [n_channel][2], antennas */
+    long n_row;                              /* antennas whose rows are kept, ROWS at most */
+    const double *reference;                 /* [n_channel], metres */
+    const double *turns;                     /* [n_freq], k / 2 pi, turns a metre */
+    double step;                             /* turns a metre from one frequency, or profile, to the next; 0: uneven */
+    double carrier;                          /* turns a metre of the frequency that range profiles lack */
+    long spreading;                          /* without tables: amplitudes 1 / (sqrt(4 pi) R) instead of 1 */
+    long table;                              /* voxels in a row of the tables, which start at `first` */
+    const double *path;                      /* [n_antenna][table] or null, metres */
+    const void *amplitude, *weights;         /* [n_antenna][table]; the interpolation kernel */
+    long n_profile;
+    void *data, *image;                      /* measurements or range profiles; padded planar volumes */
+} ChannelTask;
+
+static const double INVERSE_FACTORIAL[18] = {
+    1.0, 1.0, 1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800,
+    1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0, 1.0 / 87178291200.0, 1.0 / 1307674368000.0,
+    1.0 / 20922789888000.0, 1.0 / 355687428096000.0,
+};
+
+/* A list of tasks of one kind for a team of threads, each with its share of the scratch. */
+typedef struct {
+    void (*kernel)(const void *task, void *scratch);
+    const char *tasks;
+    long task_bytes, n_task;
     char *scratch;
     long scratch_bytes;
     long next, n_thread; /* both 0 at the start */
@@ -37,7 +65,7 @@ void run_tasks(Job *job)
     for (;;) {
         const long i = __atomic_fetch_add(&job->next, 1, __ATOMIC_RELAXED);
         if (i >= job->n_task) return;
-        job->kernel(&job->tasks[i], scratch);
+        job->kernel(job->tasks + i * job->task_bytes, scratch);
     }
 }
 
@@ -47,9 +75,11 @@ void run_tasks(Job *job)
 #define TILE 4
 #define TARGET __attribute__((target("avx512f,avx512dq,avx2,fma")))
 #define REAL float
+#define WHOLE int
 #define NAME(x) x##_f32_avx512
 #include "kernels.h"
 #define REAL double
+#define WHOLE long long
 #define NAME(x) x##_f64_avx512
 #include "kernels.h"
 #undef BYTES
@@ -60,9 +90,11 @@ void run_tasks(Job *job)
 #define TILE 2
 #define TARGET __attribute__((target("avx2,fma")))
 #define REAL float
+#define WHOLE int
 #define NAME(x) x##_f32_avx2
 #include "kernels.h"
 #define REAL double
+#define WHOLE long long
 #define NAME(x) x##_f64_avx2
 #include "kernels.h"
 #undef BYTES
@@ -79,9 +111,11 @@ void run_tasks(Job *job)
 #endif
 #define TARGET
 #define REAL float
+#define WHOLE int
 #define NAME(x) x##_f32_base
 #include "kernels.h"
 #define REAL double
+#define WHOLE long long
 #define NAME(x) x##_f64_base
 #include "kernels.h"
 

@@ -5,6 +5,7 @@
  *   BYTES   width of a vector in bytes
  *   TILE    transmitters treated together (bounded by the vector registers of the target)
  *   TARGET  function attribute that names the instruction set, or nothing
+ *   WHOLE   int or long long, the whole number as wide as REAL
  *   NAME(x) the name of function x for this precision and instruction set
  *
  * Complex arrays are planar: all real parts of a row, then all imaginary parts.  One block holds `block` voxels,
@@ -204,8 +205,9 @@ INLINE void NAME(spread)(const Problem *p, const REAL *g_anchor, const REAL *g_r
 }
 
 /* y[s][f][t][r] = the sum over the task's blocks; y interleaved.  `lanes` follows the factors in scratch. */
-TARGET void NAME(forward_blocks)(const Task *task, void *scratch)
+TARGET void NAME(forward_blocks)(const void *given, void *scratch)
 {
+    const Task *task = given;
     const Problem *p = &task->problem;
     const long n_anchor = (p->n_freq + p->stride - 1) / p->stride;
     const long g = 2 * p->n_tx * p->block, h = 2 * p->n_rx * p->block;
@@ -221,8 +223,9 @@ TARGET void NAME(forward_blocks)(const Task *task, void *scratch)
 }
 
 /* The same for spread: each block adds to its own voxels of x. */
-TARGET void NAME(spread_blocks)(const Task *task, void *scratch)
+TARGET void NAME(spread_blocks)(const void *given, void *scratch)
 {
+    const Task *task = given;
     const Problem *p = &task->problem;
     const long n_anchor = (p->n_freq + p->stride - 1) / p->stride;
     const long g = 2 * p->n_tx * p->block, h = 2 * p->n_rx * p->block;
@@ -232,9 +235,12 @@ TARGET void NAME(spread_blocks)(const Task *task, void *scratch)
                      task->source, (REAL *)task->target + b * p->block, scratch);
 }
 
+#include "channels.h"
+
 #undef VEC
 #undef LANES
 #undef RX_TILE
 #undef INLINE
 #undef REAL
+#undef WHOLE
 #undef NAME

@@ -44,10 +44,28 @@ class Task(ctypes.Structure):
     ]
 
 
+class ChannelTask(ctypes.Structure):
+    """One call of a kernel over listed channels; mirrors ``ChannelTask`` in kernels.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_long) for name in ("n_freq", "n_channel", "n_scene", "n_moment", "first", "last")),
+        *((name, ctypes.c_long) for name in ("n_voxel", "n_y", "n_z", "plane")),
+        *((name, ctypes.c_void_p) for name in ("x", "y", "z", "positions", "channels")),
+        ("n_row", ctypes.c_long),
+        *((name, ctypes.c_void_p) for name in ("reference", "turns")),
+        *((name, ctypes.c_double) for name in ("step", "carrier")),
+        *((name, ctypes.c_long) for name in ("spreading", "table")),
+        *((name, ctypes.c_void_p) for name in ("path", "amplitude", "weights")),
+        ("n_profile", ctypes.c_long),
+        *((name, ctypes.c_void_p) for name in ("data", "image")),
+    ]
+
+
 class _Job(ctypes.Structure):
     _fields_ = [
         ("kernel", ctypes.c_void_p),
-        ("tasks", ctypes.POINTER(Task)),
+        ("tasks", ctypes.c_void_p),
+        ("task_bytes", ctypes.c_long),
         ("n_task", ctypes.c_long),
         ("scratch", ctypes.c_void_p),
         ("scratch_bytes", ctypes.c_long),
@@ -89,14 +107,31 @@ def make_task(problem: Problem, tables: tuple[torch.Tensor, ...], source: torch.
 
 def run(name: str, dtype: torch.dtype, tasks: Sequence[Task]) -> None:
     """Run "forward" or "spread" tasks, real numbers of `dtype`, on as many threads as torch uses."""
+    size = max(_scratch_size(task.problem) for task in tasks) * dtype.itemsize
+    _run(f"{name}_blocks", dtype, (Task * len(tasks))(*tasks), size)
+
+
+def run_channels(name: str, dtype: torch.dtype, tasks: Sequence[ChannelTask]) -> None:
+    """Run "forward", "spread" or "compressed" tasks over listed channels, likewise."""
+    space = _loaded()[f"channel_space_{_SUFFIX[dtype]}_{instruction_set()}"]
+    space.restype = ctypes.c_long
+    _run(f"channel_{name}", dtype, (ChannelTask * len(tasks))(*tasks), -(-space() // 64) * 64)
+
+
+def _loaded() -> ctypes.CDLL:
     library = _library()
     if library is None:
         raise RuntimeError("mimo's compiled kernels are not built: reinstall with a C compiler, or use the torch path")
+    return library
+
+
+def _run(name: str, dtype: torch.dtype, tasks: ctypes.Array[Any], scratch_bytes: int) -> None:
+    library = _loaded()
     threads = min(torch.get_num_threads(), len(tasks))
-    size = max(_scratch_size(task.problem) for task in tasks) * dtype.itemsize
-    scratch = _scratch(threads * size)
-    kernel = ctypes.cast(library[f"{name}_blocks_{_SUFFIX[dtype]}_{instruction_set()}"], ctypes.c_void_p)
-    job = _Job(kernel, (Task * len(tasks))(*tasks), len(tasks), scratch.data_ptr(), size, 0, 0)
+    scratch = _scratch(threads * scratch_bytes)
+    kernel = ctypes.cast(library[f"{name}_{_SUFFIX[dtype]}_{instruction_set()}"], ctypes.c_void_p)
+    one = ctypes.sizeof(tasks) // len(tasks)
+    job = _Job(kernel, ctypes.addressof(tasks), one, len(tasks), scratch.data_ptr(), scratch_bytes, 0, 0)
     team = _openmp_team()
     if threads == 1:
         library.run_tasks(ctypes.byref(job))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from mimo.array import ArrayGeometry
 from mimo.grid import VoxelGrid
-from mimo.propagation import BORN, FactorModel
+from mimo.layers import LayeredMedium
+from mimo.pattern import Patterns
+from mimo.propagation import BORN, FactorModel, Propagation
 from mimo.sweep import FrequencySweep
 
 DEFAULT_MEMORY = 2**30
@@ -48,19 +52,21 @@ class ImagingOperator:
         grid: VoxelGrid,
         *,
         permittivity: float = 1.0,
+        reference_path: npt.ArrayLike | None = None,
+        pattern: Patterns = None,
+        layers: LayeredMedium | None = None,
         dtype: torch.dtype = torch.complex64,
         device: str | torch.device = "cpu",
         memory: int = DEFAULT_MEMORY,
     ) -> None:
         if dtype not in (torch.complex64, torch.complex128):
             raise TypeError(f"dtype is {dtype}: expected torch.complex64 or torch.complex128")
-        if not (math.isfinite(permittivity) and permittivity > 0):
-            raise ValueError(f"permittivity is {permittivity}: expected a positive relative permittivity")
         if memory < 0:
             raise ValueError(f"memory is {memory} bytes: expected 0 or more")
-        self.array, self.sweep, self.grid = array, sweep, grid
-        self.permittivity, self.dtype, self.device = float(permittivity), dtype, torch.device(device)
-        self.memory = int(memory)
+        reference = None if reference_path is None else np.asarray(reference_path)
+        self.wave = Propagation(array, sweep, grid, permittivity, reference, pattern, layers)
+        self.array, self.sweep, self.grid, self.permittivity = array, sweep, grid, self.wave.permittivity
+        self.dtype, self.device, self.memory = dtype, torch.device(device), int(memory)
         self._sums: dict[str, KernelSum] = {}
         self._mask = None
         if array.mask is not None:
@@ -137,9 +143,16 @@ class ImagingOperator:
 
     def image(self, y: torch.Tensor, model: FactorModel) -> torch.Tensor:
         """Conjugate factors of `model` summed over channels: the image formers of `mimo.imaging` (no gradients)."""
+        return self.image_by(y, self.kernel_sum(model).adjoint)
+
+    def image_by(self, y: torch.Tensor, former: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Apply `former`, (n_scene, *measurement_shape) to (n_scene, n_voxel), to any batch (no gradients).
+
+        Values of masked channels reach it as zero.
+        """
         y = self._checked("measurement", y, self.measurement_shape)
         with torch.no_grad():
-            return self._apply_adjoint(y, self.kernel_sum(model))
+            return self._apply_adjoint(y, former)
 
     def columns(self, first: int, last: int) -> torch.Tensor:
         """Columns of A for voxels `first` to `last` - 1 of the flattened volume, ``(prod(measurement_shape), n)``.
@@ -171,21 +184,25 @@ class ImagingOperator:
             y = y * self._mask
         return y.reshape(*batch, *self.measurement_shape)
 
-    def _apply_adjoint(self, y: torch.Tensor, kernel: KernelSum) -> torch.Tensor:
+    def _apply_adjoint(self, y: torch.Tensor, former: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         batch = y.shape[: y.ndim - len(self.measurement_shape)]
         if not y.numel():
             return torch.empty((*batch, *self.volume_shape), dtype=self.dtype, device=self.device)
         y = y.resolve_conj()
         if self._mask is not None:
             y = torch.where(self._mask, y, torch.zeros((), dtype=y.dtype, device=y.device))
-        x = kernel.adjoint(y.reshape(-1, *self.measurement_shape))
+        x = former(y.reshape(-1, *self.measurement_shape))
         return x.reshape(*batch, *self.volume_shape)
 
     def __repr__(self) -> str:
+        reference = self.wave.reference_path
         extras = "".join(
             f", {name}={value}"
             for name, value, default in (
                 ("permittivity", self.permittivity, 1.0),
+                ("reference_path", None if reference is None else reference.tolist(), None),
+                ("pattern", self.wave.pattern, None),
+                ("layers", self.wave.layers, None),
                 ("dtype", self.dtype, torch.complex64),
                 ("device", repr(str(self.device)), repr("cpu")),
             )
@@ -201,7 +218,7 @@ class _Apply(torch.autograd.Function):
     def forward(ctx: Any, value: torch.Tensor, operator: ImagingOperator, adjoint: bool) -> torch.Tensor:
         ctx.operator, ctx.adjoint = operator, adjoint
         kernel = operator.kernel_sum(BORN)
-        return (operator._apply_adjoint if adjoint else operator._apply_forward)(value, kernel)
+        return operator._apply_adjoint(value, kernel.adjoint) if adjoint else operator._apply_forward(value, kernel)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:

@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
 import torch
 
+from mimo import kernels
 from mimo.array import ArrayGeometry
-from mimo.factorised import FactorisedSum, SeparableKernel
+from mimo.channels import ChannelSums
+from mimo.factorised import STRIDE, FactorisedSum, SeparableKernel
 from mimo.linear import KernelSum
+from mimo.propagation import FactorModel, Propagation, phasor
 
-BLOCK_BYTES = 2**22
-"""Bytes of the kernel of one block of voxels, (n_freq, n_channel, n_block); a block holds one voxel at least."""
+TILE = 2**17
+"""Pairs (channel, voxel) treated together on the torch path."""
 
 SCATTER_UP_TO = 16
 """Up to this many pairs for each listed channel it is quicker to sum over every pair, as matrix products, and pick."""
+
+SETUP = 300
+"""What a pair of channel and voxel costs the compiled sums before the first frequency, in frequencies' worth."""
 
 
 class ScatteredSum:
     """Listed channels picked from the sums over every pair of the same antennas."""
 
-    def __init__(self, every_pair: FactorisedSum, channels: torch.Tensor) -> None:
+    def __init__(self, every_pair: FactorisedSum, channels: torch.Tensor, reference: torch.Tensor | None) -> None:
         self._every_pair = every_pair
         self._tx, self._rx = channels[:, 0], channels[:, 1]
+        self._reference = reference
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Measurements (n_scene, n_freq, n_channel) of volumes (n_scene, n_voxel)."""
-        return self._every_pair.forward(x)[:, :, self._tx, self._rx]
+        y = self._every_pair.forward(x)[:, :, self._tx, self._rx]
+        return y if self._reference is None else y * self._reference
 
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
         """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_channel): the conjugate transpose."""
         n_tx, n_rx = self._every_pair.channel_shape
+        y = y if self._reference is None else y * self._reference.conj()
         full = torch.zeros((*y.shape[:2], n_tx * n_rx), dtype=y.dtype, device=y.device)
         full.index_add_(2, self._tx * n_rx + self._rx, y)
         return self._every_pair.adjoint(full.view(*y.shape[:2], n_tx, n_rx))
@@ -41,7 +54,10 @@ class ScatteredSum:
         """The columns of the matrix, (n_freq * n_channel, n), for voxels `first` to `last` - 1."""
         n_freq = self._every_pair.n_freq
         full = self._every_pair.columns(first, last).view(n_freq, *self._every_pair.channel_shape, last - first)
-        return full[:, self._tx, self._rx].flatten(0, 1)
+        columns = full[:, self._tx, self._rx]
+        if self._reference is not None:
+            columns = columns * self._reference[..., None]
+        return columns.flatten(0, 1)
 
 
 def every_pair(array: ArrayGeometry) -> ArrayGeometry:
@@ -49,32 +65,52 @@ def every_pair(array: ArrayGeometry) -> ArrayGeometry:
     return ArrayGeometry(array.tx_pos, array.rx_pos, None, None, array.tx_normal, array.rx_normal)
 
 
-def paired_sum(array: ArrayGeometry, *args: object, **kwargs: object) -> KernelSum:
-    """Return the quicker of the two ways to sum over an array's listed channels; arguments of `SeparableKernel`."""
-    if array.channels is not None and array.n_tx * array.n_rx <= SCATTER_UP_TO * len(array.channels):
-        full = FactorisedSum(every_pair(array), *args, **kwargs)
-        channels = torch.as_tensor(array.channels.copy(), dtype=torch.long, device=full.device)
-        return ScatteredSum(full, channels)
-    return PairedSum(array, *args, **kwargs)
+def paired_sum(
+    wave: Propagation, model: FactorModel, *, dtype: torch.dtype, device: torch.device, memory: int
+) -> KernelSum:
+    """Return the quicker of the two ways to sum over an array's listed channels."""
+    array, n_freq = wave.array, wave.sweep.n_freq
+    assert array.channels is not None  # noqa: S101 - the callers' contract, for the type checker
+    pairs = array.n_tx * array.n_rx / len(array.channels)
+    compiled = device.type == "cpu" and kernels.available() and wave.flat
+    if pairs <= SCATTER_UP_TO and not (compiled and pairs * n_freq > n_freq + SETUP):
+        full = FactorisedSum(
+            replace(wave, array=every_pair(array), reference_path=None),
+            model,
+            dtype=dtype,
+            device=device,
+            memory=memory,
+        )
+        channels = torch.as_tensor(array.channels.copy(), dtype=torch.long, device=device)
+        reference = None
+        if wave.reference_path is not None:
+            reference = torch.as_tensor(wave.reference_phasor(), device=device).to(dtype)
+        return ScatteredSum(full, channels, reference)
+    return PairedSum(wave, model, dtype=dtype, device=device, memory=memory)
 
 
 class PairedSum(SeparableKernel):
-    """The sums of `mimo.factorised.FactorisedSum` over listed channels: y[f, c] = sum_v x[v] G[f, t_c, v] H[f, r_c, v].
+    """Sums over listed channels, pair by pair: ``y[f, c] = sum_v x[v] B[c, v] exp(-j k_f d[c, v])``.
 
-    A block's kernel is made from its antennas' factors, used and dropped, so memory stays near `BLOCK_BYTES`; blocks
-    are kept when all of them fit the memory budget.
+    d is the path of the channel less its reference, B the product of its antennas' amplitudes. No kernel is kept: on
+    the processor the compiled sums of `mimo.channels` advance a phasor for each pair, elsewhere a tile of pairs at a
+    time is advanced by torch, in complex64 from one exponential to the next in `STRIDE` steps.
     """
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+    def __init__(
+        self, wave: Propagation, model: FactorModel, *, dtype: torch.dtype, device: torch.device, memory: int
+    ) -> None:
+        super().__init__(wave, model, dtype=dtype, device=device, memory=memory)
         assert self.array.channels is not None  # noqa: S101 - the callers' contract, for the type checker
         self._channels = torch.as_tensor(self.array.channels.copy(), dtype=torch.long, device=self.device)
-        bytes_per_voxel = self.n_freq * len(self._channels) * self.dtype.itemsize
-        size = max(1, BLOCK_BYTES // bytes_per_voxel)
-        n_voxel = self.grid.n_voxel
-        self._blocks = [(first, min(first + size, n_voxel)) for first in range(0, n_voxel, size)]
-        self._keep = n_voxel * bytes_per_voxel <= self.memory
-        self._kept: dict[tuple[int, int], torch.Tensor] = {}
+        path = torch.zeros(len(self._channels), dtype=torch.float64)
+        if wave.reference_path is not None:
+            path = torch.as_tensor(wave.reference_path.copy())
+        self._reference_path = path.to(self.device)
+        self._compiled = None
+        if self.device.type == "cpu" and kernels.available() and wave.flat:
+            self._compiled = ChannelSums(wave, model, dtype=dtype)
+        self._step_or_none = float(self._step) if self.even and self.n_freq > 2 else 0.0
 
     @property
     def channel_shape(self) -> tuple[int, ...]:
@@ -83,30 +119,57 @@ class PairedSum(SeparableKernel):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Measurements (n_scene, n_freq, n_channel) of volumes (n_scene, n_voxel)."""
-        y = torch.zeros((len(x), self.n_freq * len(self._channels)), dtype=self.dtype, device=self.device)
-        for first, last in self._blocks:
-            y += x[:, first:last] @ self.columns(first, last).T
-        return y.view(len(x), self.n_freq, *self.channel_shape)
+        if self._compiled is not None and not self.model.near_field:
+            return self._compiled.forward(x, self._step_or_none)
+        y = torch.zeros((len(x), self.n_freq, *self.channel_shape), dtype=self.dtype, device=self.device)
+        for channels, first, last in self._tiles():
+            for f, kernel in enumerate(self._kernels(channels, first, last)):
+                y[:, f, channels] += x[:, first:last] @ kernel.T
+        return y
 
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
         """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_channel): the conjugate transpose."""
-        conj = y.reshape(len(y), -1).conj().resolve_conj()
-        parts = [conj @ self.columns(first, last) for first, last in self._blocks]
-        return torch.cat(parts, dim=1).conj().resolve_conj()
+        if self._compiled is not None:
+            return self._compiled.spread(y, self._step_or_none)
+        conj = y.conj().resolve_conj()
+        out = torch.zeros((len(y), self.grid.n_voxel), dtype=self.dtype, device=self.device)
+        for channels, first, last in self._tiles():
+            for f, kernel in enumerate(self._kernels(channels, first, last)):
+                out[:, first:last] += conj[:, f, channels] @ kernel
+        return out.conj().resolve_conj()
 
     def prepare(self) -> None:
-        """Make the blocks that will be kept."""
-        if self._keep:
-            for block in self._blocks:
-                self.columns(*block)
+        """Nothing is kept."""
 
     def columns(self, first: int, last: int) -> torch.Tensor:
         """The columns of the matrix, (n_freq * n_channel, n), of voxels `first` to `last` - 1."""
-        kernel = self._kept.get((first, last))
-        if kernel is None:
-            points = self.points(first, last)
-            tx, rx = self.factors(0, points), self.factors(1, points)
-            kernel = (tx[:, self._channels[:, 0]] * rx[:, self._channels[:, 1]]).flatten(0, 1)
-            if self._keep and (first, last) in self._blocks:
-                self._kept[first, last] = kernel
-        return kernel
+        every = slice(0, len(self._channels))
+        return torch.cat(list(self._kernels(every, first, last)))
+
+    def _tiles(self) -> Iterator[tuple[slice, int, int]]:
+        """Ranges of channels and voxels, about `TILE` pairs each."""
+        n_channel, n_voxel = len(self._channels), self.grid.n_voxel
+        wide = min(n_channel, max(1, math.isqrt(TILE)))
+        deep = max(1, TILE // wide)
+        for c in range(0, n_channel, wide):
+            for first in range(0, n_voxel, deep):
+                yield slice(c, min(c + wide, n_channel)), first, min(first + deep, n_voxel)
+
+    def _kernels(self, channels: slice, first: int, last: int) -> Iterator[torch.Tensor]:
+        """The kernel of a tile at each frequency in turn, (n, m) in the kernel's dtype."""
+        points = self.points(first, last)
+        (tx_path, tx_size), (rx_path, rx_size) = (s.path_and_amplitude(self.model, points) for s in self.sides)
+        tx, rx = self._channels[channels].T
+        path = tx_path[tx] + rx_path[rx] - self._reference_path[channels, None]
+        size = tx_size[..., tx, :] * rx_size[..., rx, :]
+        wavenumber = self.wavenumber[:, None, None, None]
+        if not (self.uniform and self.n_freq > 2):
+            for f in range(self.n_freq):
+                yield ((size if size.ndim == 2 else size[f]) * phasor(path, wavenumber[f])[0]).to(self.dtype)
+            return
+        ratio = phasor(path, self._step)[0].to(self.dtype)
+        current = ratio
+        for f in range(self.n_freq):
+            at_anchor = f % STRIDE == 0
+            current = (size * phasor(path, wavenumber[f])[0]).to(self.dtype) if at_anchor else current * ratio
+            yield current

@@ -1,11 +1,13 @@
-"""What a wave gathers between one antenna and one voxel: distances and the factors of each kernel.
+"""What a wave gathers between one antenna and one voxel: paths, amplitudes and the factors of each kernel.
 
 Every kernel of this project is a product of a transmit factor and a receive factor (DESIGN section 2), and every
-factor is an amplitude times ``exp(-j k R)``. An image former applies the conjugate of its factors.
+factor is an amplitude times ``exp(-j k P)``, P being the optical path. An image former applies the conjugate of its
+factors.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,66 +18,186 @@ import torch
 
 from mimo.array import PLUS_Z, ArrayGeometry
 from mimo.grid import VoxelGrid
+from mimo.layers import LayeredMedium
+from mimo.pattern import AntennaPattern, Patterns, both_sides
+from mimo.sweep import FrequencySweep
 
 COINCIDENT = 1e-9
 """A voxel nearer to an antenna than this (metres) is taken to lie on it."""
 
-Amplitude = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-
 
 @dataclass(frozen=True)
 class FactorModel:
-    """One antenna's factor: ``amplitude(distance, cosine, wavenumber) * exp(-j k R)``.
+    """One antenna's factor: ``amplitude(R, cosine) exp(-j k P)``, times ``(1 - j k P)`` in the near field.
 
     Attributes
     ----------
     name
         The kernel it belongs to.
     amplitude
-        Takes distances (n, m) in metres, cosines against the boresight (n, m) and wavenumbers (n_freq, 1, 1) in
-        radians a metre, all float64; returns something that broadcasts to (n_freq, n, m).
-    flat
-        Whether the amplitude is the same at every frequency, so that factors may advance by a constant ratio.
+        Takes distances R in metres and cosines against the boresight, both float64 (n, m); returns real (n, m).
+    near_field
+        Whether the near-field term multiplies it.
     divides
         Whether it divides by the distance, so that a voxel on an antenna is an error.
     """
 
     name: str
-    amplitude: Amplitude
-    flat: bool
+    amplitude: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    near_field: bool
     divides: bool
 
 
-def _born(distance: torch.Tensor, cosine: torch.Tensor, wavenumber: torch.Tensor) -> torch.Tensor:
+def _born(distance: torch.Tensor, cosine: torch.Tensor) -> torch.Tensor:
     return 1 / (math.sqrt(4 * math.pi) * distance)
 
 
-def _unit(distance: torch.Tensor, cosine: torch.Tensor, wavenumber: torch.Tensor) -> torch.Tensor:
+def _unit(distance: torch.Tensor, cosine: torch.Tensor) -> torch.Tensor:
     return torch.ones_like(distance)
 
 
-def _kirchhoff(distance: torch.Tensor, cosine: torch.Tensor, wavenumber: torch.Tensor) -> torch.Tensor:
-    return (cosine / distance) * (1 - 1j * wavenumber * distance)
+def _kirchhoff(distance: torch.Tensor, cosine: torch.Tensor) -> torch.Tensor:
+    return cosine / distance
 
 
-def _kirchhoff_compensated(distance: torch.Tensor, cosine: torch.Tensor, wavenumber: torch.Tensor) -> torch.Tensor:
-    return 2 * cosine * (1 - 1j * wavenumber * distance)
+def _kirchhoff_compensated(distance: torch.Tensor, cosine: torch.Tensor) -> torch.Tensor:
+    return 2 * cosine
 
 
-BORN = FactorModel("born", _born, flat=True, divides=True)
-"""``exp(-jkR) / (sqrt(4 pi) R)``: the product of two is the Born kernel (arXiv 2312.16024, as its code has it)."""
+BORN = FactorModel("born", _born, near_field=False, divides=True)
+"""``exp(-jkP) / (sqrt(4 pi) R)``: the product of two is the Born kernel (arXiv 2312.16024, as its code has it)."""
 
-BACKPROJECTION = FactorModel("backprojection", _unit, flat=True, divides=False)
-"""``exp(-jkR)``: phase alone."""
+BACKPROJECTION = FactorModel("backprojection", _unit, near_field=False, divides=False)
+"""``exp(-jkP)``: phase alone."""
 
-KIRCHHOFF = FactorModel("kirchhoff", _kirchhoff, flat=False, divides=True)
-"""``cos (1 - jkR) exp(-jkR) / R``; two conjugates make ``4 cos cos (1+jkR)(1+jkR) exp(+jk(R+R)) / (4 R R)``.
+KIRCHHOFF = FactorModel("kirchhoff", _kirchhoff, near_field=True, divides=True)
+"""``cos (1 - jkP) exp(-jkP) / R``; two conjugates make ``4 cos cos (1+jkR)(1+jkR) exp(+jk(R+R)) / (4 R R)``.
 
 Zhuge, Yarovoy et al., IEEE TGRS 48 (2010) 2692, in the form of arXiv 2312.16024's code.
 """
 
-KIRCHHOFF_COMPENSATED = FactorModel("kirchhoff-compensated", _kirchhoff_compensated, flat=False, divides=True)
-"""``2 cos (1 - jkR) exp(-jkR)``: Kirchhoff without the final division by ``4 R R``."""
+KIRCHHOFF_COMPENSATED = FactorModel("kirchhoff-compensated", _kirchhoff_compensated, near_field=True, divides=True)
+"""``2 cos (1 - jkP) exp(-jkP)``: Kirchhoff without the final division by ``4 R R``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Propagation:
+    """Everything that phases and amplitudes depend on.
+
+    Attributes
+    ----------
+    array, sweep, grid
+        The geometry.
+    permittivity
+        Relative permittivity of a homogeneous medium; 1 with `layers`.
+    reference_path
+        float64, shape ``array.measurement_shape``, metres; ``None`` for zero. Path length already removed from the
+        phase of each channel, which is then ``-k (P_t + P_r - reference_path)``. Metres of the homogeneous medium; with
+        `layers`, of free space.
+    pattern
+        Amplitude of the antennas over direction; see `mimo.pattern`.
+    layers
+        A medium in layers, or ``None``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When an argument does not fit the array; the message names it.
+    """
+
+    array: ArrayGeometry
+    sweep: FrequencySweep
+    grid: VoxelGrid
+    permittivity: float = 1.0
+    reference_path: npt.NDArray[np.float64] | None = None
+    pattern: Patterns = None
+    layers: LayeredMedium | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.permittivity) and self.permittivity > 0):
+            raise ValueError(f"permittivity is {self.permittivity}: expected a positive relative permittivity")
+        object.__setattr__(self, "permittivity", float(self.permittivity))
+        if self.layers is not None and self.permittivity != 1:
+            raise ValueError(
+                f"permittivity is {self.permittivity:g} beside layers: expected 1, as layers name their own"
+            )
+        for pattern in both_sides(self.pattern):
+            if pattern is not None:  # a table that does not cover the sweep says so
+                pattern.gain(torch.ones(1, 1, dtype=torch.float64), torch.as_tensor(self.sweep.freq.copy()))
+        if self.reference_path is not None:
+            path = np.array(self.reference_path, np.float64)
+            if path.shape != self.array.measurement_shape or not np.isfinite(path).all():
+                raise ValueError(
+                    f"reference_path has shape {path.shape}: expected {self.array.measurement_shape}, finite, in metres"
+                )
+            path.setflags(write=False)
+            object.__setattr__(self, "reference_path", path)
+
+    @functools.cached_property
+    def wavenumber(self) -> npt.NDArray[np.float64]:
+        """Of the homogeneous medium, or of free space when there are layers: radians a metre, float64 (n_freq,)."""
+        return self.sweep.wavenumber(self.permittivity)
+
+    @property
+    def patterns(self) -> tuple[AntennaPattern | None, AntennaPattern | None]:
+        """(transmitters' pattern, receivers' pattern)."""
+        return both_sides(self.pattern)
+
+    @property
+    def flat(self) -> bool:
+        """Whether the patterns are real and the same at every frequency."""
+        return all(pattern is None or pattern.flat for pattern in self.patterns)
+
+    def reference_phasor(self) -> npt.NDArray[np.complex128]:
+        """exp(+j k reference_path), complex128 (n_freq, *channels): what removing a path multiplies data with."""
+        path = np.zeros(self.array.measurement_shape) if self.reference_path is None else self.reference_path
+        turns = np.multiply.outer(self.wavenumber / (2 * np.pi), path)
+        return np.exp(2j * np.pi * (turns - np.round(turns)))
+
+
+class Side:
+    """The antennas of one side, transmitters (0) or receivers (1), as float64 tensors on a device."""
+
+    def __init__(self, wave: Propagation, side: int, device: torch.device) -> None:
+        array = wave.array
+        positions, normals = ((array.tx_pos, array.tx_normal), (array.rx_pos, array.rx_normal))[side]
+        self.positions = torch.as_tensor(positions.copy(), device=device)
+        self._normals = torch.as_tensor(antenna_normals(normals, len(positions)), device=device)
+        self._pattern, self._layers = wave.patterns[side], wave.layers
+        self._freq = torch.as_tensor(wave.sweep.freq.copy(), device=device)
+        self._wavenumber = torch.as_tensor(wave.wavenumber.copy(), device=device)
+
+    def same_as(self, other: Side) -> bool:
+        """Whether both sides are the same antennas in the same order."""
+        same = torch.equal(self.positions, other.positions) and torch.equal(self._normals, other._normals)
+        return same and self._pattern == other._pattern
+
+    def path(self, points: torch.Tensor, distance: torch.Tensor | None = None) -> torch.Tensor:
+        """Optical paths P to points (m, 3), metres, float64 (n, m); with layers, in metres of free space."""
+        distance = distances(self.positions, points) if distance is None else distance
+        if self._layers is None:
+            return distance
+        index = self._layers.mean_index(self.positions[:, 2].cpu().numpy(), points[:, 2].cpu().numpy())
+        return distance * torch.as_tensor(index, device=distance.device)
+
+    def path_and_amplitude(
+        self, model: FactorModel, points: torch.Tensor, which: slice = slice(None), *, near_field: bool = True
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Paths (n, m) and amplitudes (n, m) or (n_k, n, m) at the frequencies `which`.
+
+        The near-field term is left out on request.
+        """
+        distance = distances(self.positions, points)
+        # a cosine is asked for by the models that divide by the distance, and those have none of zero, and by patterns
+        toward = self._normals @ points.T - (self._normals * self.positions).sum(1, keepdim=True)
+        cosine = toward / distance.clamp_min(1e-300)
+        path = self.path(points, distance)
+        amplitude = model.amplitude(distance, cosine)
+        if self._pattern is not None:
+            amplitude = amplitude * self._pattern.gain(cosine, self._freq[which])
+        if model.near_field and near_field:
+            amplitude = amplitude * (1 - 1j * self._wavenumber[which, None, None] * path)
+        return path, amplitude
 
 
 def distances(antennas: torch.Tensor, points: torch.Tensor) -> torch.Tensor:

@@ -87,6 +87,12 @@ class FrequencySweep:
         ideal = self.freq[0] + step * np.arange(self.n_freq)
         return step if np.abs(self.freq - ideal).max() <= 1e-9 * self.freq[-1] else None
 
+    @property
+    def is_uniform(self) -> bool:
+        """Whether the spacing is uniform to the last digits, so that advancing by a constant step costs no accuracy."""
+        ideal = self.freq[0] + self.bandwidth * np.arange(self.n_freq) / max(1, self.n_freq - 1)
+        return bool(np.abs(self.freq - ideal).max() <= 4 * np.finfo(float).eps * self.freq[-1])
+
     def wavenumber(self, permittivity: float = 1.0) -> npt.NDArray[np.float64]:
         """K = 2 pi f sqrt(permittivity) / c, float64 ``(n_freq,)``, radians a metre."""
         return 2 * np.pi * self.freq * np.sqrt(permittivity) / speed_of_light

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mimo import GramFactor
 from mimo import backproject as _backproject
+from mimo import backproject_fast as _backproject_fast
 from mimo import kirchhoff as _kirchhoff
 from mimo.propagation import BACKPROJECTION, KIRCHHOFF, KIRCHHOFF_COMPENSATED
 from recon.registry import Images, Problem, reconstructor
@@ -14,6 +15,15 @@ def backprojection(problem: Problem) -> Images:
     """Sum of the data with the phase of each path removed; see `mimo.backproject`."""
     problem.shared("backprojection factors", lambda A: A.prepare(BACKPROJECTION))
     return Images(_backproject(problem.measurement, problem.operator))
+
+
+@reconstructor("backprojection-fast", "back-projection through range profiles: for many frequencies")
+def backprojection_fast(problem: Problem, *, padding: float = 2.0) -> Images:
+    """The image of `backprojection`, to -57 dB of its maximum or better, at a cost without the frequencies.
+
+    `padding` is the number of samples in a range profile over the frequencies; see `mimo.backproject_fast`.
+    """
+    return Images(_backproject_fast(problem.measurement, problem.operator, padding=padding))
 
 
 @reconstructor("kirchhoff", "Kirchhoff migration: obliquity and near-field terms")

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from data import Measurement, Reconstruction, divide_gain, restore_reference_path
-from mimo import VoxelGrid, born_operator
+from data import Measurement, Reconstruction, divide_gain
+from mimo import LayeredMedium, VoxelGrid, born_operator
 from mimo.linear import DEFAULT_MEMORY
+from mimo.pattern import Patterns
 from recon.registry import Images, Problem, find_method, unknown
 
 BATCH = 16
@@ -61,11 +62,13 @@ def make_problem(
     measurement: Measurement,
     grid: VoxelGrid | None = None,
     *,
+    pattern: Patterns = None,
+    layers: LayeredMedium | None = None,
     device: str = "auto",
     dtype: torch.dtype = torch.complex64,
     memory: int = DEFAULT_MEMORY,
 ) -> Problem:
-    """Return what reconstructors work on: gain divided out, removed path lengths restored, the operator made.
+    """Return what reconstructors work on: gain divided out, the operator made with the data's reference path.
 
     Parameters
     ----------
@@ -73,6 +76,8 @@ def make_problem(
         From a file or a synthesizer. Its background is not subtracted here (`data.subtract_background` does that).
     grid
         Voxels; the measurement's own by default.
+    pattern, layers
+        Antennas' pattern and a layered medium, as in `mimo.BornOperator`; layers replace the file's permittivity.
     device, dtype, memory
         As in `mimo.BornOperator`; ``auto`` takes CUDA where there is one.
 
@@ -88,14 +93,15 @@ def make_problem(
         )
     if measurement.gain is not None:
         measurement = divide_gain(measurement)
-    if measurement.reference_path is not None:
-        measurement = restore_reference_path(measurement)
     chosen = pick_device(device)
     operator = born_operator(
         measurement.array,
         measurement.sweep,
         grid,
-        permittivity=measurement.permittivity,
+        permittivity=measurement.permittivity if layers is None else 1.0,
+        reference_path=measurement.reference_path,
+        pattern=pattern,
+        layers=layers,
         dtype=dtype,
         device=chosen,
         memory=memory,
@@ -124,6 +130,8 @@ def reconstruct(
     measurement: Measurement,
     grid: VoxelGrid | None = None,
     *,
+    pattern: Patterns = None,
+    layers: LayeredMedium | None = None,
     device: str = "auto",
     dtype: torch.dtype = torch.complex64,
     memory: int = DEFAULT_MEMORY,
@@ -142,7 +150,7 @@ def reconstruct(
         The data.
     grid
         Voxels; the measurement's own by default.
-    device, dtype, memory
+    pattern, layers, device, dtype, memory
         As in `make_problem`.
     progress
         Called as ``progress(scenes done, scenes in all)``; within an iteration a share of its scenes is done.
@@ -163,7 +171,7 @@ def reconstruct(
     ValueError
         When the method, an option or the geometry does not fit.
     """
-    problem = make_problem(measurement, grid, device=device, dtype=dtype, memory=memory)
+    problem = make_problem(measurement, grid, pattern=pattern, layers=layers, device=device, dtype=dtype, memory=memory)
     return run_method(method, problem, progress=progress, live=live, source_sha256=source_sha256, **options)
 
 

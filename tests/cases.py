@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import torch
 
-from mimo import ArrayGeometry, FrequencySweep, VoxelGrid, born_operator
+from mimo import (
+    ArrayGeometry,
+    CosinePattern,
+    FrequencySweep,
+    LayeredMedium,
+    TablePattern,
+    VoxelGrid,
+    born_operator,
+)
 
 SWEEP = FrequencySweep.linear(4e9, 16e9, 4)
 UNEVEN = FrequencySweep([4e9, 4.7e9, 9.1e9, 16e9])
@@ -26,19 +36,48 @@ FLAT = VoxelGrid.from_extent(x=(-0.1, 0.1, 3), y=(-0.1, 0.1, 5), z=(0.5, 0.5, 1)
 POINT = VoxelGrid.from_extent(x=(0.01, 0.01, 1), y=(0.02, 0.02, 1), z=(0.5, 0.5, 1))
 SKEW = VoxelGrid(x=[-0.1, 0.0, 0.05], y=[0.01, 0.02, 0.09, 0.1], z=[0.4, 0.5])
 
-CASES: dict[str, tuple[ArrayGeometry, FrequencySweep, VoxelGrid, float]] = {
-    "full": (ARRAY, SWEEP, GRID, 1.0),
-    "uneven sweep": (ARRAY, UNEVEN, GRID, 1.0),
-    "long sweep": (ARRAY, LONG, FLAT, 1.0),
-    "many antennas": (WIDE, SWEEP, FLAT, 1.0),
-    "permittivity": (ARRAY, SWEEP, GRID, 8.0),
-    "normals": (TILTED, SWEEP, GRID, 1.0),
-    "mask": (MASKED, SWEEP, GRID, 1.0),
-    "one voxel": (ARRAY, SWEEP, POINT, 1.0),
-    "one frequency": (ARRAY, FrequencySweep([7e9]), GRID, 1.0),
-    "uneven grid": (ARRAY, SWEEP, SKEW, 1.0),
-    "paired": (PAIRED, SWEEP, GRID, 1.0),
-    "monostatic scan": (SCAN, LONG, FLAT, 1.0),
+WALL = LayeredMedium(interfaces=[0.1, 0.4, 0.52], permittivity=[1.0, 4.0, 2.5, 1.2])
+PATHS = np.linspace(0.3, 1.7, 6).reshape(2, 3)
+LIST_PATHS = [0.9, 1.3, 0.2, 2.0, 1.1]
+HORN = TablePattern(
+    angle=[0, 0.3, 0.9, 2.2],
+    freq=[3e9, 8e9, 17e9],
+    values=[[1, 1.5, 2 + 1j], [0.8, 0.9j, 1], [0.3, 0.2 - 0.1j, 0.1], [0.1, 0, 0.05]],
+)
+DIPOLE = TablePattern(angle=[0, 0.8, 2.0], freq=[5e9], values=[[1.0], [0.7], [0.1]])
+
+
+class Case(NamedTuple):
+    """A geometry, and the options of its operator."""
+
+    array: ArrayGeometry
+    sweep: FrequencySweep
+    grid: VoxelGrid
+    options: dict[str, Any] = {}  # noqa: RUF012 - never changed
+
+
+CASES: dict[str, Case] = {
+    "full": Case(ARRAY, SWEEP, GRID),
+    "uneven sweep": Case(ARRAY, UNEVEN, GRID),
+    "long sweep": Case(ARRAY, LONG, FLAT),
+    "many antennas": Case(WIDE, SWEEP, FLAT),
+    "permittivity": Case(ARRAY, SWEEP, GRID, {"permittivity": 8.0}),
+    "normals": Case(TILTED, SWEEP, GRID),
+    "mask": Case(MASKED, SWEEP, GRID),
+    "one voxel": Case(ARRAY, SWEEP, POINT),
+    "one frequency": Case(ARRAY, FrequencySweep([7e9]), GRID),
+    "uneven grid": Case(ARRAY, SWEEP, SKEW),
+    "paired": Case(PAIRED, SWEEP, GRID),
+    "monostatic scan": Case(SCAN, LONG, FLAT),
+    "reference path": Case(MASKED, SWEEP, GRID, {"reference_path": PATHS, "permittivity": 2.0}),
+    "paired reference path": Case(PAIRED, LONG, FLAT, {"reference_path": LIST_PATHS}),
+    "uneven paired sweep": Case(PAIRED, UNEVEN, SKEW, {"reference_path": LIST_PATHS}),
+    "cosine pattern": Case(TILTED, SWEEP, GRID, {"pattern": CosinePattern(1.5)}),
+    "table pattern": Case(TILTED, SWEEP, SKEW, {"pattern": (HORN, None)}),
+    "paired pattern": Case(PAIRED, LONG, FLAT, {"pattern": (CosinePattern(2.0), DIPOLE)}),
+    "paired table pattern": Case(PAIRED, SWEEP, SKEW, {"pattern": HORN}),
+    "layers": Case(ARRAY, SWEEP, GRID, {"layers": WALL}),
+    "layered scan": Case(SCAN, LONG, FLAT, {"layers": WALL, "reference_path": [*LIST_PATHS, 0.1]}),
 }
 
 PRECISIONS = (torch.complex64, torch.complex128)
@@ -46,8 +85,8 @@ PRECISIONS = (torch.complex64, torch.complex128)
 
 def operator(case: str, dtype: torch.dtype = torch.complex64, **options):
     """The operator of a case."""
-    array, sweep, grid, permittivity = CASES[case]
-    return born_operator(array, sweep, grid, permittivity=permittivity, dtype=dtype, **options)
+    array, sweep, grid, own = CASES[case]
+    return born_operator(array, sweep, grid, dtype=dtype, **own, **options)
 
 
 def channel_mask(array: ArrayGeometry) -> np.ndarray:

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 import torch
-from cases import CASES, operator
+from cases import CASES, PATHS, operator
 from helper import TOLERANCE, fails, relative_gap
 
 from mimo import ArrayGeometry, BornOperator, FrequencySweep, GramFactor, VoxelGrid
@@ -112,10 +112,11 @@ def test_the_cache_serves_the_same_geometry_alone(tmp_path):
     again = GramFactor.of(operator("full"), cache=tmp_path)
     assert file.stat().st_mtime_ns == stamp
     assert torch.equal(first.eigenvectors, again.eigenvectors)
-    for case in ("uneven sweep", "permittivity", "mask", "paired", "uneven grid"):
+    for case in ("uneven sweep", "permittivity", "mask", "paired", "uneven grid", "layers", "cosine pattern"):
         GramFactor.of(operator(case), cache=tmp_path)
     GramFactor.of(operator("full", torch.complex128), cache=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 7
+    GramFactor.of(operator("full", reference_path=PATHS), cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 10
 
 
 @pytest.mark.parametrize("damage", ["truncate", "text", "other size"])

@@ -8,10 +8,19 @@ import torch
 from cases import ARRAY, CASES, GRID, PAIRED, PRECISIONS, SWEEP, channel_mask, operator
 from helper import TOLERANCE, adjoint_gap, fails, naive_matrix, relative_gap
 
-from mimo import ArrayGeometry, BornOperator, FrequencySweep, PairedBornOperator, VoxelGrid, backproject, kirchhoff
+import mimo
+from mimo import (
+    ArrayGeometry,
+    BornOperator,
+    FrequencySweep,
+    LayeredMedium,
+    PairedBornOperator,
+    VoxelGrid,
+    backproject,
+    kirchhoff,
+)
 from mimo import factorised as factorised_module
 from mimo import paired as paired_module
-from mimo.propagation import BORN
 
 FORMERS = {
     "backprojection": backproject,
@@ -19,13 +28,21 @@ FORMERS = {
     "kirchhoff-compensated": functools.partial(kirchhoff, compensate_aperture=True),
 }
 every_case = pytest.mark.parametrize("case", CASES)
+WAYS = ("compiled", "listed", "torch")
+"""How the sums are computed: as they are, pair by pair for listed channels, and without the compiled kernels."""
+
+every_case_and_way = pytest.mark.parametrize(
+    ("case", "way"),
+    [(case, way) for case in CASES for way in WAYS if way != "listed" or CASES[case].array.paired],
+    indirect=["way"],
+)
 every_precision = pytest.mark.parametrize("dtype", PRECISIONS, ids=str)
 
 
 @functools.cache
 def matrix(name: str, case: str) -> torch.Tensor:
-    array, sweep, grid, permittivity = CASES[case]
-    full = naive_matrix(name, array, sweep, grid, permittivity)
+    array, sweep, grid, options = CASES[case]
+    full = naive_matrix(name, array, sweep, grid, **options)
     return full * torch.from_numpy(channel_mask(array))[None, :, None]
 
 
@@ -34,20 +51,21 @@ def rng() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-@pytest.fixture(params=["compiled", "torch"])
-def path(request, monkeypatch):
+@pytest.fixture
+def way(request, monkeypatch):
     """Both ways of computing the sums on the processor, and both of summing over listed channels."""
-    if request.param == "torch":
+    if request.param != "compiled":
         monkeypatch.setattr(paired_module, "SCATTER_UP_TO", 0)
+    if request.param == "torch":
         monkeypatch.setattr(factorised_module.kernels, "available", lambda: False)
     elif not factorised_module.kernels.available():
         pytest.skip("the compiled kernels are not built here")
     return request.param
 
 
-@every_case
+@every_case_and_way
 @every_precision
-def test_forward_and_adjoint_agree_with_a_naive_loop(case, dtype, path, rng):
+def test_forward_and_adjoint_agree_with_a_naive_loop(case, dtype, way, rng):
     A = operator(case, dtype)
     K = matrix("born", case)
     x = torch.randn(*A.volume_shape, dtype=dtype, generator=rng)
@@ -59,10 +77,10 @@ def test_forward_and_adjoint_agree_with_a_naive_loop(case, dtype, path, rng):
     assert relative_gap(A.adjoint(y), expected) < TOLERANCE[dtype]
 
 
-@every_case
+@every_case_and_way
 @every_precision
 @pytest.mark.parametrize("former", FORMERS)
-def test_image_formers_agree_with_a_naive_loop(former, case, dtype, path, rng):
+def test_image_formers_agree_with_a_naive_loop(former, case, dtype, way, rng):
     A = operator(case, dtype)
     y = torch.randn(*A.measurement_shape, dtype=dtype, generator=rng)
     flat = y.reshape(A.sweep.n_freq, -1).to(torch.complex128)
@@ -70,14 +88,14 @@ def test_image_formers_agree_with_a_naive_loop(former, case, dtype, path, rng):
     assert relative_gap(FORMERS[former](y, A), expected) < TOLERANCE[dtype]
 
 
-@every_case
+@every_case_and_way
 @every_precision
-def test_adjoint_is_the_conjugate_transpose(case, dtype, path, rng):
+def test_adjoint_is_the_conjugate_transpose(case, dtype, way, rng):
     assert adjoint_gap(operator(case, dtype), rng, batch=(2,)) < TOLERANCE[dtype]
 
 
-@every_case
-def test_a_batch_is_a_loop(case, path, rng):
+@every_case_and_way
+def test_a_batch_is_a_loop(case, way, rng):
     A = operator(case)
     x = torch.randn(2, 3, *A.volume_shape, dtype=A.dtype, generator=rng)
     y = A.forward(x)
@@ -88,9 +106,9 @@ def test_a_batch_is_a_loop(case, path, rng):
     assert relative_gap(A.adjoint(y), images) < 1e-6
 
 
-@every_case
+@every_case_and_way
 @every_precision
-def test_the_memory_budget_changes_nothing(case, dtype, path, rng):
+def test_the_memory_budget_changes_nothing(case, dtype, way, rng):
     kept, fly = operator(case, dtype), operator(case, dtype, memory=0)
     x = torch.randn(*kept.volume_shape, dtype=dtype, generator=rng)
     y = kept.forward(x)
@@ -119,12 +137,17 @@ def test_the_number_of_threads_changes_nothing(rng):
 
 @every_case
 def test_reciprocity(case, rng):
-    array, sweep, grid, permittivity = CASES[case]
+    array, sweep, grid, options = CASES[case]
+    options = dict(options)
+    if "reference_path" in options and not array.paired:
+        options["reference_path"] = options["reference_path"].T
+    if isinstance(options.get("pattern"), tuple):
+        options["pattern"] = options["pattern"][::-1]
     channels = None if array.channels is None else array.channels[:, ::-1]
     mask = None if array.mask is None else array.mask.T
     swapped = ArrayGeometry(array.rx_pos, array.tx_pos, channels, mask, array.rx_normal, array.tx_normal)
     A = operator(case)
-    B = type(A)(swapped, sweep, grid, permittivity=permittivity)
+    B = type(A)(swapped, sweep, grid, **options)
     x = torch.randn(*grid.shape, dtype=A.dtype, generator=rng)
     y = B.forward(x)
     assert relative_gap(y if array.paired else y.mT, A.forward(x)) < 1e-6
@@ -132,14 +155,17 @@ def test_reciprocity(case, rng):
 
 @every_case
 def test_a_common_shift_of_array_and_grid_changes_nothing(case, rng):
-    array, sweep, grid, permittivity = CASES[case]
+    array, sweep, grid, options = CASES[case]
     shift = np.array([0.3, -0.2, 1.1])
+    if "layers" in options:
+        layers = options["layers"]
+        options = {**options, "layers": LayeredMedium(layers.interfaces + shift[2], layers.permittivity)}
     moved = ArrayGeometry(
         array.tx_pos + shift, array.rx_pos + shift, array.channels, array.mask, array.tx_normal, array.rx_normal
     )
     moved_grid = VoxelGrid(grid.x + shift[0], grid.y + shift[1], grid.z + shift[2])
     A = operator(case, torch.complex128)
-    B = type(A)(moved, sweep, moved_grid, permittivity=permittivity, dtype=A.dtype)
+    B = type(A)(moved, sweep, moved_grid, dtype=A.dtype, **options)
     x = torch.randn(*grid.shape, dtype=A.dtype, generator=rng)
     assert relative_gap(B.forward(x), A.forward(x)) < 1e-11  # coordinates themselves round at 1e-16 m, k R at 1e-13
     y = torch.randn(*A.measurement_shape, dtype=A.dtype, generator=rng)
@@ -231,17 +257,20 @@ def test_arguments_that_do_not_fit():
 
 
 def test_the_columns_are_the_operator():
-    for case in ("full", "paired", "uneven sweep"):
+    for case in ("full", "paired", "uneven sweep", "reference path", "paired reference path", "table pattern"):
         A = operator(case, torch.complex128)
-        columns = A.kernel_sum(BORN).columns(3, 9)
+        columns = A.columns(3, 9)
         expected = matrix("born", case).flatten(0, 1)[:, 3:9]
         assert relative_gap(columns, expected) < 1e-12
 
 
-def test_the_repr_evaluates():
-    A = operator("permittivity", torch.complex128)
-    B = eval(repr(A))
-    assert (B.array, B.sweep, B.grid, B.permittivity, B.dtype) == (A.array, A.sweep, A.grid, 8.0, A.dtype)
+@every_case
+def test_the_repr_evaluates(case, rng):
+    A = operator(case, torch.complex128)
+    B = eval(repr(A), {**vars(mimo), "torch": torch})
+    assert (B.array, B.sweep, B.grid, B.permittivity, B.dtype) == (A.array, A.sweep, A.grid, A.permittivity, A.dtype)
+    x = torch.randn(*A.volume_shape, dtype=A.dtype, generator=rng)
+    assert torch.equal(A.forward(x), B.forward(x))
 
 
 @pytest.mark.cuda
@@ -255,8 +284,8 @@ def test_cuda_agrees_with_the_processor(case, rng):
     assert relative_gap(B.adjoint(y.cuda()).cpu(), A.adjoint(y)) < 1e-5
 
 
-@every_case
-def test_views_and_empty_batches(case, path, rng):
+@every_case_and_way
+def test_views_and_empty_batches(case, way, rng):
     """Lazily conjugated, transposed and empty inputs are inputs like any other."""
     A = operator(case)
     x = torch.randn(2, *A.volume_shape, dtype=A.dtype, generator=rng)
@@ -275,7 +304,8 @@ def test_gradients_through_conjugates(rng):
     assert torch.autograd.gradcheck(lambda v: A.adjoint(v.conj()).conj(), y, fast_mode=True)
 
 
-def test_long_sweeps_keep_their_precision(path, rng):
+@pytest.mark.parametrize("way", WAYS, indirect=True)
+def test_long_sweeps_keep_their_precision(way, rng):
     """251 uniform frequencies at 5 m: advancing by a ratio is as exact as an exponential for each."""
     sweep = FrequencySweep.linear(4e9, 16e9, 251)
     grid = VoxelGrid([0.1, 0.2], [0.3], [4.9, 5.0, 5.1])

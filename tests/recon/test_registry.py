@@ -10,7 +10,7 @@ from cases import ARRAY, GRID, MASKED, PAIRED, POINT, SCAN, SWEEP
 from helper import fails
 
 from data import Measurement
-from mimo import born_operator
+from mimo import LayeredMedium, TablePattern, born_operator
 from recon import METHODS, make_problem, reconstruct, run_method
 from recon.registry import DEFAULT_METHOD, find_method
 from recon.run import BATCH, pick_device
@@ -56,7 +56,28 @@ def test_a_removed_path_length_is_put_back(method):
     path = np.random.default_rng(2).uniform(0.5, 2000.0, (2, 3))
     phase = np.exp(1j * SWEEP.wavenumber()[:, None, None] * path)  # what removing a path leaves
     spoiled = replace(clean, values=(clean.values * phase).astype(np.complex64), reference_path=path)
-    same(reconstruct(method, spoiled), reconstruct(method, clean), 1e-4)
+    # range profiles are interpolated at other places then, each to -57 dB
+    tolerance = 3e-3 if method == "backprojection-fast" else 1e-4
+    same(reconstruct(method, spoiled), reconstruct(method, clean), tolerance)
+
+
+@every_method
+def test_layers_reach_the_operator(method):
+    """Layers of one permittivity are that medium, whatever the file says of its own."""
+    clean = replace(measured(), permittivity=2.0)
+    layered = reconstruct(method, replace(clean, permittivity=9.0), layers=LayeredMedium([0.5], [2.0, 2.0]))
+    same(layered, reconstruct(method, clean), 3e-3 if method == "backprojection-fast" else 1e-4)
+
+
+@every_method
+def test_a_pattern_reaches_the_operator(method):
+    """A gain of 2 both ways is a measurement four times as strong."""
+    clean = measured()
+    double = TablePattern(angle=[0, 3.1], freq=[9e9], values=[[2.0], [2.0]])
+    seen = reconstruct(method, replace(clean, values=4 * clean.values), pattern=double)
+    expected = reconstruct(method, clean)
+    power = 16 if method in ("backprojection", "backprojection-fast", "kirchhoff") else 1  # matched, not inverted
+    np.testing.assert_allclose(seen.image, power * expected.image, atol=1e-3 * power * np.abs(expected.image).max())
 
 
 @pytest.mark.parametrize("array", [ARRAY, MASKED], ids=["full", "masked"])

@@ -1,0 +1,417 @@
+/* Sums over listed channels, written once and compiled for several vector widths and two precisions; see kernels.h for
+ * the macros that the including file defines.
+ *
+ * The path of channel c to voxel v is d = P[t_c][v] + P[r_c][v] - reference[c], in float64.  With k = 2 pi turns:
+ *   forward     y[s][c][f] = sum_v x[s][v] B[c][v] exp(-j k_f d)
+ *   spread      x[s][v]    = sum_c B[c][v] sum_m w_m[c][v] sum_f y[s][m][c][f] exp(+j k_f d)
+ *   compressed  x[s][v]    = sum_c B[c][v] exp(+j k_c d) (the range profile of channel c, interpolated at d)
+ * B is the product of both antennas' amplitudes.  A phase is formed and reduced to a fraction of a turn in float64
+ * before anything is rounded to REAL.
+ */
+
+#define PAIRS 256 /* voxels in a block: the rows of a channel stay in the first-level cache */
+#define ROWS 192  /* antennas whose rows of a block are kept at most; more share the places */
+#define CHAIN 16  /* frequencies advanced by multiplication before the next phasor that is 16 steps in one */
+#define GROUP 8   /* frequencies summed side by side in forward */
+#define TAPS 4    /* samples of a range profile that make one interpolated value */
+#define PARTS 1024u /* places between two samples that the interpolation kernel is tabulated for */
+
+#define LOAD4(p) (*(const NAME(quad) *)(p))
+#if defined(__clang__)
+#define SHUFFLE4(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE4(a, b, ...) __builtin_shuffle(a, b, (NAME(choice)){__VA_ARGS__})
+typedef WHOLE NAME(choice) __attribute__((vector_size(4 * sizeof(REAL)))); /* whole numbers as wide as REAL */
+#endif
+
+typedef REAL NAME(quad) __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
+
+/* What is kept of one antenna for a block of voxels. */
+typedef struct {
+    double path[PAIRS];
+    REAL amplitude[PAIRS], carrier_re[PAIRS], carrier_im[PAIRS];
+    long antenna;
+} NAME(Row);
+
+typedef struct {
+    double x[PAIRS], y[PAIRS], z[PAIRS], distance[PAIRS];
+    REAL c_re[PAIRS], c_im[PAIRS], b[PAIRS];              /* a channel's carrier and amplitude */
+    REAL w_re[PAIRS], w_im[PAIRS];                        /* phasor at the first frequency */
+    REAL q_re[PAIRS], q_im[PAIRS], l_re[PAIRS], l_im[PAIRS]; /* from one frequency to the next, and CHAIN in one */
+    REAL g_re[PAIRS], g_im[PAIRS], s_re[PAIRS], s_im[PAIRS];
+    REAL pairs[2 * PAIRS];
+    int place[PAIRS], part[PAIRS];
+    NAME(Row) rows[ROWS + 1];                             /* the last one when both antennas share a place */
+} NAME(Space);
+
+#define ROUND_64 6755399441055744.0 /* adding and subtracting it rounds a float64 to the nearest whole number */
+#define ROUND_REAL ((REAL)(sizeof(REAL) == 8 ? ROUND_64 : 12582912.0))
+#define TERMS (sizeof(REAL) == 8 ? 9 : 5)
+
+/* cos and sin of `turn` turns, |turn| <= 1/2: Taylor series on an eighth of a turn either side of the nearest quarter. */
+INLINE void NAME(phasor)(REAL turn, REAL *c, REAL *s)
+{
+    const REAL nearest = (4 * turn + ROUND_REAL) - ROUND_REAL;
+    const int quarter = (int)nearest;
+    const REAL angle = (turn - nearest * (REAL)0.25) * (REAL)6.283185307179586476925, square = angle * angle;
+    REAL even = (REAL)INVERSE_FACTORIAL[2 * TERMS - 2], odd = (REAL)INVERSE_FACTORIAL[2 * TERMS - 1];
+#pragma GCC unroll 16
+    for (int i = (int)TERMS - 2; i >= 0; i--) {
+        even = (REAL)INVERSE_FACTORIAL[2 * i] - even * square;
+        odd = (REAL)INVERSE_FACTORIAL[2 * i + 1] - odd * square;
+    }
+    odd *= angle;
+    const REAL a = quarter & 1 ? odd : even, b = quarter & 1 ? even : odd;
+    *c = (quarter + 1) & 2 ? -a : a;
+    *s = quarter & 2 ? -b : b;
+}
+
+/* sqrt(s) to the last digits of float64, by multiplications: two Newton steps in float32 from the bits of s make y near
+ * 1 / sqrt(s) to 5e-6, one of third order makes s y the root, with 1 - s y^2 = miss.  The instruction for a root in
+ * float64 takes four times as long, a third of all that range profiles ask for. */
+INLINE double NAME(root)(double s)
+{
+    const float single = (float)s, half = 0.5f * single;
+    int bits;
+    float y;
+    __builtin_memcpy(&bits, &single, sizeof bits);
+    bits = 0x5f3759df - (bits >> 1);
+    __builtin_memcpy(&y, &bits, sizeof y);
+    y *= 1.5f - half * y * y;
+    y *= 1.5f - half * y * y;
+    const double r = s * y, miss = 1 - r * y;
+    return r + r * miss * (0.5 + 0.375 * miss);
+}
+
+/* exp(j 2 pi turns d) for a block of paths. */
+INLINE void NAME(phasors)(const double *d, double turns, REAL *out_re, REAL *out_im)
+{
+    for (int v = 0; v < PAIRS; v++) {
+        const double turn = turns * d[v];
+        NAME(phasor)((REAL)(turn - ((turn + ROUND_64) - ROUND_64)), out_re + v, out_im + v);
+    }
+}
+
+/* Voxel centres of a block; voxels beyond the last one repeat it. */
+INLINE void NAME(place_voxels)(const ChannelTask *task, long first, NAME(Space) * space)
+{
+    long v = first < task->n_voxel ? first : task->n_voxel - 1;
+    long i = v / (task->n_y * task->n_z), j = v / task->n_z % task->n_y, k = v % task->n_z;
+    for (int n = 0; n < PAIRS; n++) {
+        space->x[n] = task->x[i], space->y[n] = task->y[j], space->z[n] = task->z[k];
+        if (++v >= task->n_voxel) continue;
+        if (++k < task->n_z) continue;
+        k = 0;
+        if (++j < task->n_y) continue;
+        j = 0, i++;
+    }
+    for (long n = 0; n <= ROWS; n++) space->rows[n].antenna = -1;
+}
+
+/* Path, amplitude and, on request, carrier of one antenna for the block at `offset` of the task: from tables, or
+ * straight lines in a homogeneous medium. */
+INLINE const NAME(Row) * NAME(row_of)(const ChannelTask *task, long antenna, long place, long offset, int carrier,
+                                      NAME(Space) * space)
+{
+    NAME(Row) *row = space->rows + place;
+    if (row->antenna == antenna) return row;
+    row->antenna = antenna;
+    double *path = row->path;
+    REAL *amplitude = row->amplitude;
+    if (task->path) {
+        const double *from = task->path + antenna * task->table + offset;
+        const REAL *size = (const REAL *)task->amplitude + antenna * task->table + offset;
+        for (int v = 0; v < PAIRS; v++) path[v] = from[v], amplitude[v] = size[v];
+    } else {
+        const double *at = task->positions + 3 * antenna;
+        for (int v = 0; v < PAIRS; v++) {
+            const double dx = space->x[v] - at[0], dy = space->y[v] - at[1], dz = space->z[v] - at[2];
+            path[v] = NAME(root)(dx * dx + dy * dy + dz * dz);
+        }
+        if (task->spreading)
+            for (int v = 0; v < PAIRS; v++) amplitude[v] = (REAL)(0.28209479177387814 / path[v]); /* 1 / sqrt(4 pi) */
+        else if (!carrier)
+            for (int v = 0; v < PAIRS; v++) amplitude[v] = 1;
+    }
+    if (carrier) NAME(phasors)(path, task->carrier, row->carrier_re, row->carrier_im);
+    return row;
+}
+
+/* The rows of both antennas of a channel. */
+INLINE void NAME(rows_of)(const ChannelTask *task, long channel, long offset, int carrier, NAME(Space) * space,
+                          const NAME(Row) * *tx, const NAME(Row) * *rx)
+{
+    const long t = task->channels[2 * channel], r = task->channels[2 * channel + 1];
+    const long tx_place = t % task->n_row, rx_place = r % task->n_row;
+    *tx = NAME(row_of)(task, t, tx_place, offset, carrier, space);
+    *rx = NAME(row_of)(task, r, t != r && tx_place == rx_place ? ROWS : rx_place, offset, carrier, space);
+}
+
+/* The paths of a channel less its reference go to space->distance, its amplitudes to space->b. */
+INLINE void NAME(join)(const ChannelTask *task, long channel, const NAME(Row) * tx, const NAME(Row) * rx,
+                       NAME(Space) * space)
+{
+    const double reference = task->reference[channel];
+    for (int v = 0; v < PAIRS; v++) space->distance[v] = (tx->path[v] + rx->path[v]) - reference;
+    for (int v = 0; v < PAIRS; v++) space->b[v] = tx->amplitude[v] * rx->amplitude[v];
+}
+
+/* s[v] = sum_f y[f] q^f by Horner's rule: CHAIN frequencies in q, then one step in l = q^CHAIN. */
+INLINE void NAME(horner)(const REAL *y, long n_freq, NAME(Space) * space)
+{
+    enum { WIDE = 4 };
+    const long last = (n_freq - 1) / CHAIN * CHAIN;
+    for (long v = 0; v < PAIRS; v += WIDE * LANES) {
+        VEC qr[WIDE], qi[WIDE], ar[WIDE], ai[WIDE];
+#pragma GCC unroll 8
+        for (int i = 0; i < WIDE; i++) {
+            qr[i] = NAME(load)(space->q_re + v + i * LANES), qi[i] = NAME(load)(space->q_im + v + i * LANES);
+            NAME(store)(space->s_re + v + i * LANES, qr[i] * 0);
+            NAME(store)(space->s_im + v + i * LANES, qr[i] * 0);
+        }
+        for (long start = last; start >= 0; start -= CHAIN) {
+            long f = (start + CHAIN < n_freq ? start + CHAIN : n_freq) - 1;
+#pragma GCC unroll 8
+            for (int i = 0; i < WIDE; i++) ar[i] = qr[i] * 0 + y[2 * f], ai[i] = qr[i] * 0 + y[2 * f + 1];
+            for (f--; f >= start; f--)
+#pragma GCC unroll 8
+                for (int i = 0; i < WIDE; i++) {
+                    VEC re = ar[i] * qr[i] + y[2 * f], im = ar[i] * qi[i] + y[2 * f + 1];
+                    re -= ai[i] * qi[i];
+                    im += ai[i] * qr[i];
+                    ar[i] = re, ai[i] = im;
+                }
+#pragma GCC unroll 8
+            for (int i = 0; i < WIDE; i++) {
+                VEC lr = NAME(load)(space->l_re + v + i * LANES), li = NAME(load)(space->l_im + v + i * LANES);
+                VEC sr = NAME(load)(space->s_re + v + i * LANES), si = NAME(load)(space->s_im + v + i * LANES);
+                VEC re = ar[i] + sr * lr, im = ai[i] + sr * li;
+                re -= si * li;
+                im += si * lr;
+                NAME(store)(space->s_re + v + i * LANES, re);
+                NAME(store)(space->s_im + v + i * LANES, im);
+            }
+        }
+    }
+}
+
+/* s[v] = sum_f y[f] exp(+j k_f d), a phasor for every term: for sweeps without a constant step. */
+INLINE void NAME(sum_terms)(const ChannelTask *task, const REAL *y, NAME(Space) * space)
+{
+    for (int v = 0; v < PAIRS; v++) space->s_re[v] = space->s_im[v] = 0;
+    for (long f = 0; f < task->n_freq; f++) {
+        const REAL re = y[2 * f], im = y[2 * f + 1];
+        NAME(phasors)(space->distance, task->turns[f], space->g_re, space->g_im);
+        for (int v = 0; v < PAIRS; v++) {
+            space->s_re[v] += re * space->g_re[v] - im * space->g_im[v];
+            space->s_im[v] += re * space->g_im[v] + im * space->g_re[v];
+        }
+    }
+}
+
+/* The phasors of a channel in a uniform sweep: at the first frequency, from one to the next, CHAIN steps in one. */
+INLINE void NAME(chain)(const ChannelTask *task, double sign, NAME(Space) * space)
+{
+    NAME(phasors)(space->distance, sign * task->turns[0], space->w_re, space->w_im);
+    NAME(phasors)(space->distance, sign * task->step, space->q_re, space->q_im);
+    NAME(phasors)(space->distance, sign * CHAIN * task->step, space->l_re, space->l_im);
+}
+
+/* image += w_m b (the sum over frequencies) (phasor at the first frequency); the weight of the moment m of the near
+ * field is 1, j (P_t + P_r) or -P_t P_r, whose sum with y, k y, k^2 y is (1 + j k P_t)(1 + j k P_r). */
+INLINE void NAME(gather)(const ChannelTask *task, long moment, const NAME(Row) * tx, const NAME(Row) * rx,
+                         NAME(Space) * space, REAL *image_re, REAL *image_im)
+{
+    for (int v = 0; v < PAIRS; v++) {
+        REAL re = space->s_re[v], im = space->s_im[v];
+        if (task->step != 0) {
+            const REAL old = re;
+            re = re * space->w_re[v] - im * space->w_im[v];
+            im = old * space->w_im[v] + im * space->w_re[v];
+        }
+        if (moment == 0) {
+            image_re[v] += space->b[v] * re;
+            image_im[v] += space->b[v] * im;
+        } else if (moment == 1) {
+            const REAL weight = space->b[v] * (REAL)(tx->path[v] + rx->path[v]);
+            image_re[v] -= weight * im;
+            image_im[v] += weight * re;
+        } else {
+            const REAL weight = space->b[v] * (REAL)(tx->path[v] * rx->path[v]);
+            image_re[v] -= weight * re;
+            image_im[v] -= weight * im;
+        }
+    }
+}
+
+/* Bytes of working space of a thread. */
+long NAME(channel_space)(void) { return sizeof(NAME(Space)); }
+
+TARGET void NAME(channel_spread)(const void *given, void *scratch)
+{
+    const ChannelTask *task = given;
+    NAME(Space) *space = scratch;
+    for (long first = task->first; first < task->last; first += PAIRS) {
+        NAME(place_voxels)(task, first, space);
+        for (long c = 0; c < task->n_channel; c++) {
+            const NAME(Row) *tx, *rx;
+            NAME(rows_of)(task, c, first - task->first, 0, space, &tx, &rx);
+            NAME(join)(task, c, tx, rx, space);
+            if (task->step != 0) NAME(chain)(task, 1, space);
+            for (long s = 0; s < task->n_scene; s++)
+                for (long m = 0; m < task->n_moment; m++) {
+                    const REAL *y = (const REAL *)task->data
+                                    + 2 * ((s * task->n_moment + m) * task->n_channel + c) * task->n_freq;
+                    REAL *image = (REAL *)task->image + 2 * s * task->plane + first;
+                    if (task->step != 0) NAME(horner)(y, task->n_freq, space);
+                    else NAME(sum_terms)(task, y, space);
+                    NAME(gather)(task, m, tx, rx, space, image, image + task->plane);
+                }
+        }
+    }
+}
+
+/* y[f] += the sum over a block of g q^(f - start), for GROUP frequencies side by side. */
+INLINE void NAME(advance)(const int n, NAME(Space) * space, REAL *y)
+{
+    VEC re[GROUP], im[GROUP];
+#pragma GCC unroll 8
+    for (int f = 0; f < n; f++) re[f] = im[f] = NAME(load)(space->g_re) * 0;
+    for (long v = 0; v < PAIRS; v += LANES) {
+        VEC gr = NAME(load)(space->s_re + v), gi = NAME(load)(space->s_im + v);
+        const VEC qr = NAME(load)(space->q_re + v), qi = NAME(load)(space->q_im + v);
+#pragma GCC unroll 8
+        for (int f = 0; f < n; f++) {
+            re[f] += gr, im[f] += gi;
+            const VEC next = gr * qr - gi * qi;
+            gi = gr * qi + gi * qr;
+            gr = next;
+        }
+        NAME(store)(space->s_re + v, gr);
+        NAME(store)(space->s_im + v, gi);
+    }
+#pragma GCC unroll 8
+    for (int f = 0; f < n; f++) y[2 * f] += NAME(sum_lanes)(re[f]), y[2 * f + 1] += NAME(sum_lanes)(im[f]);
+}
+
+/* The sums of one block of g = x b (phasor at the first frequency), for every frequency of a uniform sweep. */
+INLINE void NAME(advance_all)(long n_freq, NAME(Space) * space, REAL *y)
+{
+    for (long start = 0; start < n_freq; start += CHAIN) {
+        if (start) NAME(multiply)(space->g_re, space->g_im, space->g_re, space->g_im, space->l_re, space->l_im, PAIRS);
+        for (int v = 0; v < PAIRS; v++) space->s_re[v] = space->g_re[v], space->s_im[v] = space->g_im[v];
+        const long last = start + CHAIN < n_freq ? start + CHAIN : n_freq;
+        long f = start;
+        for (; f + GROUP <= last; f += GROUP) NAME(advance)(GROUP, space, y + 2 * f);
+        for (; f < last; f++) NAME(advance)(1, space, y + 2 * f);
+    }
+}
+
+/* y[f] += the sum over a block of g exp(-j k_f d), a phasor for every term. */
+INLINE void NAME(add_terms)(const ChannelTask *task, NAME(Space) * space, REAL *y)
+{
+    for (long f = 0; f < task->n_freq; f++) {
+        NAME(phasors)(space->distance, -task->turns[f], space->w_re, space->w_im);
+        VEC re = NAME(load)(space->g_re) * 0, im = re;
+        for (long v = 0; v < PAIRS; v += LANES) {
+            const VEC gr = NAME(load)(space->g_re + v), gi = NAME(load)(space->g_im + v);
+            const VEC wr = NAME(load)(space->w_re + v), wi = NAME(load)(space->w_im + v);
+            re += gr * wr - gi * wi;
+            im += gr * wi + gi * wr;
+        }
+        y[2 * f] += NAME(sum_lanes)(re), y[2 * f + 1] += NAME(sum_lanes)(im);
+    }
+}
+
+/* Adds to y[s][c][f]; x is planar, zero beyond the last voxel. */
+TARGET void NAME(channel_forward)(const void *given, void *scratch)
+{
+    const ChannelTask *task = given;
+    NAME(Space) *space = scratch;
+    for (long first = task->first; first < task->last; first += PAIRS) {
+        NAME(place_voxels)(task, first, space);
+        for (long c = 0; c < task->n_channel; c++) {
+            const NAME(Row) *tx, *rx;
+            NAME(rows_of)(task, c, first - task->first, 0, space, &tx, &rx);
+            NAME(join)(task, c, tx, rx, space);
+            if (task->step != 0) NAME(chain)(task, -1, space);
+            for (long s = 0; s < task->n_scene; s++) {
+                const REAL *x_re = (const REAL *)task->image + 2 * s * task->plane + first, *x_im = x_re + task->plane;
+                REAL *y = (REAL *)task->data + 2 * (s * task->n_channel + c) * task->n_freq;
+                for (int v = 0; v < PAIRS; v++)
+                    space->g_re[v] = space->b[v] * x_re[v], space->g_im[v] = space->b[v] * x_im[v];
+                if (task->step != 0) {
+                    NAME(multiply)(space->g_re, space->g_im, space->g_re, space->g_im, space->w_re, space->w_im, PAIRS);
+                    NAME(advance_all)(task->n_freq, space, y);
+                } else
+                    NAME(add_terms)(task, space, y);
+            }
+        }
+    }
+}
+
+/* Range profiles interpolated: `data` holds [s][c][n_profile + TAPS][2], periodic, `weights` the interpolation kernel
+ * at PARTS fractions of a sample.  Both are small on purpose: they share the first-level cache with the rows. */
+TARGET void NAME(channel_compressed)(const void *given, void *scratch)
+{
+    const ChannelTask *task = given;
+    NAME(Space) *space = scratch;
+    const long row = 2 * (task->n_profile + TAPS);
+    const double n_part = (double)(task->n_profile * PARTS);
+    const REAL *weights = task->weights;
+    for (long first = task->first; first < task->last; first += PAIRS) {
+        NAME(place_voxels)(task, first, space);
+        for (long c = 0; c < task->n_channel; c++) {
+            const NAME(Row) *tx, *rx;
+            NAME(rows_of)(task, c, first - task->first, 1, space, &tx, &rx);
+            const double reference = task->reference[c], step = task->step;
+            int *place = space->place, *part = space->part;
+            for (int v = 0; v < PAIRS; v++) {
+                const double turn = step * ((tx->path[v] + rx->path[v]) - reference);
+                const double parts = ((turn - ((turn + ROUND_64) - ROUND_64)) + 0.5) * n_part + 0.5; /* whole profile */
+                const unsigned at = (unsigned)(int)parts;
+                place[v] = (int)(at / PARTS * 2);
+                part[v] = (int)(at % PARTS * TAPS);
+            }
+            for (int v = 0; v < PAIRS; v++) {
+                space->c_re[v] = tx->carrier_re[v] * rx->carrier_re[v] - tx->carrier_im[v] * rx->carrier_im[v];
+                space->c_im[v] = tx->carrier_re[v] * rx->carrier_im[v] + tx->carrier_im[v] * rx->carrier_re[v];
+            }
+            if (task->path) /* else all amplitudes are 1 */
+                for (int v = 0; v < PAIRS; v++) {
+                    const REAL b = tx->amplitude[v] * rx->amplitude[v];
+                    space->c_re[v] *= b, space->c_im[v] *= b;
+                }
+            for (long s = 0; s < task->n_scene; s++) {
+                const REAL *profile = (const REAL *)task->data + (s * task->n_channel + c) * row;
+                REAL *image_re = (REAL *)task->image + 2 * s * task->plane + first, *image_im = image_re + task->plane;
+#pragma GCC unroll 4
+                for (int v = 0; v < PAIRS; v += 2) { /* two voxels at a time: (re, im) of both fill a vector of four */
+                    const REAL *p = profile + place[v], *w = weights + part[v];
+                    const REAL *r = profile + place[v + 1], *u = weights + part[v + 1];
+                    const NAME(quad) f = LOAD4(w), g = LOAD4(u);
+                    const NAME(quad) a = LOAD4(p) * SHUFFLE4(f, f, 0, 0, 1, 1) + LOAD4(p + 4) * SHUFFLE4(f, f, 2, 2, 3, 3);
+                    const NAME(quad) b = LOAD4(r) * SHUFFLE4(g, g, 0, 0, 1, 1) + LOAD4(r + 4) * SHUFFLE4(g, g, 2, 2, 3, 3);
+                    *(NAME(quad) *)(space->pairs + 2 * v) = SHUFFLE4(a, b, 0, 1, 4, 5) + SHUFFLE4(a, b, 2, 3, 6, 7);
+                }
+                for (int v = 0; v < PAIRS; v++) {
+                    const REAL re = space->pairs[2 * v], im = space->pairs[2 * v + 1];
+                    image_re[v] += re * space->c_re[v] - im * space->c_im[v];
+                    image_im[v] += re * space->c_im[v] + im * space->c_re[v];
+                }
+            }
+        }
+    }
+}
+
+#undef PAIRS
+#undef ROWS
+#undef CHAIN
+#undef GROUP
+#undef TAPS
+#undef PARTS
+#undef ROUND_64
+#undef ROUND_REAL
+#undef TERMS
+#undef LOAD4
+#undef SHUFFLE4
