@@ -79,6 +79,7 @@ class ConjugateGradientStep:
 
     def __init__(self, A: ImagingOperator, scale: float, *, tolerance: float = 1e-4, max_iterations: int = 50) -> None:
         self._A, self._scale = A, scale
+        self._last: torch.Tensor | None = None
         self.tolerance, self.max_iterations = tolerance, max_iterations
 
     def encode(self, y: torch.Tensor) -> torch.Tensor:
@@ -86,7 +87,7 @@ class ConjugateGradientStep:
         return y.flatten(1)
 
     def solve(self, s1: torch.Tensor, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `XStep`; `s1`, which is near the solution once the outer iteration settles, is where it starts."""
+        """See `XStep`; it starts from the solution of the call before, or from `s1`, whichever is nearer."""
         A, scale = self._A, self._scale
         kappa = per_scene(kappa, s1)
 
@@ -96,6 +97,10 @@ class ConjugateGradientStep:
         wanted = A.adjoint(s2.reshape(-1, *A.measurement_shape)) / scale + kappa * s1
         x = s1.clone()
         r = wanted - normal(x)
+        if self._last is not None and self._last.shape == x.shape:
+            other = wanted - normal(self._last)
+            nearer = _power(other) < _power(r)
+            x, r = torch.where(nearer, self._last, x), torch.where(nearer, other, r)
         p, power = r.clone(), _power(r)
         limit = (self.tolerance**2) * _power(wanted)
         for _ in range(self.max_iterations):
@@ -108,6 +113,7 @@ class ConjugateGradientStep:
             after = _power(r)
             p = r + torch.where(going, after / power.clamp_min(1e-38), 0.0) * p
             power = after
+        self._last = x
         return x, A.forward(x).flatten(1) / scale
 
 

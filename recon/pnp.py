@@ -86,7 +86,7 @@ def pnp(
         raise ValueError(f"iterations is {iterations}: expected 1 or more")
     prox = _prox(problem, denoiser, blind)
     constrained = splitting == "admm"
-    scaled = scale(problem, start, noise_needed=constrained and eps == "auto")
+    scaled = scale(problem, start)
     limit = problem.limit(max_iterations if constrained else max(iterations, max_iterations))
     if constrained:
         solution = csalsa(

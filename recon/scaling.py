@@ -75,7 +75,7 @@ class Scaled:
         return Images(image, found, iterations=max(solution.iterations), history=solution.history)
 
 
-def scale(problem: Problem, start: Start = "tikhonov", *, noise_needed: bool = True) -> Scaled:
+def scale(problem: Problem, start: Start = "tikhonov") -> Scaled:
     """Bring a problem to common units.
 
     Parameters
@@ -84,14 +84,11 @@ def scale(problem: Problem, start: Start = "tikhonov", *, noise_needed: bool = T
         As a reconstructor gets it.
     start
         First image; of a method's image only what the measurement says about its level is kept free (`fit_level`).
-    noise_needed
-        Whether a noise level that is neither stated nor can be estimated, for want of a factorisation, is an error;
-        else it is taken as 0.
 
     Raises
     ------
     ValueError
-        When the start does not fit, or the noise level is needed and not to be had.
+        When the start does not fit.
     """
     A, y = problem.operator, problem.measurement
     problem.shared("born factors", lambda A: A.prepare())
@@ -106,14 +103,7 @@ def scale(problem: Problem, start: Start = "tikhonov", *, noise_needed: bool = T
     image = first_image(problem, start)
     size = image.abs().flatten(1).amax(1)
     size = torch.where(size > 0, size, torch.ones_like(size))
-    std = problem.noise_std
-    if std is None:
-        if A.n_measurement <= MAX_MEASUREMENTS:
-            std = estimate_noise_std(problem)
-        elif noise_needed:
-            raise ValueError(f"eps auto needs the file's SNR above {MAX_MEASUREMENTS} measurements: give eps a number")
-        else:
-            std = torch.zeros(len(y), dtype=torch.float64, device=y.device)
+    std = problem.noise_std if problem.noise_std is not None else estimate_noise_std(problem)
     return Scaled(
         step=step,
         data=step.encode(y) / (norm * size[:, None]),

@@ -29,7 +29,7 @@ def l1(
     bright points set it. `eps` is the bound relative to the measurement's norm, or ``auto``: from the file's SNR, else
     estimated from the data. `start` names the method whose image is the first.
     """
-    scaled = scale(problem, start, noise_needed=eps == "auto")
+    scaled = scale(problem, start)
     solution = csalsa(
         scaled.step,
         magnitude_prox(soft_threshold),
@@ -70,7 +70,7 @@ def tv(
     minimiser fills the volume. Few iterations and a small weight, which are the defaults, stop on the way there.
     """
     inner = TotalVariationProx(tolerance=inner_tolerance, max_iterations=inner_iterations)
-    scaled = scale(problem, start, noise_needed=eps == "auto")
+    scaled = scale(problem, start)
     solution = csalsa(
         scaled.step,
         magnitude_prox(inner),
