@@ -6,10 +6,10 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type bench notebooks docs compare clean
+.PHONY: help demo test lint type bench notebooks docs compare screenshots clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt mimo/kernels.c mimo/kernels.h mimo/channels.h
 	$(PYTHON) -m venv $(VENV)
@@ -20,12 +20,18 @@ demo: $(READY) ## Install, synthesize a scene, reconstruct it with every method,
 	$(BIN)/python app.py demo
 
 test: $(READY) ## Install, run the tests (not the slow ones), the doctests and the notebooks
+	sh tests/browser/install_chromium.sh
 	$(BIN)/python -m pytest tests README.md mimo synth data recon viewer notebooks --doctest-modules --doctest-glob=README.md --nbmake
+
+screenshots: $(READY) ## Take the documentation's pictures of the viewer again, in headless Chromium
+	sh tests/browser/install_chromium.sh
+	$(BIN)/python docs/screenshots.py
 
 lint: $(READY) ## Check format, style, import direction and the documentation; change nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+	if command -v node >/dev/null; then for f in viewer/static/*.js; do node --input-type=module --check < $$f || exit 1; done; fi
 	$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
 
 type: $(READY) ## Check types

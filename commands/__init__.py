@@ -7,6 +7,7 @@ from commands.images import evaluate, reconstruct
 from commands.learning import bench, train
 from commands.measured import import_, info, prepare
 from commands.pictures import export, figure
+from commands.view import view
 
 COMMANDS: list[click.Command] = [
     demo,
@@ -17,6 +18,7 @@ COMMANDS: list[click.Command] = [
     reconstruct,
     evaluate,
     figure,
+    view,
     export,
     train,
     bench,

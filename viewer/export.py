@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +20,7 @@ from viewer.export_volumes import npy_sidecar, write_nifti, write_npy, write_vti
 from viewer.files import images_of_scene
 from viewer.movie import write_gif, write_mp4
 from viewer.projections import to_db
+from viewer.standalone import save_html
 from viewer.turntable import turntable
 
 VOLUMES = {".vti": write_vti, ".vtr": write_vtr, ".nii.gz": write_nifti, ".nii": write_nifti, ".npy": write_npy}
@@ -93,7 +93,7 @@ def export(
     if not levels_db:
         raise ValueError("levels_db is empty: expected at least one level")
     if suffix == ".html":
-        importlib.import_module("viewer.standalone").save_html([path], out)  # only a page needs it
+        save_html(path, out)
         return
     found = images_of_scene(path, scene, methods)
     grid, volumes = found.grid, found.magnitudes()

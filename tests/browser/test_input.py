@@ -1,0 +1,118 @@
+"""The page with files that are damaged, empty or thin, that change under it, and in a browser that cannot draw volumes."""
+
+import numpy as np
+import pytest
+from chromium import SIZE, pixels, ready, settled, state, texts, visit, wait_until, watched_page
+from served import served
+from viewer_samples import GRID, make_file, spoil, truncate
+
+import data
+from mimo import VoxelGrid
+
+
+def test_nan_is_told_in_its_panel_and_the_others_stand(page, tmp_path):
+    path = spoil(make_file(tmp_path / "a.h5"), "reconstruction/alpha/reflectivity", (0, 1, 2, 3), np.nan)
+    with served(path) as site:
+        visit(page, site)
+        assert "is nan at index (0, 1, 2, 3)" in texts(page, ".panel .problem")[0]
+        assert len(texts(page, ".panel .problem")) == 1
+        assert pixels(page, ".panel:nth-child(3) .stage")[..., 3].any()
+        page.keyboard.press("PageDown")
+        wait_until(page, "mimoViewer.panels[1].volume !== null")
+
+
+def test_an_empty_volume_and_one_voxel_thick(page, tmp_path):
+    grid = VoxelGrid.from_extent(x=(-0.2, 0.2, 5), y=(0.1, 0.1, 1), z=(0.5, 1.0, 11))
+    zeros = np.zeros((1, *grid.shape), np.float32)
+    rising = np.broadcast_to(np.linspace(0.1, 1, 11, dtype=np.float32), zeros.shape)
+    path = make_file(tmp_path / "a.h5", grid=grid, n_scene=1, images={"none": zeros, "thin": rising})
+    with served(path) as site:
+        for mode in ("volume", "maximum", "surface"):
+            page.goto("about:blank")
+            visit(page, f"{site}#mode={mode}&axes=0&box=0&cross=9,9,9&threshold=-10")
+            assert "all zero" in texts(page, ".panel .facts")[1]
+            assert texts(page, ".panel .value")[1] == "outside"
+            assert pixels(page, ".panel:nth-child(3) .stage")[..., 3].any()
+            assert pixels(page, ".panel:nth-child(2) .stage")[..., 3].any() == (mode == "maximum")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "no HDF5", "empty", "no image"])
+def test_a_damaged_file_is_a_message_on_the_page(page, tmp_path, damage):
+    path, good = make_file(tmp_path / "cut.h5"), make_file(tmp_path / "good.h5")
+    if damage == "truncated":
+        truncate(path)
+    elif damage == "no image":
+        whole = data.load(path)
+        data.save(path, data.Measurement(whole.values, whole.array, whole.sweep))
+    else:
+        path.write_bytes(b"text, no data" if damage == "no HDF5" else b"")
+    with served(path) as site:
+        page.goto(site)
+        ready(page)
+        assert "cut.h5" in page.locator("#notice").text_content()
+        assert page.locator("#notice").is_visible()
+    with served(path, good) as site:
+        visit(page, site)
+        assert "cut.h5" in page.locator("#notice").text_content()
+        assert len(texts(page, ".panel h2")) == 3
+
+
+def test_without_webgl_the_static_figure_stands_in(chromium, tmp_path):
+    context = chromium.new_context(viewport=SIZE)
+    context.add_init_script(
+        "const get = HTMLCanvasElement.prototype.getContext;"
+        "HTMLCanvasElement.prototype.getContext = function (kind, ...rest) { return kind === 'webgl2' ? null : get.call(this, kind, ...rest); };"
+    )
+    page = watched_page(context)
+    try:
+        with served(make_file(tmp_path / "a.h5")) as site:
+            visit(page, site)
+            assert "no WebGL2" in page.locator("#notice").text_content()
+            wait_until(page, "document.querySelector('.figure')?.naturalWidth > 300", 60)
+            assert pixels(page, ".sections")[..., 3].any()
+            assert page.errors == []
+    finally:
+        context.close()
+
+
+def test_watching_a_file_that_is_written(page, tmp_path):
+    path = make_file(tmp_path / "a.h5")
+    with served(path, watch=True) as site:
+        visit(page, site + "#mode=surface&azimuth=12&cross=0.1,0.1,0.7")
+        before, loads = state(page), page.evaluate("mimoViewer.status.loads")
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])  # in the middle of a rewrite
+        wait_until(page, "!document.getElementById('notice').hidden")
+        assert "last whole version is shown" in page.locator("#notice").text_content()
+        assert page.evaluate("mimoViewer.panels.every(p => p.volume)")
+        path.unlink()
+        images = {"alpha": np.full((3, *GRID.shape), 7, np.float32), "gamma": np.ones((3, *GRID.shape), np.float32)}
+        make_file(path, images=images)
+        wait_until(page, f"mimoViewer.status.loads > {loads} && mimoViewer.panels[1].header.peak === 7")
+        settled(page)
+        assert texts(page, ".panel h2") == ["truth", "alpha", "gamma"]
+        assert page.locator("#notice").is_hidden()
+        assert state(page) == before
+
+
+def test_a_file_rewritten_unseen_is_loaded_anew(page, tmp_path):
+    path = make_file(tmp_path / "a.h5")
+    with served(path) as site:
+        visit(page, site)
+        make_file(path, images={"alpha": np.full((3, *GRID.shape), 7, np.float32)})
+        page.errors.clear()
+        page.keyboard.press("PageDown")
+        wait_until(page, "mimoViewer.panels.length === 2 && mimoViewer.panels[1].header?.peak === 7")
+        assert state(page)["scene"] == 1
+        page.errors[:] = [e for e in page.errors if "409" not in e]  # Chromium's own note of the answer
+
+
+def test_two_files_of_different_grids(page, tmp_path):
+    other = VoxelGrid.from_extent(x=(0.1, 0.5, 4), y=(-0.1, 0.1, 3), z=(0.4, 0.6, 6))
+    with served(make_file(tmp_path / "a.h5"), make_file(tmp_path / "b.h5", grid=other, n_scene=1)) as site:
+        visit(page, site + "#cross=-0.15,0,0.9")
+        assert texts(page, ".panel h2")[4] == "alpha · b.h5"
+        assert texts(page, ".panel .value")[4] == "outside"
+        page.keyboard.press("PageDown")
+        wait_until(page, "mimoViewer.panels[4].volume === null && mimoViewer.settled()")
+        assert "no scene 1" in texts(page, ".panel .problem")[0]

@@ -1,0 +1,206 @@
+"""What the interactive page is given: facts of each file as JSON, volumes as half floats, the measurement, scores.
+
+A packet is a header and a body in one piece: the header's length (4 bytes, little endian), the header (JSON in UTF-8,
+padded with spaces so that the body starts at a multiple of 8), the body. What is wrong with one image is said in its
+header, as ``problem``, so that the other images of a damaged file are still seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+
+from data import FileError, divide_gain, open_measurement, restore_reference_path
+from data.reader import MeasurementFile
+from recon.metrics import psnr, ssim
+from viewer.curves import curves_of_scene
+from viewer.projections import voxel_edges
+
+COLOR_MAPS = ("viridis", "inferno", "cividis", "jet", "gray")
+MOST_SAMPLES = 2**23  # of a measurement, 64 MiB on the wire
+MOST_SCORED = 2**25  # voxels; beyond, PSNR and SSIM would take minutes
+ABSENT = "absent"
+
+
+def packet(header: dict[str, Any], body: bytes = b"") -> bytes:
+    """Join a header and a body; see the module's text for the layout."""
+    text = json.dumps(header, allow_nan=False, separators=(",", ":")).encode()
+    text += b" " * (-(4 + len(text)) % 8)
+    return len(text).to_bytes(4, "little") + text + body
+
+
+def unpack(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Header and body of a `packet`."""
+    start = 4 + int.from_bytes(data[:4], "little")
+    return json.loads(data[4:start]), data[start:]
+
+
+def version_of(path: Path) -> str:
+    """Return a text that changes when the file at `path` is written or replaced; ``absent`` when there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ABSENT
+    return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
+
+
+def color_tables() -> dict[str, str]:
+    """Colour maps by name: 256 x 3 bytes, red green blue, in base64; those of matplotlib, as the figures use them."""
+    steps = np.arange(256)
+    tables = {n: np.rint(255 * matplotlib.colormaps[n](steps)[:, :3]).astype(np.uint8) for n in COLOR_MAPS}
+    return {name: base64.b64encode(table.tobytes()).decode() for name, table in tables.items()}
+
+
+def page_facts(paths: list[Path], *, watch: bool = False) -> dict[str, Any]:
+    """Everything the page knows before it asks for a volume, ready for JSON."""
+    return {"files": [file_facts(path) for path in paths], "colors": color_tables(), "watch": watch}
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """Facts of one file; where it cannot be read, its name, its version and the problem."""
+    facts: dict[str, Any] = {"name": path.name, "version": version_of(path)}
+    try:
+        with open_measurement(path) as file:
+            return facts | _facts(file)
+    except FileError as error:
+        return facts | {"problem": _told(error), "items": [], "n_scene": 0}
+
+
+def items_of(file: MeasurementFile) -> list[str]:
+    """Names of what a file has to show: the truth first where it is known, then the methods; none without a grid."""
+    if file.grid is None:
+        return []
+    return (["truth"] if file.has_truth else []) + list(file.methods)
+
+
+def _facts(file: MeasurementFile) -> dict[str, Any]:
+    array, snr = file.array, file.snr_db
+    facts: dict[str, Any] = {
+        "n_scene": file.n_scene,
+        "items": [{"name": n, "truth": file.has_truth and i == 0} for i, n in enumerate(items_of(file))],
+        "tx": array.tx_pos.tolist(),
+        "rx": array.rx_pos.tolist(),
+        "n_freq": file.sweep.n_freq,
+        "n_channel": array.n_channel,
+        "source": file.source,
+        "snr_db": None if snr is None else [float(s) if math.isfinite(s) else None for s in snr],
+    }
+    if file.grid is not None:
+        grid = file.grid
+        facts["grid"] = {name: getattr(grid, name).tolist() for name in "xyz"}
+        facts["edges"] = {name: edge.tolist() for name, edge in voxel_edges(grid).items()}
+    if not facts["items"]:
+        facts["note"] = f"{file.path.name} holds no image yet: run reconstruct to make one"
+    return facts
+
+
+def volume_packet(path: Path, item: int, scene: int) -> bytes:
+    """One image as half floats.
+
+    The body is float16, magnitude divided by the largest one (``peak`` in the header), x varying fastest, as a 3D
+    texture wants it: voxel (i, j, k) stands at ``i + n_x (j + n_y k)``. Half floats keep 11 bits, 0.004 dB, down to
+    -84 dB. The header tells ``shape``, ``peak``, and of a method ``seconds``, ``iterations``, ``parameters`` and
+    ``history`` (`viewer.curves`).
+    """
+    header: dict[str, Any] = {"item": item, "scene": scene}
+    try:
+        with open_measurement(path) as file:
+            name = _item(path, file, item, scene)
+            header["name"] = name
+            volume, facts = _volume(file, item, name, scene)
+    except FileError as error:
+        return packet(header | {"problem": _told(error)})
+    peak = float(volume.max())
+    halves = np.divide(volume, peak or 1.0).astype(np.float16)
+    body = np.ascontiguousarray(halves.transpose(2, 1, 0)).astype("<f2", copy=False).tobytes()
+    return packet(header | facts | {"shape": list(volume.shape), "peak": peak}, body)
+
+
+def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+    """Magnitude (n_x, n_y, n_z) of an item with what its caption says."""
+    if file.has_truth and item == 0:
+        return np.abs(file.truth(scene)), {}
+    made = file.reconstruction(name, [scene])
+    known = {k: v for k, v in made.parameters.items() if not isinstance(v, list) or len(v) <= 8}
+    facts = {
+        "seconds": float(made.seconds[0]),
+        "iterations": made.iterations,
+        "parameters": json.loads(json.dumps(known, default=str), parse_constant=str),
+        "history": curves_of_scene(made.history, scene, file.n_scene),
+    }
+    return made.magnitude[0], facts
+
+
+def scores(path: Path, item: int, scene: int) -> dict[str, float | None]:
+    """PSNR in dB and SSIM of an image against the truth; empty where there is no truth, or nothing to compare."""
+    try:
+        with open_measurement(path) as file:
+            name = _item(path, file, item, scene)
+            if not file.has_truth or item == 0 or file.grid is None or file.grid.n_voxel > MOST_SCORED:
+                return {}
+            image, truth = file.reconstruction(name, [scene]).image[0], file.truth(scene)
+        found = {"psnr": psnr(image, truth), "ssim": ssim(image, truth)}
+    except ValueError:  # an image of zeros, or a damaged one: its panel tells
+        return {}
+    return {name: value if math.isfinite(value) else None for name, value in found.items()}
+
+
+def measurement_packet(path: Path, scene: int) -> bytes:
+    """One scene's measurement: body complex64, ``(n_freq, n_channel)``, gain divided out and removed paths restored.
+
+    The header tells ``freq`` in Hz, ``permittivity``, ``pairs`` (tx and rx index of each channel) and ``missing``
+    (channels that the array's mask leaves out).
+    """
+    header: dict[str, Any] = {"scene": scene}
+    try:
+        with open_measurement(path) as file:
+            _scene(path, file, scene)
+            n = file.sweep.n_freq * file.array.n_channel
+            if n > MOST_SAMPLES:
+                raise FileError(path, f"measurement/values has {n} samples a scene: at most {MOST_SAMPLES} are shown")
+            measurement = file.measurement([scene])
+    except FileError as error:
+        return packet(header | {"problem": _told(error)})
+    if measurement.gain is not None:
+        measurement = divide_gain(measurement)
+    if measurement.reference_path is not None:
+        measurement = restore_reference_path(measurement)
+    array = measurement.array
+    values = measurement.values[0].reshape(measurement.sweep.n_freq, -1)
+    every = array.channels if array.channels is not None else np.argwhere(np.ones((array.n_tx, array.n_rx)))
+    missing = np.zeros(len(every), bool) if array.mask is None else ~array.mask.ravel()
+    header |= {
+        "freq": measurement.sweep.freq.tolist(),
+        "permittivity": measurement.permittivity,
+        "pairs": np.asarray(every).tolist(),
+        "missing": np.flatnonzero(missing).tolist(),
+        "background": measurement.background is not None,
+    }
+    return packet(header, np.ascontiguousarray(values, dtype="<c8").tobytes())
+
+
+def _item(path: Path, file: MeasurementFile, item: int, scene: int) -> str:
+    _scene(path, file, scene)
+    names = items_of(file)
+    if not 0 <= item < len(names):
+        raise FileError(path, f"there is no image {item}: expected one of images 0 to {len(names) - 1}")
+    return names[item]
+
+
+def _scene(path: Path, file: MeasurementFile, scene: int) -> None:
+    if not 0 <= scene < file.n_scene:
+        raise FileError(path, f"there is no scene {scene}: expected one of scenes 0 to {file.n_scene - 1}")
+
+
+def _told(error: FileError) -> str:
+    """Name the file, not its folders: the page may be shown to others."""
+    text = str(FileError(Path(error.path).name, error.problem))
+    return text.replace(error.path, Path(error.path).name)

@@ -1,0 +1,312 @@
+"""The interactive viewer's server: read-only, on loopback, under a random token.
+
+Only the files it was started with are served, by their index. Every request is checked before it is routed: method,
+length, ``Host``, ``Origin`` and token (`Guard`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Collection, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from data import FileError
+from viewer import page_files
+from viewer.files import figure_of_file
+from viewer.payload import file_facts, measurement_packet, page_facts, scores, version_of, volume_packet
+from viewer.standalone import MOST_STATE, standalone_page
+
+LOOPBACK = "127.0.0.1"
+MOST_TARGET = 8192  # bytes of path and query
+MOST_HEAD = 16384  # bytes of a request's head; uvicorn answers 400 beyond
+OCTETS = "application/octet-stream"
+SECURITY = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+}
+
+
+class Guard:
+    """Refuse what is not a plain request of the page itself, before anything else sees it.
+
+    Parameters
+    ----------
+    app
+        What answers the rest.
+    token
+        First part of every path; without it everything is 404.
+    hosts
+        Values of ``Host`` that are answered; empty: any (an interface that was asked for by name).
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str, hosts: Collection[str]) -> None:
+        self.app = app
+        self.token = token.encode()
+        self.hosts = {host.encode() for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with a refusal, or hand on; every answer carries the security headers."""
+        if scope["type"] != "http":
+            return
+        refusal = self._refusal(scope)
+
+        async def send_secured(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                extra = [(name.encode(), value.encode()) for name, value in SECURITY.items()]
+                message = {**message, "headers": [*message.get("headers", ()), *extra]}
+            await send(message)
+
+        if refusal is not None:
+            await PlainTextResponse(f"{refusal[1]}\n", refusal[0])(scope, receive, send_secured)
+        else:
+            await self.app(scope, receive, send_secured)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        names = [name for name, _ in scope["headers"]]
+        headers = dict(scope["headers"])
+        host = headers.get(b"host", b"").lower()
+        if scope["method"] not in ("GET", "HEAD"):
+            return 405, "this server only reads: expected GET"
+        if headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers:
+            return 413, "the request has a body: expected none"
+        if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_TARGET:
+            return 414, f"the address is longer than {MOST_TARGET} bytes"
+        if names.count(b"host") != 1 or not host or (self.hosts and host not in self.hosts):
+            return 403, "this Host is not served: use the address that the program printed"
+        if b"origin" in headers and headers[b"origin"].lower() != b"http://" + host:
+            return 403, "requests of other sites are refused"
+        if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
+            return 403, "requests of other sites are refused: paste the address into the browser instead"
+        given = (scope.get("raw_path") or scope["path"].encode()).split(b"/")[1:2]
+        if not secrets.compare_digest(given[0] if given else b"", self.token):
+            return 404, "not found: use the whole address that the program printed, token included"
+        return None
+
+
+class Source:
+    """The files of one viewer; scores are computed once for a version of a file, one at a time."""
+
+    def __init__(self, paths: Sequence[Path], *, watch: bool) -> None:
+        self.paths = [Path(path) for path in paths]
+        self.watch = watch
+        self._scores: dict[tuple[Any, ...], dict[str, float | None]] = {}
+        self._busy = threading.Lock()
+
+    def facts(self, request: Request) -> Response:
+        """Answer with what the page knows before it asks for volumes."""
+        return JSONResponse(page_facts(self.paths, watch=self.watch))
+
+    def versions(self, request: Request) -> Response:
+        """Answer with one text a file that changes with the file."""
+        return JSONResponse([version_of(path) for path in self.paths])
+
+    def file(self, request: Request) -> Response:
+        """Answer with the facts of one file."""
+        path = self._path(request)
+        return _no_such_file() if path is None else JSONResponse(file_facts(path))
+
+    def volume(self, request: Request) -> Response:
+        """Answer with a volume's packet; 409 when the file is no longer the one that the page knows."""
+        path = self._path(request)
+        if path is None:
+            return _no_such_file()
+        wanted = request.query_params.get("version")
+        if wanted is not None and wanted != version_of(path):
+            return PlainTextResponse("the file has changed\n", 409)
+        return Response(volume_packet(path, _number(request, "item"), _number(request, "scene")), media_type=OCTETS)
+
+    def measurement(self, request: Request) -> Response:
+        """Answer with a measurement's packet."""
+        path = self._path(request)
+        if path is None:
+            return _no_such_file()
+        return Response(measurement_packet(path, _number(request, "scene")), media_type=OCTETS)
+
+    def scores(self, request: Request) -> Response:
+        """Answer with PSNR and SSIM of one image."""
+        path = self._path(request)
+        if path is None:
+            return _no_such_file()
+        item, scene = _number(request, "item"), _number(request, "scene")
+        key = (path, version_of(path), item, scene)
+        with self._busy:
+            if key not in self._scores:
+                self._scores[key] = scores(path, item, scene)
+        return JSONResponse(self._scores[key])
+
+    def figure(self, request: Request) -> Response:
+        """Answer with the static figure of one scene, PNG: for browsers that cannot draw volumes."""
+        path = self._path(request)
+        if path is None:
+            return _no_such_file()
+        try:
+            with self._busy:
+                drawing = figure_of_file(path, scene=_number(request, "scene"))
+                out = BytesIO()
+                drawing.savefig(out, format="png", dpi=130)
+        except ValueError as error:  # FileError among them
+            problem = error.problem if isinstance(error, FileError) else str(error)
+            return PlainTextResponse(f"{path.name}: {problem}\n", 422)
+        return Response(out.getvalue(), media_type="image/png")
+
+    def standalone(self, request: Request) -> Response:
+        """Answer with the page of one scene as a file to keep."""
+        state = request.query_params.get("state", "")
+        try:
+            scene = int(request.query_params.get("scene", "0"))
+        except ValueError:
+            return PlainTextResponse("scene is not a number\n", 400)
+        if len(state) > MOST_STATE:
+            return PlainTextResponse(f"state is longer than {MOST_STATE} characters\n", 400)
+        try:
+            text = standalone_page(self.paths, scenes=[scene], state=state)
+        except ValueError as error:
+            problem = error.problem if isinstance(error, FileError) else str(error)
+            return PlainTextResponse(f"{problem}\n", 422)
+        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in self.paths[0].stem) or "view"
+        headers = {"content-disposition": f'attachment; filename="{name}.html"'}
+        return Response(text.encode(), media_type=OCTETS, headers=headers)
+
+    def _path(self, request: Request) -> Path | None:
+        index = _number(request, "file")
+        return self.paths[index] if 0 <= index < len(self.paths) else None
+
+
+def make_app(paths: Sequence[Path], *, token: str, hosts: Collection[str], watch: bool = False) -> Starlette:
+    """Make the ASGI application that shows `paths` under ``/<token>/``; see `Guard` for `hosts`."""
+    source = Source(paths, watch=watch)
+    base = f"/{token}"
+    routes = [
+        Route(f"{base}/", _page),
+        *[Route(f"{base}/static/{name}", _static(name)) for name in page_files.served_names()],
+        Route(f"{base}/facts", source.facts),
+        Route(f"{base}/versions", source.versions),
+        Route(f"{base}/file/{{file:int}}", source.file),
+        Route(f"{base}/volume/{{file:int}}/{{item:int}}/{{scene:int}}", source.volume),
+        Route(f"{base}/scores/{{file:int}}/{{item:int}}/{{scene:int}}", source.scores),
+        Route(f"{base}/measurement/{{file:int}}/{{scene:int}}", source.measurement),
+        Route(f"{base}/figure/{{file:int}}/{{scene:int}}", source.figure),
+        Route(f"{base}/standalone", source.standalone),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(Guard, token=token, hosts=hosts)])
+
+
+def serve(
+    paths: Sequence[Path],
+    *,
+    host: str = LOOPBACK,
+    port: int = 0,
+    watch: bool = False,
+    opened: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Serve `paths` until interrupted.
+
+    Parameters
+    ----------
+    paths, host, port, watch
+        As in `listen`.
+    opened
+        Called once with the page's address when it can be asked for.
+    """
+    server, listener, address = listen(paths, host=host, port=port, watch=watch)
+    with listener:
+        opened(address)
+        server.run(sockets=[listener])
+
+
+def listen(
+    paths: Sequence[Path], *, host: str = LOOPBACK, port: int = 0, watch: bool = False
+) -> tuple[uvicorn.Server, socket.socket, str]:
+    """Make a server and the socket that it is to run on, already listening.
+
+    Parameters
+    ----------
+    paths
+        Files of the schema; a damaged one is served as its problem.
+    host, port
+        Where to listen; port 0 takes a free one.
+    watch
+        Whether the page looks for changes of the files.
+
+    Returns
+    -------
+    tuple
+        The server, for ``server.run(sockets=[listener])``; the socket; the page's address, token included.
+
+    Raises
+    ------
+    ValueError
+        When this machine has no such address or the port is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        raise ValueError(
+            f"cannot listen on {host} port {port} ({error}): expected a free one of this machine"
+        ) from error
+    port = listener.getsockname()[1]
+    token = secrets.token_urlsafe(24)
+    config = uvicorn.Config(
+        make_app(paths, token=token, hosts=allowed_hosts(host, port), watch=watch),
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        http="h11",
+        h11_max_incomplete_event_size=MOST_HEAD,
+        timeout_graceful_shutdown=2,
+    )
+    shown = f"[{host}]" if ":" in host else host
+    return uvicorn.Server(config), listener, f"http://{shown}:{port}/{token}/"
+
+
+def allowed_hosts(host: str, port: int) -> set[str]:
+    """Values of the ``Host`` header that are answered; empty, any, where every interface was asked for.
+
+    >>> sorted(allowed_hosts("127.0.0.1", 80))
+    ['127.0.0.1:80', 'localhost:80']
+    """
+    try:
+        if ipaddress.ip_address(host).is_unspecified:
+            return set()
+    except ValueError:
+        pass
+    names = {f"[{host}]" if ":" in host else host.lower(), LOOPBACK, "localhost"}
+    return {f"{name}:{port}" for name in names}
+
+
+def _page(request: Request) -> Response:
+    return Response(page_files.read("index.html"), media_type="text/html")
+
+
+def _static(name: str) -> Callable[[Request], Response]:
+    media_type = page_files.TYPES[Path(name).suffix]
+    return lambda request: Response(page_files.read(name), media_type=media_type)
+
+
+def _number(request: Request, name: str) -> int:
+    return int(request.path_params[name])
+
+
+def _no_such_file() -> Response:
+    return PlainTextResponse("there is no such file\n", 404)

@@ -1,0 +1,114 @@
+"""The interactive page as one HTML file: opened from disk, offline, it asks for nothing."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from data import FileError
+from viewer import page_files
+from viewer.payload import measurement_packet, page_facts, scores, unpack, volume_packet
+
+MOST_BYTES = 400 * 2**20  # browsers read no script beyond about 512 MiB
+MOST_STATE = 4000
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src blob: data:; base-uri 'none'"
+)
+
+
+def save_html(
+    files: Sequence[str | PathLike[str]] | str | PathLike[str],
+    out: str | PathLike[str],
+    *,
+    scenes: Sequence[int] | None = None,
+    state: str = "",
+) -> None:
+    """Write the interactive page with its data as one HTML file, beside the target and renamed.
+
+    Parameters
+    ----------
+    files
+        Files of the schema with images or a truth.
+    out
+        The HTML file.
+    scenes
+        Which scenes, from 0; all by default.
+    state
+        What stands behind ``#`` in the address of the page whose view is kept.
+
+    Raises
+    ------
+    data.FileError
+        When a file is not sound or has no such scene.
+    ValueError
+        When the page would be larger than a browser reads (400 MiB).
+    """
+    paths = [Path(files)] if isinstance(files, str | PathLike) else [Path(file) for file in files]
+    text = standalone_page(paths, scenes=scenes, state=state)
+    out = Path(out)
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def standalone_page(paths: Sequence[Path], *, scenes: Sequence[int] | None = None, state: str = "") -> str:
+    """Text of the page that `save_html` writes."""
+    facts = page_facts(list(paths))
+    for path, file in zip(paths, facts["files"], strict=True):
+        if "problem" in file:
+            raise FileError(path, file["problem"].removeprefix(f"{file['name']}: "))
+        for scene in scenes or ():
+            if not 0 <= scene < max(f["n_scene"] for f in facts["files"]):
+                raise FileError(path, f"there is no scene {scene}: expected one of scenes 0 to {file['n_scene'] - 1}")
+    chosen = list(range(max(f["n_scene"] for f in facts["files"]))) if scenes is None else list(dict.fromkeys(scenes))
+    facts |= {"scenes": chosen, "state": state}
+    parts = _data_parts(paths, facts)
+    shaders = {name: page_files.read(name) for name in page_files.SHADERS}
+    page = page_files.read("index.html")
+    head, tail = page.index("<!-- files: start -->"), page.index("<!-- files: end -->")
+    inlined = (
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f"<style>\n{page_files.read('style.css')}</style>\n"
+        f"{_json_part('embedded-facts', facts)}{_json_part('embedded-shaders', shaders)}"
+        f'{"".join(parts)}<script type="module">\n{page_files.joined_scripts()}</script>\n'
+    )
+    return page[:head] + inlined + page[tail:]
+
+
+def _data_parts(paths: Sequence[Path], facts: dict[str, Any]) -> list[str]:
+    parts, size = [], 0
+    for f, (path, file) in enumerate(zip(paths, facts["files"], strict=True)):
+        for scene in (s for s in facts["scenes"] if s < file["n_scene"]):
+            packets = {f"volume/{f}/{i}/{scene}": volume_packet(path, i, scene) for i in range(len(file["items"]))}
+            packets[f"measurement/{f}/{scene}"] = measurement_packet(path, scene)
+            for name, content in packets.items():
+                parts.append(_packet_part(name, content))
+                size += len(parts[-1])
+            for i in range(len(file["items"])):
+                if unpack(packets[f"volume/{f}/{i}/{scene}"])[0].get("peak"):
+                    parts.append(_json_part(f"scores/{f}/{i}/{scene}", scores(path, i, scene)))
+            if size > MOST_BYTES:
+                raise ValueError(
+                    f"the page would hold more than {MOST_BYTES // 2**20} MiB after scene {scene}: choose fewer scenes"
+                )
+    return parts
+
+
+def _packet_part(name: str, content: bytes) -> str:
+    text = base64.b64encode(gzip.compress(content, compresslevel=3, mtime=0)).decode()
+    return f'<script type="text/plain" id="{name}">{text}</script>\n'
+
+
+def _json_part(name: str, value: Any) -> str:
+    """JSON in a script element; ``<`` is escaped, so that no text in it can end the element."""
+    text = json.dumps(value, allow_nan=False).replace("<", "\\u003c")
+    return f'<script type="application/json" id="{name}">{text}</script>\n'

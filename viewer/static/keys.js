@@ -1,0 +1,80 @@
+// Keys that work anywhere on the page, unless a control that uses the key itself has the focus.
+
+import { PRESETS, turned } from "./camera.js";
+import { element } from "./panels.js";
+import { zoomed } from "./scene3d.js";
+
+const LINES = [
+  ["Page Down, Page Up", "next and previous scene"],
+  ["1, 2, 3", "volume, maximum, surface"],
+  ["x, y, z, i", "look along an axis, isometric"],
+  ["o", "orthographic or perspective"],
+  ["arrows on a 3D view", "turn; with Shift: move"],
+  ["+, \u2212, Home", "nearer, further, reset"],
+  ["arrows, Page keys on sections", "move the crosshair by a voxel"],
+  ["s", "slices or maxima"],
+  ["d", "dB or linear"],
+  ["n", "each to its own maximum, or all to one"],
+  ["a", "antennas"],
+  ["p", "save PNG"],
+  ["?", "this list"],
+  ["drag, wheel, right-drag, double-click", "turn, zoom, move, reset"],
+];
+
+export function fillHelp(dialog) {
+  const rows = LINES.flatMap(([key, text]) => [element("dt", {}, key), element("dd", {}, text)]);
+  const close = element("button", { type: "button", onclick: () => dialog.close() }, "Close");
+  dialog.replaceChildren(element("h2", {}, "Keys"), element("dl", {}, ...rows), close);
+}
+
+const other = (state, name, a, b) => ({ [name]: state[name] === a ? b : a });
+
+function actions(view) {
+  const { store } = view;
+  const { state } = store;
+  const look = (name) => () => view.look(PRESETS[name]);
+  return {
+    PageDown: () => view.goToScene(state.scene + 1),
+    PageUp: () => view.goToScene(state.scene - 1),
+    1: () => store.set({ mode: "volume" }),
+    2: () => store.set({ mode: "maximum" }),
+    3: () => store.set({ mode: "surface" }),
+    x: look("x"),
+    y: look("y"),
+    z: look("z"),
+    i: look("isometric"),
+    o: () => store.set(other(state, "projection", "orthographic", "perspective")),
+    s: () => store.set(other(state, "sections", "slices", "maxima")),
+    d: () => store.set(other(state, "scale", "db", "linear")),
+    n: () => store.set(other(state, "norm", "own", "common")),
+    a: () => store.set({ antennas: !state.antennas }),
+    p: () => view.savePicture(),
+    "+": () => store.set(zoomed(state, 1.2)),
+    "=": () => store.set(zoomed(state, 1.2)),
+    "-": () => store.set(zoomed(state, 1 / 1.2)),
+    Home: () => view.resetCamera(),
+    "?": () => view.showHelp(),
+  };
+}
+
+function turnKey(view, event) {
+  const step = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10] }[event.key];
+  if (!step || !event.target.classList.contains("stage")) return false;
+  const { store } = view;
+  const { panX, panY } = store.state;
+  store.set(event.shiftKey ? { panX: panX + step[0] / 200, panY: panY - step[1] / 200 } : turned(store.state, ...step));
+  return true;
+}
+
+export function listenToKeys(view) {
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    const { target } = event;
+    const own = target.matches("select, input[type=range]") && (event.key.length > 1 || target.matches("select"));
+    if (own) return;
+    const action = actions(view)[event.key];
+    if (!turnKey(view, event) && action) action();
+    else if (!action && !event.defaultPrevented && !event.key.startsWith("Arrow")) return;
+    if (action || target.classList.contains("stage")) event.preventDefault();
+  });
+}

@@ -1,0 +1,97 @@
+// The panels: one for each image, with its caption, its 3D picture, its flat pictures and its value at the crosshair.
+
+import { HALVES } from "./volume.js";
+import { decibels, plain, seconds } from "./numbers.js";
+
+const MOST_PARAMETERS = 110; // characters of the caption; the whole list is its tooltip
+
+/** An element with properties, attributes (those with a dash, and role) and children. */
+export function element(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.includes("-") || name === "role" || name === "for") made.setAttribute(name, value);
+    else made[name] = value;
+  }
+  made.append(...children);
+  return made;
+}
+
+/** Every image of every file, as panels without data. */
+export function panelsOf(facts) {
+  return facts.files.flatMap((file, f) =>
+    file.items.map((item, n) => ({
+      key: `${f}.${item.name}`,
+      file: f,
+      item: n,
+      facts: file,
+      truth: item.truth,
+      title: facts.files.length > 1 ? `${item.name} \u00b7 ${file.name}` : item.name,
+      volume: null,
+      header: null,
+      scores: {},
+      problem: "",
+    })),
+  );
+}
+
+/** Make a panel's elements. */
+export function buildPanel(panel) {
+  const label = (what) => `${what} of ${panel.title}`;
+  panel.caption = element("p", { className: "facts" });
+  panel.parameters = element("p", { className: "parameters" });
+  panel.message = element("p", { className: "problem", hidden: true });
+  panel.value = element("span", { className: "value" });
+  panel.stage = element("canvas", { className: "stage", tabIndex: 0, role: "img", "aria-label": label("3D view") });
+  panel.sections = element("canvas", { className: "sections", tabIndex: 0, role: "img", "aria-label": label("Sections") });
+  panel.element = element(
+    "article",
+    { className: "panel" },
+    element("header", {}, element("h2", {}, panel.title), panel.value),
+    panel.caption,
+    panel.parameters,
+    panel.message,
+    panel.stage,
+    panel.sections,
+  );
+  return panel.element;
+}
+
+/** Write what is known of a panel's image into its caption. */
+export function writeCaption(panel) {
+  const { header, volume } = panel;
+  const facts = [];
+  if (panel.truth) facts.push("known reflectivity");
+  if (Number.isFinite(panel.scores.psnr)) facts.push(`PSNR ${plain(panel.scores.psnr, 1)} dB`);
+  if (Number.isFinite(panel.scores.ssim)) facts.push(`SSIM ${plain(panel.scores.ssim, 3)}`);
+  if (header && "seconds" in header) facts.push(seconds(header.seconds));
+  if (header?.iterations) facts.push(`${header.iterations} iterations`);
+  if (volume && !volume.peak) facts.push("all zero");
+  panel.caption.textContent = facts.join(" \u00b7 ");
+  const text = parametersText(header?.parameters ?? {});
+  panel.parameters.textContent = text.length > MOST_PARAMETERS ? `${text.slice(0, MOST_PARAMETERS)}\u2026` : text;
+  panel.parameters.title = text;
+  panel.message.textContent = panel.problem;
+  panel.message.hidden = !panel.problem;
+  panel.element.classList.toggle("broken", !volume);
+}
+
+function parametersText(parameters) {
+  const kept = Object.entries(parameters).filter(([name]) => name !== "setup_seconds");
+  return kept.map(([name, value]) => `${name} ${valueText(value)}`).join(", ");
+}
+
+function valueText(value) {
+  if (Array.isArray(value)) return value.map(valueText).join(" ");
+  if (typeof value === "number") return String(Number(value.toPrecision(4))).replace("-", "\u2212");
+  return typeof value === "object" && value !== null ? JSON.stringify(value) : String(value);
+}
+
+/** A panel's value at the crosshair: dB, or the relative magnitude on a linear scale. */
+export function valueAt(panel, cross, gain, scale) {
+  const { volume } = panel;
+  if (!volume || !cross) return "";
+  if (!volume.contains(cross)) return "outside";
+  const value = HALVES[volume.halves[volume.offset(volume.nearest(cross))]] * gain;
+  const level = decibels(value > 0 ? 20 * Math.log10(value) : -Infinity);
+  return scale === "linear" ? `${plain(value, 3)} (${level})` : level;
+}

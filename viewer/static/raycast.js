@@ -1,0 +1,119 @@
+// Draws volumes with the ray caster of shaders/raycast.frag into a canvas of its own, from which panels copy.
+
+import { colorTexture, compileProgram, halfTexture, uniformsOf } from "./webgl.js";
+import { blockMaxima } from "./volume.js";
+
+const MODES = { volume: 0, maximum: 1, surface: 2 };
+
+export class Raycaster {
+  /** Throws where the browser has no WebGL2. `lost` is called when the context is lost, `back` when it is there again. */
+  constructor(shaders, { lost, back }) {
+    this.canvas = document.createElement("canvas");
+    const options = { alpha: true, antialias: false, depth: false, premultipliedAlpha: true };
+    this.gl = this.canvas.getContext("webgl2", options);
+    if (!this.gl) throw new Error("this browser has no WebGL2");
+    this.shaders = shaders;
+    this.canvas.addEventListener("webglcontextlost", (event) => (event.preventDefault(), lost()));
+    this.canvas.addEventListener("webglcontextrestored", () => (this.prepare(), back()));
+    this.prepare();
+  }
+
+  prepare() {
+    this.program = compileProgram(this.gl, ...this.shaders);
+    this.uniforms = uniformsOf(this.gl, this.program);
+    this.textures = new Map(); // by volume
+    this.colors = new Map(); // by table
+    this.largest = this.gl.getParameter(this.gl.MAX_3D_TEXTURE_SIZE) || 256;
+  }
+
+  /** Why a volume cannot be drawn, or an empty text. */
+  refusal(volume) {
+    const most = Math.max(...volume.shape);
+    return most > this.largest ? `${most} voxels along an axis: this browser draws up to ${this.largest} in 3D` : "";
+  }
+
+  texturesOf(volume) {
+    if (!this.textures.has(volume)) {
+      const even = volume.evenHalves();
+      const blocks = blockMaxima(even);
+      const { gl } = this;
+      this.textures.set(volume, {
+        shape: even.shape,
+        volume: halfTexture(gl, even, gl.LINEAR),
+        blocks: halfTexture(gl, blocks, gl.NEAREST),
+      });
+    }
+    return this.textures.get(volume);
+  }
+
+  /** Free the textures of all volumes but these. */
+  keepOnly(volumes) {
+    for (const [volume, textures] of this.textures) {
+      if (volumes.includes(volume)) continue;
+      this.gl.deleteTexture(textures.volume);
+      this.gl.deleteTexture(textures.blocks);
+      this.textures.delete(volume);
+    }
+  }
+
+  colorsOf(table) {
+    if (!this.colors.has(table)) this.colors.set(table, colorTexture(this.gl, table));
+    return this.colors.get(table);
+  }
+
+  /** Draw a volume for a camera; returns the canvas, whose upper left width x height pixels hold the picture. */
+  draw(volume, camera, look, coarse) {
+    const { gl } = this;
+    const [width, height] = [camera.width, camera.height];
+    if (this.canvas.width !== width || this.canvas.height !== height) {
+      [this.canvas.width, this.canvas.height] = [width, height];
+    }
+    const textures = this.texturesOf(volume);
+    gl.viewport(0, 0, width, height);
+    gl.clearColor(0, 0, 0, 0);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    gl.useProgram(this.program);
+    this.bind([[gl.TEXTURE_3D, textures.volume], [gl.TEXTURE_3D, textures.blocks], [gl.TEXTURE_2D, this.colorsOf(look.table)]]);
+    this.setView(volume, textures.shape, camera);
+    this.setLook(volume, textures.shape, look, coarse);
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+    gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4)); // waits, so that times are true
+    return this.canvas;
+  }
+
+  bind(textures) {
+    textures.forEach(([target, texture], unit) => {
+      this.gl.activeTexture(this.gl.TEXTURE0 + unit);
+      this.gl.bindTexture(target, texture);
+    });
+    ["u_volume", "u_blocks", "u_colors"].forEach((name, unit) => this.gl.uniform1i(this.uniforms[name], unit));
+  }
+
+  setView(volume, shape, camera) {
+    const { gl, uniforms: u } = this;
+    gl.uniform3fv(u.u_low, volume.low);
+    gl.uniform3fv(u.u_high, volume.high);
+    gl.uniform3fv(u.u_size, shape);
+    gl.uniform3fv(u.u_right, camera.right);
+    gl.uniform3fv(u.u_up, camera.up);
+    gl.uniform3fv(u.u_back, camera.back);
+    gl.uniform3fv(u.u_center, camera.center);
+    gl.uniform1f(u.u_distance, camera.distance);
+    gl.uniform1f(u.u_pixels_per_metre, camera.pixelsPerMetre);
+    gl.uniform2f(u.u_origin, camera.origin[0], camera.height - camera.origin[1]);
+  }
+
+  setLook(volume, shape, look, coarse) {
+    const { gl, uniforms: u } = this;
+    const spacing = Math.min(...shape.map((n, axis) => (n > 1 ? (volume.high[axis] - volume.low[axis]) / n : Infinity)));
+    const diagonal = Math.hypot(...volume.low.map((l, axis) => volume.high[axis] - l));
+    const finest = Math.min(spacing === Infinity ? diagonal : spacing * 0.6, diagonal / 140);
+    gl.uniform1i(u.u_mode, MODES[look.mode]);
+    gl.uniform1i(u.u_linear, look.linear ? 1 : 0);
+    gl.uniform1f(u.u_floor, look.floor);
+    gl.uniform1f(u.u_gain, look.gain);
+    gl.uniform1f(u.u_threshold, look.threshold);
+    gl.uniform1f(u.u_opacity, look.opacity);
+    gl.uniform1f(u.u_step, finest * coarse);
+  }
+}

@@ -1,0 +1,184 @@
+// The 3D pictures of all panels: at once and coarse while something moves, then fine, panel by panel.
+
+import { drawAntennas, drawAxes, drawCross, drawEdges } from "./box3d.js";
+import { cameraOf, turned, union } from "./camera.js";
+import { inks, tableOf } from "./colors.js";
+
+const DRAFT_MS = 70; // a draft of all panels should take no longer
+const PANEL_MS = 900; // nor a fine picture of one
+const REST_MS = 220;
+
+export class Scenes3d {
+  /** `view` holds store, panels and status; `raycaster` is null where there is no WebGL2. */
+  constructor(view, raycaster) {
+    Object.assign(this, { view, raycaster });
+    this.nanoseconds = 400; // a pixel of a draft, measured as it goes
+    this.fineRatio = 2.5; // time of a fine pixel by that of a draft's
+    this.generation = 0;
+    this.pending = false;
+  }
+
+  /** Panels whose picture is on the screen. */
+  visible() {
+    return this.view.shownPanels().filter((panel) => {
+      const rect = panel.stage.getBoundingClientRect();
+      return rect.width > 0 && rect.bottom > 0 && rect.top < innerHeight;
+    });
+  }
+
+  /** Ask for a draft in the next frame and fine pictures when nothing has moved for a while. */
+  request() {
+    this.generation += 1;
+    if (!this.pending) {
+      this.pending = true;
+      requestAnimationFrame(() => this.draft());
+    }
+  }
+
+  draft() {
+    this.pending = false;
+    const panels = this.visible();
+    const started = performance.now();
+    const pixels = panels.reduce((sum, panel) => sum + pixelsOf(panel.stage), 0) || 1;
+    const scale = Math.min(1, Math.max(0.12, Math.sqrt((DRAFT_MS * 1e6) / (this.nanoseconds * pixels))));
+    let spent = 0;
+    for (const panel of panels) spent += this.paint(panel, { scale, coarse: scale < 1 ? 1.6 : 1 });
+    if (panels.length) this.learn(spent, pixels * scale * scale);
+    this.view.status.draftMs = performance.now() - started;
+    this.view.status.frames += 1;
+    clearTimeout(this.timer);
+    const { generation } = this;
+    this.timer = setTimeout(() => this.refine(generation, this.visible()), REST_MS);
+  }
+
+  /** Upload volumes and compile shaders with a picture of a few pixels, so that times taken later are of drawing. */
+  warm() {
+    for (const panel of this.view.shownPanels()) {
+      if (panel.volume) this.paintVolume(new OffscreenCanvas(4, 4).getContext("2d"), panel, this.view.store.state, 4, 4, 1, 4);
+    }
+  }
+
+  learn(ms, pixels) {
+    if (pixels > 500 && ms > 0.5) this.nanoseconds = 0.5 * this.nanoseconds + 0.5 * ((ms * 1e6) / pixels);
+  }
+
+  /** Fine pictures, one panel at a time, so that the page keeps answering. */
+  refine(generation, panels) {
+    if (generation !== this.generation) return;
+    const [panel, ...rest] = panels;
+    if (!panel) {
+      this.view.status.fine = generation;
+      this.view.status.fineFrames += 1;
+      return;
+    }
+    this.paint(panel, { scale: this.fineScale(panel.stage), coarse: 1 });
+    setTimeout(() => this.refine(generation, rest), 0);
+  }
+
+  fineScale(stage) {
+    const ms = (pixelsOf(stage) * this.nanoseconds * this.fineRatio) / 1e6;
+    return Math.min(1, Math.max(0.35, Math.sqrt(PANEL_MS / ms)));
+  }
+
+  paint(panel, { scale, coarse }) {
+    const { stage } = panel;
+    const ratio = devicePixelRatio || 1;
+    fitCanvas(stage, ratio);
+    const context = stage.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, stage.clientWidth, stage.clientHeight);
+    return this.paintInto(context, panel, stage.clientWidth, stage.clientHeight, ratio * scale, coarse);
+  }
+
+  /** Paint a panel's 3D picture, `density` volume pixels a pixel of the context; returns the ray caster's time in ms. */
+  paintInto(context, panel, width, height, density, coarse) {
+    const { volume } = panel;
+    if (!volume || !width || !height) return 0;
+    const state = this.view.store.state;
+    const colors = inks();
+    const camera = cameraOf(state, this.bounds(), width, height);
+    if (state.box) drawEdges(context, camera, volume, [0, 1], colors.line);
+    const ms = this.paintVolume(context, panel, state, width, height, density, coarse);
+    if (state.box) drawEdges(context, camera, volume, [2], colors.faint);
+    const cross = this.view.cross();
+    if (cross && volume.contains(cross)) drawCross(context, camera, volume, cross, colors.line);
+    if (state.antennas) drawAntennas(context, camera, panel.facts, colors);
+    if (state.axes) drawAxes(context, camera, volume, colors);
+    return ms;
+  }
+
+  paintVolume(context, panel, state, width, height, density, coarse) {
+    if (!this.raycaster || this.raycaster.refusal(panel.volume) || this.raycaster.gl.isContextLost()) return 0;
+    const started = performance.now();
+    const [w, h] = [width, height].map((n) => Math.max(2, Math.round(n * density)));
+    const camera = cameraOf(state, this.bounds(), w, h);
+    const canvas = this.raycaster.draw(panel.volume, camera, lookOf(state, this.view.gainOf(panel)), coarse);
+    context.imageSmoothingEnabled = true;
+    context.imageSmoothingQuality = "low";
+    context.drawImage(canvas, 0, 0, w, h, 0, 0, width, height);
+    return performance.now() - started;
+  }
+
+  /** The box that the camera looks at: of all volumes shown, with their antennas when these are drawn. */
+  bounds() {
+    const boxes = this.view.shownPanels().filter((p) => p.volume).map((p) => p.volume);
+    const { antennas } = this.view.store.state;
+    const around = antennas ? this.view.shownPanels().flatMap((p) => antennaBox(p.facts)) : [];
+    return union([...boxes, ...around]);
+  }
+
+  /** Drag turns, wheel zooms, right-drag pans, double-click resets. */
+  attach(stage) {
+    const { store } = this.view;
+    let last = null;
+    stage.addEventListener("contextmenu", (event) => event.preventDefault());
+    stage.addEventListener("pointerdown", (event) => {
+      last = [event.clientX, event.clientY];
+      stage.setPointerCapture(event.pointerId);
+    });
+    stage.addEventListener("pointermove", (event) => {
+      if (!last || !event.buttons) return;
+      const [dx, dy] = [event.clientX - last[0], event.clientY - last[1]];
+      last = [event.clientX, event.clientY];
+      store.set(event.buttons & 1 && !event.shiftKey ? turned(store.state, dx, dy) : panned(store.state, stage, dx, dy));
+    });
+    stage.addEventListener("pointerup", () => (last = null));
+    stage.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      store.set(zoomed(store.state, Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015))));
+    }, { passive: false });
+    stage.addEventListener("dblclick", () => this.view.resetCamera());
+  }
+}
+
+export function zoomed(state, factor) {
+  return { zoom: Math.min(40, Math.max(0.2, state.zoom * factor)) };
+}
+
+function panned(state, stage, dx, dy) {
+  const side = Math.min(stage.clientWidth, stage.clientHeight);
+  const inside = (v) => Math.min(5, Math.max(-5, v));
+  return { panX: inside(state.panX + dx / side), panY: inside(state.panY - dy / side) };
+}
+
+function lookOf(state, gain) {
+  const linear = state.scale === "linear";
+  const threshold = 10 ** (Math.max(state.threshold, linear ? -60 : state.floor) / 20);
+  const { mode, floor, opacity } = state;
+  return { mode, linear, floor, opacity, threshold, gain, table: tableOf(state.colors) };
+}
+
+function antennaBox({ tx, rx }) {
+  const all = [...tx, ...rx];
+  return [{ low: [0, 1, 2].map((a) => Math.min(...all.map((p) => p[a]))), high: [0, 1, 2].map((a) => Math.max(...all.map((p) => p[a]))) }];
+}
+
+function pixelsOf(canvas) {
+  return canvas.clientWidth * canvas.clientHeight * (devicePixelRatio || 1) ** 2;
+}
+
+/** Give a canvas as many pixels as it covers on the screen. */
+export function fitCanvas(canvas, ratio) {
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((n) => Math.max(1, Math.round(n * ratio)));
+  if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+}

@@ -1,0 +1,122 @@
+// Where the page's data comes from: the server that it was loaded from, or the page itself when it was saved.
+
+import { Volume } from "./volume.js";
+
+export class ChangedError extends Error {}
+
+class ServerSource {
+  canSave = true;
+
+  async facts() {
+    return (await this.get("facts")).json();
+  }
+
+  async fileFacts(file) {
+    return (await this.get(`file/${file}`)).json();
+  }
+
+  async versions() {
+    return (await this.get("versions")).json();
+  }
+
+  async volume(file, item, scene, version) {
+    return (await this.get(`volume/${file}/${item}/${scene}?version=${version}`)).arrayBuffer();
+  }
+
+  async scores(file, item, scene) {
+    return (await this.get(`scores/${file}/${item}/${scene}`)).json();
+  }
+
+  async measurement(file, scene) {
+    return (await this.get(`measurement/${file}/${scene}`)).arrayBuffer();
+  }
+
+  async shader(name) {
+    return (await this.get(`static/${name}`)).text();
+  }
+
+  figureAddress(file, scene) {
+    return `figure/${file}/${scene}`;
+  }
+
+  async page(scene, state) {
+    return (await this.get(`standalone?${new URLSearchParams({ scene, state })}`)).blob();
+  }
+
+  async get(address) {
+    const answer = await fetch(address);
+    if (answer.status === 409) throw new ChangedError("the file has changed");
+    if (!answer.ok) throw new Error((await answer.text()).trim() || `the server answered ${answer.status}`);
+    return answer;
+  }
+}
+
+class EmbeddedSource {
+  canSave = false;
+
+  async facts() {
+    return this.json("embedded-facts");
+  }
+
+  async volume(file, item, scene) {
+    return this.packet(`volume/${file}/${item}/${scene}`);
+  }
+
+  async scores(file, item, scene) {
+    return document.getElementById(`scores/${file}/${item}/${scene}`) ? this.json(`scores/${file}/${item}/${scene}`) : {};
+  }
+
+  async measurement(file, scene) {
+    return this.packet(`measurement/${file}/${scene}`);
+  }
+
+  async shader(name) {
+    return this.json("embedded-shaders")[name];
+  }
+
+  figureAddress() {
+    return null;
+  }
+
+  json(id) {
+    return JSON.parse(document.getElementById(id).textContent);
+  }
+
+  async packet(id) {
+    const element = document.getElementById(id);
+    if (!element) throw new Error("this page was saved without that scene");
+    const bytes = Uint8Array.from(atob(element.textContent), (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).arrayBuffer();
+  }
+}
+
+export function openSource() {
+  return document.getElementById("embedded-facts") ? new EmbeddedSource() : new ServerSource();
+}
+
+/** Header and body of a packet; viewer/payload.py says how it is laid out. */
+export function unpack(buffer) {
+  const start = 4 + new DataView(buffer).getUint32(0, true);
+  return { header: JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, start - 4))), buffer, start };
+}
+
+/** Header and `Volume` of a volume's packet; `volume` is null where the header tells a problem. */
+export function readVolume(packet, facts) {
+  const { header, buffer, start } = unpack(packet);
+  if (header.problem) return { header, volume: null };
+  const list = (axes) => ["x", "y", "z"].map((name) => axes[name]);
+  const shape = list(facts.edges).map((edges) => edges.length - 1);
+  if (header.shape.some((n, axis) => n !== shape[axis])) throw new ChangedError("the file has changed");
+  const halves = new Uint16Array(buffer, start);
+  return {
+    header,
+    volume: new Volume({ shape, halves, peak: header.peak, edges: list(facts.edges), centers: list(facts.grid) }),
+  };
+}
+
+/** Header and complex values (real, imaginary, ...) of a measurement's packet. */
+export function readMeasurement(packet) {
+  const { header, buffer, start } = unpack(packet);
+  return { header, values: header.problem ? null : new Float32Array(buffer, start) };
+}

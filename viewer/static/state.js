@@ -1,0 +1,118 @@
+// What the user has chosen: one flat object, kept in the address behind "#", so that a link shows the same view.
+
+const CHOICES = {
+  tab: ["images", "history", "measurement"],
+  mode: ["volume", "maximum", "surface"],
+  projection: ["orthographic", "perspective"],
+  scale: ["db", "linear"],
+  norm: ["own", "common"],
+  colors: ["viridis", "inferno", "cividis", "jet", "gray"],
+  sections: ["slices", "maxima"],
+  theme: ["system", "light", "dark"],
+};
+
+const RANGES = {
+  scene: [0, 1e9],
+  azimuth: [-180, 180],
+  elevation: [-90, 90],
+  zoom: [0.2, 40],
+  panX: [-5, 5],
+  panY: [-5, 5],
+  floor: [-60, 0],
+  threshold: [-60, 0],
+  opacity: [0.02, 1],
+  channel: [0, 1e9],
+};
+
+const FLAGS = ["axes", "box", "antennas"];
+
+export const DEFAULTS = Object.freeze({
+  tab: "images",
+  scene: 0,
+  hidden: null, // keys of panels that are not shown; null: the first six of all are
+  mode: "volume",
+  azimuth: -40,
+  elevation: 25,
+  zoom: 1,
+  panX: 0,
+  panY: 0,
+  projection: "orthographic",
+  scale: "db",
+  floor: -40,
+  threshold: -15,
+  opacity: 0.6,
+  colors: "viridis",
+  norm: "own",
+  sections: "slices",
+  cross: null, // crosshair, metres; null: at the first image's brightest voxel
+  axes: true,
+  box: true,
+  antennas: false,
+  theme: "system",
+  channel: 0,
+});
+
+function parseValue(name, text) {
+  if (name in CHOICES) return CHOICES[name].includes(text) ? text : undefined;
+  if (FLAGS.includes(name)) return text === "1";
+  if (name === "hidden") return text ? text.split(",") : [];
+  if (name === "cross") return parsePoint(text);
+  if (name in RANGES) return parseNumber(text, RANGES[name]);
+  return undefined;
+}
+
+function parseNumber(text, [low, high]) {
+  const value = text.trim() === "" ? NaN : Number(text);
+  return Number.isFinite(value) ? Math.min(high, Math.max(low, value)) : undefined;
+}
+
+function parsePoint(text) {
+  const parts = text.split(",").map(Number);
+  return parts.length === 3 && parts.every(Number.isFinite) ? parts : undefined;
+}
+
+function formatValue(value) {
+  if (Array.isArray(value)) return value.map(formatValue).join(",");
+  if (typeof value === "boolean") return value ? "1" : "0";
+  return typeof value === "number" ? String(Number(value.toPrecision(6))) : String(value);
+}
+
+/** State from the text behind "#"; what is unknown or out of range keeps its default. */
+export function parseState(text) {
+  const state = { ...DEFAULTS };
+  for (const [name, value] of new URLSearchParams(text.replace(/^#/, ""))) {
+    const parsed = parseValue(name, value);
+    if (parsed !== undefined) state[name] = parsed;
+  }
+  state.floor = Math.min(-1, state.floor);
+  return state;
+}
+
+/** Text behind "#": only what differs from the defaults. */
+export function formatState(state) {
+  const parts = new URLSearchParams();
+  for (const name of Object.keys(DEFAULTS)) {
+    const text = state[name] === null ? null : formatValue(state[name]);
+    if (text !== null && (DEFAULTS[name] === null || text !== formatValue(DEFAULTS[name]))) parts.set(name, text);
+  }
+  return parts.toString().replaceAll("%2C", ",");
+}
+
+/** The state and who wants to know of its changes; a listener gets the names that changed. */
+export class Store {
+  constructor(state) {
+    this.state = state;
+    this.listeners = [];
+  }
+
+  set(patch) {
+    const names = Object.keys(patch).filter((n) => formatValue(patch[n]) !== formatValue(this.state[n]));
+    if (!names.length) return;
+    this.state = { ...this.state, ...patch };
+    for (const listener of this.listeners) listener(new Set(names), this.state);
+  }
+
+  listen(listener) {
+    this.listeners.push(listener);
+  }
+}

@@ -1,0 +1,167 @@
+// One image: half floats, voxel (i, j, k) at i + nx (j + ny k). Non-negative halves sort as the integers that hold them.
+
+export const VIEWS = [
+  { name: "front", across: 0, up: 1, along: 2 },
+  { name: "side", across: 2, up: 1, along: 0 },
+  { name: "top", across: 0, up: 2, along: 1 },
+];
+export const AXIS_NAMES = ["x", "y", "z"];
+export const BLOCK = 8;
+
+/** Number of each of the 65536 halves. */
+export const HALVES = Float32Array.from({ length: 65536 }, (_, bits) => {
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  const sign = bits & 0x8000 ? -1 : 1;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return exponent ? sign * (1 + fraction / 1024) * 2 ** (exponent - 15) : sign * fraction * 2 ** -24;
+});
+
+export class Volume {
+  /** `edges` and `centers` are three arrays in metres; `peak` is the magnitude that 1 stands for. */
+  constructor({ shape, halves, peak, edges, centers }) {
+    Object.assign(this, { shape, halves, peak, edges, centers });
+    this.maxima = new Map();
+  }
+
+  get low() {
+    return this.edges.map((e) => e[0]);
+  }
+
+  get high() {
+    return this.edges.map((e) => e[e.length - 1]);
+  }
+
+  offset([i, j, k]) {
+    const [nx, ny] = this.shape;
+    return i + nx * (j + ny * k);
+  }
+
+  /** Magnitude relative to the image's own maximum at voxel (i, j, k). */
+  value(index) {
+    return HALVES[this.halves[this.offset(index)]];
+  }
+
+  /** Index of the voxel that holds a point, the nearest one where it lies outside. */
+  nearest(point) {
+    return point.map((p, axis) => indexOf(this.edges[axis], p));
+  }
+
+  contains(point) {
+    return point.every((p, axis) => p >= this.low[axis] && p <= this.high[axis]);
+  }
+
+  /** Position of the brightest voxel, metres. */
+  brightest() {
+    let best = 0;
+    for (let n = 1; n < this.halves.length; n += 1) if (this.halves[n] > this.halves[best]) best = n;
+    const [nx, ny] = this.shape;
+    const index = [best % nx, Math.floor(best / nx) % ny, Math.floor(best / (nx * ny))];
+    return index.map((i, axis) => this.centers[axis][i]);
+  }
+
+  /** Halves of a slice, across fastest: data[u + n_across v]. */
+  slice(view, at) {
+    const [nu, nv] = [this.shape[view.across], this.shape[view.up]];
+    const [su, sv, sw] = this.strides(view);
+    const data = new Uint16Array(nu * nv);
+    for (let v = 0; v < nv; v += 1) {
+      for (let u = 0; u < nu; u += 1) data[u + nu * v] = this.halves[u * su + v * sv + at * sw];
+    }
+    return data;
+  }
+
+  /** Halves of the maximum along an axis, laid out as `slice`; computed once. */
+  maximum(view) {
+    if (!this.maxima.has(view.name)) this.maxima.set(view.name, this.project(view));
+    return this.maxima.get(view.name);
+  }
+
+  project(view) {
+    const [nu, nv, nw] = [this.shape[view.across], this.shape[view.up], this.shape[view.along]];
+    const [su, sv, sw] = this.strides(view);
+    const data = new Uint16Array(nu * nv);
+    for (let v = 0; v < nv; v += 1) {
+      for (let u = 0; u < nu; u += 1) {
+        let best = 0;
+        for (let n = 0, at = u * su + v * sv; n < nw; n += 1, at += sw) {
+          if (this.halves[at] > best) best = this.halves[at];
+        }
+        data[u + nu * v] = best;
+      }
+    }
+    return data;
+  }
+
+  strides(view) {
+    const strides = [1, this.shape[0], this.shape[0] * this.shape[1]];
+    return [strides[view.across], strides[view.up], strides[view.along]];
+  }
+
+  /** Whether the voxels are evenly spaced along every axis. */
+  get even() {
+    return this.edges.every((e) => {
+      const step = (e[e.length - 1] - e[0]) / (e.length - 1);
+      return e.every((edge, n) => Math.abs(edge - e[0] - n * step) < 1e-3 * step);
+    });
+  }
+
+  /** Shape and halves on even voxels, for drawing in 3D: of an uneven grid each takes the voxel that it lies in. */
+  evenHalves() {
+    if (this.even) return { shape: this.shape, halves: this.halves };
+    const maps = this.edges.map(evenMap);
+    const shape = maps.map((m) => m.length);
+    const halves = new Uint16Array(shape[0] * shape[1] * shape[2]);
+    let n = 0;
+    for (const k of maps[2]) {
+      for (const j of maps[1]) {
+        for (const i of maps[0]) halves[n++] = this.halves[this.offset([i, j, k])];
+      }
+    }
+    return { shape, halves };
+  }
+}
+
+/** Index of the interval of ascending edges that holds a point. */
+export function indexOf(edges, point) {
+  let [low, high] = [0, edges.length - 1];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (edges[middle] <= point) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+function evenMap(edges) {
+  const range = edges[edges.length - 1] - edges[0];
+  const finest = Math.min(...edges.slice(1).map((e, n) => e - edges[n]));
+  const count = Math.max(1, Math.min(256, Math.round(range / finest)));
+  return Array.from({ length: count }, (_, n) => indexOf(edges, edges[0] + ((n + 0.5) / count) * range));
+}
+
+/** Largest half of each block of 8 voxels a side and of the voxels beside it, which interpolation reaches. */
+export function blockMaxima({ shape, halves }) {
+  const count = shape.map((n) => Math.ceil(n / BLOCK));
+  const blocks = new Uint16Array(count[0] * count[1] * count[2]);
+  let n = 0;
+  for (let c = 0; c < count[2]; c += 1) {
+    for (let b = 0; b < count[1]; b += 1) {
+      for (let a = 0; a < count[0]; a += 1) blocks[n++] = blockMaximum(shape, halves, [a, b, c]);
+    }
+  }
+  return { shape: count, halves: blocks };
+}
+
+function blockMaximum([nx, ny, nz], halves, block) {
+  const from = block.map((b) => Math.max(0, BLOCK * b - 1));
+  const to = [nx, ny, nz].map((n, axis) => Math.min(n, BLOCK * block[axis] + BLOCK + 1));
+  let best = 0;
+  for (let k = from[2]; k < to[2]; k += 1) {
+    for (let j = from[1]; j < to[1]; j += 1) {
+      const row = nx * (j + ny * k);
+      for (let at = row + from[0]; at < row + to[0]; at += 1) if (halves[at] > best) best = halves[at];
+    }
+  }
+  return best;
+}
