@@ -85,6 +85,7 @@ class Images:
     found: dict[str, Any] = field(default_factory=dict)
     iterations: int = 0
     history: Any = None
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)

@@ -196,16 +196,20 @@ def run_method(
     n_scene = len(problem.measurement)
     pieces: list[Images] = []
     seconds, setup = np.zeros(n_scene), 0.0
+    interrupted: list[bool] = []
 
     def record(images: list[torch.Tensor], **more: Any) -> Reconstruction:
         image = torch.cat(images).cpu().numpy()
         if not math.isfinite(float(np.abs(image).sum())):
             raise ValueError(f"{method} gave NaN or infinite values: the measurement or an option is out of range")
+        parameters = {**chosen.options, **_named(options), **_joined(pieces), "setup_seconds": setup}
+        if any(interrupted):
+            parameters["interrupted"] = interrupted
         return Reconstruction(
             method=method,
             image=image,
             grid=problem.operator.grid,
-            parameters={**chosen.options, **_named(options), **_joined(pieces), "setup_seconds": setup},
+            parameters=parameters,
             seconds=seconds,
             version=program_version(),
             source_sha256=source_sha256,
@@ -229,8 +233,9 @@ def run_method(
         pieces.append(chosen.run(part, **options))
         if problem.operator.device.type == "cuda":
             torch.cuda.synchronize(problem.operator.device)
-        if pieces[-1].found.get("interrupted"):
-            problem._shared["interrupted"] = True
+        cut = pieces[-1].interrupted or bool(problem._shared.get("interrupted"))
+        problem._shared["interrupted"] = cut
+        interrupted += [cut] * (stop - start)
         once = problem._shared.get("seconds", 0.0) - before
         setup += once
         seconds[start:stop] = (time.perf_counter() - started - once) / (stop - start)

@@ -69,10 +69,8 @@ class Scaled:
             "converged": solution.converged,
             "noise_std_relative": (self.noise * self.data.shape[1] ** 0.5 / _norm(self.data)).tolist(),
         }
-        if solution.interrupted:
-            found["interrupted"] = [True] * len(self.data)
         image = solution.image * self.size[:, None, None, None]
-        return Images(image, found, iterations=max(solution.iterations), history=solution.history)
+        return Images(image, found, max(solution.iterations), solution.history, solution.interrupted)
 
 
 def scale(problem: Problem, start: Start = "tikhonov") -> Scaled:

@@ -1,0 +1,78 @@
+"""Images written while a method goes on, and what an interrupt leaves."""
+
+import numpy as np
+import pytest
+import torch
+from test_pnp import scenes  # noqa: F401 - a fixture
+
+import data
+from recon import files, make_problem, run_method
+from recon.files import reconstruct_file
+from recon.prox import soft_threshold
+from recon.run import BATCH, Live
+
+
+@pytest.fixture
+def source(scenes, tmp_path):  # noqa: F811
+    data.save(tmp_path / "in.h5", scenes)
+    return tmp_path / "in.h5"
+
+
+def test_the_file_is_written_every_few_iterations(source, tmp_path, monkeypatch):
+    seen = []
+    save = files.data.save
+
+    def saving(out, measurement, *, reconstructions):
+        save(out, measurement, reconstructions=reconstructions)
+        made = data.load_reconstructions(out)["l1"]
+        seen.append((made.iterations, made.image))
+
+    monkeypatch.setattr(files.data, "save", saving)
+    out = tmp_path / "out.h5"
+    reconstruct_file(source, out, ["l1"], options={"l1": {"max_iterations": 7, "tolerance": 0.0}}, live=3)
+    assert [iterations for iterations, _ in seen] == [3, 6, 7]
+    assert not np.array_equal(seen[0][1], seen[1][1])
+    # the same units as at the end: the images approach it
+    gaps = [np.abs(image - seen[-1][1]).max() for _, image in seen]
+    assert gaps[0] > gaps[1] > gaps[2] == 0
+    assert gaps[1] < 0.5 * np.abs(seen[-1][1]).max()
+
+
+def test_scenes_whose_turn_has_not_come_are_empty(scenes):  # noqa: F811
+    many = scenes.scenes([0] * (BATCH + 1))
+    shown = []
+    run_method("l1", make_problem(many), live=Live(2, shown.append), max_iterations=2, tolerance=0.0)
+    assert [made.image.shape[0] for made in shown] == [BATCH + 1] * 2
+    assert np.abs(shown[0].image[-1]).max() == 0
+    assert np.abs(shown[1].image[-1]).max() > 0
+    np.testing.assert_array_equal(shown[1].image[0], shown[0].image[0])
+
+
+def test_progress_within_a_batch(scenes):  # noqa: F811
+    told = []
+    problem = make_problem(scenes)
+    run_method("l1", problem, progress=lambda done, of: told.append((done, of)), max_iterations=4, tolerance=0.0)
+    assert told == [(1.0, 4), (2.0, 4), (3.0, 4), (4.0, 4), (4, 4)]
+
+
+def test_an_interrupt_ends_all_batches_and_methods(scenes, source, tmp_path, monkeypatch):  # noqa: F811
+    from recon import sparse
+
+    calls = []
+
+    def interrupting(magnitude, weight):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return soft_threshold(magnitude, weight)
+
+    monkeypatch.setattr(sparse, "soft_threshold", interrupting)
+    many = scenes.scenes([0] * (BATCH + 2))
+    made = run_method("l1", make_problem(many))
+    assert made.parameters["interrupted"] == [True] * (BATCH + 2)
+    assert made.parameters["scene_iterations"] == [2] * BATCH + [0, 0]
+    assert torch.isfinite(torch.from_numpy(made.magnitude)).all() and np.abs(made.image[-1]).max() > 0
+    calls.clear()
+    written = reconstruct_file(source, tmp_path / "out.h5", ["l1", "backprojection"])
+    assert [each.method for each in written.made] == ["l1"]
+    assert set(data.load_reconstructions(tmp_path / "out.h5")) == {"l1"}
