@@ -38,7 +38,7 @@ def model_card(weights: Path, checkpoint: dict[str, Any], *, command: str, prese
         f"- scenes: synthesized on the fly, {presets or 'as the command says'}; batches of "
         + ", ".join(" x ".join(map(str, shape)) for shape in sorted(set(map(tuple, data["shapes"]))))
         + f" voxels; seed {data['seed']}",
-        f"- corruption: `{data['corruption']}` (`models/corruption.py`)",
+        f"- corruption: `{data['corruption']}` (`models/corruption.py`){_runs(config.get('runs', {}))}",
         f"- samples seen: {checkpoint['step'] * steps['batch']:,} in {checkpoint['step']:,} steps of {steps['batch']}, "
         f"{checkpoint['seconds'] / 60:.0f} minutes",
         f"- loss: mean square error, weighting `{steps['weighting']}`; AdamW, rate {steps['learning_rate']:g}, "
@@ -67,3 +67,13 @@ def model_card(weights: Path, checkpoint: dict[str, Any], *, command: str, prese
         ]
         lines.append("")
     return "\n".join(lines)
+
+
+def _runs(runs: dict[str, Any]) -> str:
+    """Say what share of the steps learned from runs."""
+    if not runs.get("share"):
+        return ""
+    return (
+        f"; from step {runs['after']:,} on {100 * runs['share']:.0f} % of the steps learn from plug-and-play runs with "
+        f"the network itself on {runs['geometries']} geometries (`recon/rehearsal.py`)"
+    )

@@ -310,7 +310,7 @@ def export(checkpoint: Path, weights_path: Path, card_path: Path, *, command: st
     """
     state = load_checkpoint(checkpoint)
     run = state["config"]
-    info = {"kind": "denoiser", "network": run["network"], "data": run["data"]}
+    info = {"kind": "denoiser", "network": run["network"], "data": run["data"], "runs": run["runs"]}
     save_weights(weights_path, state["ema"], info | {"samples": state["step"] * run["optimizer"]["batch"]})
     card_path.write_text(model_card(weights_path, state, command=command, presets=presets))
 
