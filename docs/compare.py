@@ -23,7 +23,7 @@ KEPT = ROOT / "out" / "compare"
 TEST_SEED, VALIDATION_SEED = 20_231_216, 20_231_217
 PRESETS = ("paper", "shapes")
 METHODS = ("backprojection", "kirchhoff", "tikhonov", "l1", "tv", "pnp")
-SWEEPS = {"l1": (0.003, 0.01, 0.03, 0.1), "tv": (0.0005, 0.001, 0.002, 0.005)}
+SWEEPS = {"l1": (0.003, 0.01, 0.03, 0.1), "tv": (0.003, 0.005, 0.007, 0.01, 0.015)}
 N_VALIDATION = 10
 SNRS, FREQUENCIES = (30.0, 20.0, 10.0, 0.0), (5, 10, 15, 20, 40)
 

@@ -52,10 +52,10 @@ def l1(
 def tv(
     problem: Problem,
     *,
-    weight: float = 0.002,
+    weight: float = 0.007,
     kappa: float = 0.01,
     eps: str | float = "auto",
-    start: str = "tikhonov",
+    start: str = "l1",
     max_iterations: int = 20,
     tolerance: float = 0.01,
     inner_tolerance: float = 1e-3,
@@ -67,7 +67,8 @@ def tv(
     the one before, until its image changes by less than `inner_tolerance`, relative, or for `inner_iterations`.
 
     The phase is free, so a flat magnitude explains few measurements as well as a structured one: run to the end, the
-    minimiser fills the volume. Few iterations and a small weight, which are the defaults, stop on the way there.
+    minimiser fills the volume. So the solver starts from l1's image, whose surroundings are empty, and takes few and
+    small steps.
     """
     inner = TotalVariationProx(tolerance=inner_tolerance, max_iterations=inner_iterations)
     scaled = scale(problem, start)
