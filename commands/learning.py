@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
+import torch
 
 from commands.shared import as_json, example, print_json, quiet, say
 
@@ -70,12 +72,21 @@ def train(
 def bench(rounds: int, quiet: bool, as_json: bool) -> None:
     """Measure the operators against the published way of computing them and the machine's bound, in one run."""
     from recon.benchmark import measure, table
+    from recon.solver_benchmark import measure_solvers, solver_table
+    from synth.paper import paper_grid
+    from synth.phase import random_phase
+    from synth.targets import draw
 
-    hidden = quiet or as_json
-    result = measure(
-        n_rounds=rounds, progress=lambda text: click.echo(f"measuring: {text}", err=True) if not hidden else None
-    )
+    def tell(text: str) -> None:
+        if not (quiet or as_json):
+            click.echo(f"measuring: {text}", err=True)
+
+    result = measure(n_rounds=rounds, progress=tell)
+    tell("solvers")
+    rng = np.random.default_rng(0)
+    scene = torch.from_numpy(random_phase(draw("paper", paper_grid(), rng), rng))
+    result["solvers"] = measure_solvers(scene, n_rounds=max(2, rounds // 5))
     if as_json:
         print_json(result)
     else:
-        say(table(result))
+        say(f"{table(result)}\n\n{solver_table(result['solvers'])}")

@@ -64,7 +64,7 @@ def pnp(
     sigma_start: float = 0.3,
     sigma_end: float = 0.05,
     iterations: int = 15,
-    max_iterations: int = 30,
+    max_iterations: int = 40,
     tolerance: float = 0.02,
     eps: str | float = "auto",
     start: str = "tikhonov",

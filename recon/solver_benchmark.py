@@ -157,3 +157,14 @@ def measure_solvers(x: torch.Tensor, *, n_rounds: int = 3) -> dict[str, Any]:
             for what, (bound, kind) in TARGETS.items()
         ],
     }
+
+
+def solver_table(result: dict[str, Any]) -> str:
+    """The result of `measure_solvers` as text for a person."""
+    lines = [f"{'solvers, one scene':<40}{'asked':>16}{'measured':>12}"]
+    lines += [
+        f"{t['what']:<40}{t['asked']:>16}{t['measured']:>12.2f}{'' if t['met'] else '  not met'}"
+        for t in result["targets"]
+    ]
+    lines += [f"{name:<56}{1e3 * value:>9.1f} ms" for name, value in result["seconds"].items()]
+    return "\n".join([*lines, f"pnp stopped after {result['pnp iterations']} iterations"])

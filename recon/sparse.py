@@ -52,7 +52,7 @@ def l1(
 def tv(
     problem: Problem,
     *,
-    weight: float = 0.007,
+    weight: float = 0.005,
     kappa: float = 0.01,
     eps: str | float = "auto",
     start: str = "l1",
