@@ -181,7 +181,7 @@ class Source:
         except ValueError as error:
             problem = error.problem if isinstance(error, FileError) else str(error)
             return PlainTextResponse(f"{problem}\n", 422)
-        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in self.paths[0].stem) or "view"
+        name = "".join(c if (c.isascii() and c.isalnum()) or c in "-_." else "_" for c in self.paths[0].stem) or "view"
         headers = {"content-disposition": f'attachment; filename="{name}.html"'}
         return Response(text.encode(), media_type=OCTETS, headers=headers)
 
