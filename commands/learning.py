@@ -17,6 +17,7 @@ from commands.shared import as_json, example, print_json, quiet, say
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file; models/configs/NAME.toml by default.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of checkpoint and log; out/train/NAME by default.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in that folder.")
+@click.option("--start", help="Weights to start from: the name of those that ship, or a file.")
 @click.option("--time-limit", type=click.FloatRange(min=0), help="Seconds of training; by default all steps are made.")
 @click.option(
     "--export", "weights", type=click.Path(path_type=Path), help="Write weights and model card here when done."
@@ -29,13 +30,15 @@ def train(
     config: Path | None,
     out: Path | None,
     resume: bool,
+    start: str | None,
     time_limit: float | None,
     weights: Path | None,
     device: str,
     quiet: bool,
 ) -> None:
-    """Train a denoiser on scenes made on the fly; interrupted, it resumes. NAME: denoiser or denoiser-fast."""
+    """Train a denoiser on scenes made on the fly; interrupted, it resumes. NAME: denoiser, denoiser-white or denoiser-fast."""
     import models
+    from models.checkpoint import find_weights, load_weights
     from recon.rehearsal import Rehearsal
     from recon.run import pick_device
     from synth import draw_training_scene
@@ -52,6 +55,7 @@ def train(
             seed=settings.data.seed,
             device=where,
         ),
+        start=None if start is None else load_weights(find_weights(start))[0],
         resume=resume,
         device=where,
         time_limit=time_limit,

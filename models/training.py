@@ -114,6 +114,7 @@ def train(
     out_dir: Path,
     *,
     rehearse: Rehearse | None = None,
+    start: dict[str, torch.Tensor] | None = None,
     resume: bool = False,
     device: torch.device | str = "cpu",
     time_limit: float | None = None,
@@ -132,6 +133,9 @@ def train(
     rehearse
         Makes pairs from runs with the averaged weights as the prior (`recon.rehearsal`), for ``runs.share`` of the
         steps.
+    start
+        Weights to start from, those of a network of the same configuration (`models.checkpoint.load_weights`); the
+        optimiser starts afresh. Not looked at when a run is resumed.
     resume
         Go on from the checkpoint in `out_dir`, with `config` as given (a longer run is a larger ``n_step``); the same
         configuration gives the weights of a run that was never interrupted.
@@ -153,7 +157,7 @@ def train(
     FileExistsError
         When `out_dir` has a checkpoint and `resume` is not set.
     ValueError
-        When the checkpoint is of another network.
+        When the checkpoint or the weights to start from are of another network.
     KeyboardInterrupt
         When the process is told to stop, after the step in hand and its checkpoint.
     FloatingPointError
@@ -168,7 +172,10 @@ def train(
 
     with torch.random.fork_rng(devices=[]):  # the caller's random state stays untouched
         torch.default_generator.manual_seed(config.data.seed)
-        network: nn.Module = config.network.build().to(device)
+        network: nn.Module = config.network.build()
+    if start is not None and not resume:
+        _start_from(network, start)
+    network.to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=steps.learning_rate, weight_decay=steps.weight_decay)
     ema = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     step, seconds, history, round_ = 0, 0.0, list[dict[str, float]](), None
@@ -248,6 +255,15 @@ def train(
         log.line(f"stopped at step {step}: resume goes on from there")
         raise KeyboardInterrupt
     return path
+
+
+def _start_from(network: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Load weights, or say which tensor does not fit."""
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:  # a line for each tensor
+        reason = str(error).splitlines()[1].strip()
+        raise ValueError(f"the weights to start from are of another network: {reason}") from error
 
 
 def loss_of(out: torch.Tensor, pair: Pair, weighting: str) -> torch.Tensor:

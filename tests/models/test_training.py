@@ -58,6 +58,17 @@ def test_interrupted_run_resumes_exactly(tmp_path):
     assert "resumed at step 2" in (tmp_path / "cut" / "log.txt").read_text()
 
 
+def test_starts_from_weights(tmp_path):
+    """The first step is taken from the given weights, and those of another network are refused."""
+    first = load_checkpoint(train(SMALL, draw, tmp_path / "first", report=quiet))
+    still = replace(SMALL, optimizer=replace(SMALL.optimizer, n_step=1, learning_rate=0.0))
+    second = load_checkpoint(train(still, draw, tmp_path / "second", start=first["model"], report=quiet))
+    assert same(second["model"], first["model"])
+    wider = replace(SMALL, network=replace(SMALL.network, width=16))
+    with pytest.raises(ValueError, match="of another network"):
+        train(wider, draw, tmp_path / "third", start=first["model"], report=quiet)
+
+
 def test_longer_run_continues(tmp_path):
     """3 steps and 3 resumed are 6, where the schedule does not depend on the end."""
     config = replace(SMALL, optimizer=replace(SMALL.optimizer, schedule="rsqrt"))
@@ -189,7 +200,8 @@ def test_configurations_that_ship():
     for path in CONFIGS.glob("*.toml"):
         config = load_config(path.stem)
         assert config == load_config(path) == Config.from_dict(config.to_dict())
-    assert load_config("denoiser").data.corruption == "white" and load_config("denoiser").network.subpixel == 1
+    assert load_config("denoiser").network == load_config("denoiser-white").network
+    assert load_config("denoiser-white").data.corruption == "white"
     assert (
         load_config("denoiser-fast").data.corruption == "speckle" and load_config("denoiser-fast").network.subpixel == 2
     )
