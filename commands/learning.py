@@ -36,7 +36,10 @@ def train(
     device: str,
     quiet: bool,
 ) -> None:
-    """Train a denoiser on scenes made on the fly; interrupted, it resumes. NAME: denoiser, denoiser-white or denoiser-fast."""
+    """Train a denoiser on scenes made on the fly; interrupted, it resumes.
+
+    NAME: denoiser, denoiser-white or denoiser-fast.
+    """
     import models
     from models.checkpoint import find_weights, load_weights
     from recon.rehearsal import Rehearsal
