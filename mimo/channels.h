@@ -14,23 +14,24 @@
 #define CHAIN 16  /* frequencies advanced by multiplication before the next phasor that is 16 steps in one */
 #define GROUP 8   /* frequencies summed side by side in forward */
 #define TAPS 4    /* samples of a range profile that make one interpolated value */
-#define PARTS 1024u /* places between two samples that the interpolation kernel is tabulated for */
+#define PARTS 512u /* places between two samples that the interpolation kernel is tabulated for */
 
-#define LOAD4(p) (*(const NAME(quad) *)(p))
+typedef REAL NAME(octet) __attribute__((vector_size(8 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
+#define LOAD8(p) (*(const NAME(octet) *)(p))
 #if defined(__clang__)
-#define SHUFFLE4(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define SHUFFLE8(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define SHUFFLE4(a, b, ...) __builtin_shuffle(a, b, (NAME(choice)){__VA_ARGS__})
-typedef WHOLE NAME(choice) __attribute__((vector_size(4 * sizeof(REAL)))); /* whole numbers as wide as REAL */
+#define SHUFFLE8(a, b, ...) __builtin_shuffle(a, b, (NAME(choice)){__VA_ARGS__})
+typedef WHOLE NAME(choice) __attribute__((vector_size(8 * sizeof(REAL)))); /* whole numbers as wide as REAL */
 #endif
 
-typedef REAL NAME(quad) __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
+#define ADD_HALVES(a, b) (SHUFFLE8(a, b, 0, 1, 8, 9, 4, 5, 12, 13) + SHUFFLE8(a, b, 2, 3, 10, 11, 6, 7, 14, 15))
 
 /* What is kept of one antenna for a block of voxels. */
 typedef struct {
     double path[PAIRS];
-    REAL amplitude[PAIRS], carrier_re[PAIRS], carrier_im[PAIRS];
-    long antenna;
+    REAL amplitude[PAIRS];
+    REAL turn[PAIRS], carrier_re[PAIRS], carrier_im[PAIRS]; /* of range profiles: place in one, phasor */
 } NAME(Row);
 
 typedef struct {
@@ -42,21 +43,23 @@ typedef struct {
     REAL pairs[2 * PAIRS];
     int place[PAIRS], part[PAIRS];
     NAME(Row) rows[ROWS + 1];                             /* the last one when both antennas share a place */
+    long antenna[ROWS + 1];                               /* whose rows they are; rows start on cache lines */
 } NAME(Space);
 
 #define ROUND_64 6755399441055744.0 /* adding and subtracting it rounds a float64 to the nearest whole number */
 #define ROUND_REAL ((REAL)(sizeof(REAL) == 8 ? ROUND_64 : 12582912.0))
 #define TERMS (sizeof(REAL) == 8 ? 9 : 5)
+#define PROFILE_TERMS (sizeof(REAL) == 8 ? 9 : 4) /* 4e-6, far below the interpolation's error */
 
 /* cos and sin of `turn` turns, |turn| <= 1/2: Taylor series on an eighth of a turn either side of the nearest quarter. */
-INLINE void NAME(phasor)(REAL turn, REAL *c, REAL *s)
+INLINE void NAME(phasor)(REAL turn, int terms, REAL *c, REAL *s)
 {
     const REAL nearest = (4 * turn + ROUND_REAL) - ROUND_REAL;
     const int quarter = (int)nearest;
     const REAL angle = (turn - nearest * (REAL)0.25) * (REAL)6.283185307179586476925, square = angle * angle;
-    REAL even = (REAL)INVERSE_FACTORIAL[2 * TERMS - 2], odd = (REAL)INVERSE_FACTORIAL[2 * TERMS - 1];
+    REAL even = (REAL)INVERSE_FACTORIAL[2 * terms - 2], odd = (REAL)INVERSE_FACTORIAL[2 * terms - 1];
 #pragma GCC unroll 16
-    for (int i = (int)TERMS - 2; i >= 0; i--) {
+    for (int i = terms - 2; i >= 0; i--) {
         even = (REAL)INVERSE_FACTORIAL[2 * i] - even * square;
         odd = (REAL)INVERSE_FACTORIAL[2 * i + 1] - odd * square;
     }
@@ -83,12 +86,14 @@ INLINE double NAME(root)(double s)
     return r + r * miss * (0.5 + 0.375 * miss);
 }
 
+/* What is left of a number of turns without the whole ones, at most 1/2 either way. */
+INLINE REAL NAME(fraction)(double turn) { return (REAL)(turn - ((turn + ROUND_64) - ROUND_64)); }
+
 /* exp(j 2 pi turns d) for a block of paths. */
 INLINE void NAME(phasors)(const double *d, double turns, REAL *out_re, REAL *out_im)
 {
     for (int v = 0; v < PAIRS; v++) {
-        const double turn = turns * d[v];
-        NAME(phasor)((REAL)(turn - ((turn + ROUND_64) - ROUND_64)), out_re + v, out_im + v);
+        NAME(phasor)(NAME(fraction)(turns * d[v]), TERMS, out_re + v, out_im + v);
     }
 }
 
@@ -105,7 +110,7 @@ INLINE void NAME(place_voxels)(const ChannelTask *task, long first, NAME(Space) 
         if (++j < task->n_y) continue;
         j = 0, i++;
     }
-    for (long n = 0; n <= ROWS; n++) space->rows[n].antenna = -1;
+    for (long n = 0; n <= ROWS; n++) space->antenna[n] = -1;
 }
 
 /* Path, amplitude and, on request, carrier of one antenna for the block at `offset` of the task: from tables, or
@@ -114,8 +119,8 @@ INLINE const NAME(Row) * NAME(row_of)(const ChannelTask *task, long antenna, lon
                                       NAME(Space) * space)
 {
     NAME(Row) *row = space->rows + place;
-    if (row->antenna == antenna) return row;
-    row->antenna = antenna;
+    if (space->antenna[place] == antenna) return row;
+    space->antenna[place] = antenna;
     double *path = row->path;
     REAL *amplitude = row->amplitude;
     if (task->path) {
@@ -133,7 +138,11 @@ INLINE const NAME(Row) * NAME(row_of)(const ChannelTask *task, long antenna, lon
         else if (!carrier)
             for (int v = 0; v < PAIRS; v++) amplitude[v] = 1;
     }
-    if (carrier) NAME(phasors)(path, task->carrier, row->carrier_re, row->carrier_im);
+    if (carrier)
+        for (int v = 0; v < PAIRS; v++) {
+            NAME(phasor)(NAME(fraction)(task->carrier * path[v]), PROFILE_TERMS, row->carrier_re + v, row->carrier_im + v);
+            row->turn[v] = NAME(fraction)(task->step * path[v]);
+        }
     return row;
 }
 
@@ -351,29 +360,28 @@ TARGET void NAME(channel_forward)(const void *given, void *scratch)
 }
 
 /* Range profiles interpolated: `data` holds [s][c][n_profile + TAPS][2], periodic, `weights` the interpolation kernel
- * at PARTS fractions of a sample.  Both are small on purpose: they share the first-level cache with the rows. */
+ * at PARTS fractions of a sample, each twice, for real and imaginary parts.  Both are small on purpose: they share the
+ * first-level cache with the rows. */
 TARGET void NAME(channel_compressed)(const void *given, void *scratch)
 {
     const ChannelTask *task = given;
     NAME(Space) *space = scratch;
     const long row = 2 * (task->n_profile + TAPS);
-    const double n_part = (double)(task->n_profile * PARTS);
+    const REAL n_part = (REAL)(task->n_profile * PARTS);
     const REAL *weights = task->weights;
     for (long first = task->first; first < task->last; first += PAIRS) {
         NAME(place_voxels)(task, first, space);
         for (long c = 0; c < task->n_channel; c++) {
             const NAME(Row) *tx, *rx;
             NAME(rows_of)(task, c, first - task->first, 1, space, &tx, &rx);
-            const double reference = task->reference[c], step = task->step;
+            const REAL reference = NAME(fraction)(task->step * task->reference[c]);
             int *place = space->place, *part = space->part;
             for (int v = 0; v < PAIRS; v++) {
-                const double turn = step * ((tx->path[v] + rx->path[v]) - reference);
-                const double parts = ((turn - ((turn + ROUND_64) - ROUND_64)) + 0.5) * n_part + 0.5; /* whole profile */
-                const unsigned at = (unsigned)(int)parts;
+                const REAL turn = (tx->turn[v] + rx->turn[v]) - reference;
+                const REAL whole = (turn + ROUND_REAL) - ROUND_REAL;
+                const unsigned at = (unsigned)(int)(((turn - whole) + (REAL)0.5) * n_part + (REAL)0.5);
                 place[v] = (int)(at / PARTS * 2);
-                part[v] = (int)(at % PARTS * TAPS);
-            }
-            for (int v = 0; v < PAIRS; v++) {
+                part[v] = (int)(at % PARTS * 2 * TAPS);
                 space->c_re[v] = tx->carrier_re[v] * rx->carrier_re[v] - tx->carrier_im[v] * rx->carrier_im[v];
                 space->c_im[v] = tx->carrier_re[v] * rx->carrier_im[v] + tx->carrier_im[v] * rx->carrier_re[v];
             }
@@ -385,14 +393,14 @@ TARGET void NAME(channel_compressed)(const void *given, void *scratch)
             for (long s = 0; s < task->n_scene; s++) {
                 const REAL *profile = (const REAL *)task->data + (s * task->n_channel + c) * row;
                 REAL *image_re = (REAL *)task->image + 2 * s * task->plane + first, *image_im = image_re + task->plane;
+                for (int v = 0; v < PAIRS; v += 4) { /* products of four voxels, then three sums of halves */
+                    NAME(octet) e[4];
 #pragma GCC unroll 4
-                for (int v = 0; v < PAIRS; v += 2) { /* two voxels at a time: (re, im) of both fill a vector of four */
-                    const REAL *p = profile + place[v], *w = weights + part[v];
-                    const REAL *r = profile + place[v + 1], *u = weights + part[v + 1];
-                    const NAME(quad) f = LOAD4(w), g = LOAD4(u);
-                    const NAME(quad) a = LOAD4(p) * SHUFFLE4(f, f, 0, 0, 1, 1) + LOAD4(p + 4) * SHUFFLE4(f, f, 2, 2, 3, 3);
-                    const NAME(quad) b = LOAD4(r) * SHUFFLE4(g, g, 0, 0, 1, 1) + LOAD4(r + 4) * SHUFFLE4(g, g, 2, 2, 3, 3);
-                    *(NAME(quad) *)(space->pairs + 2 * v) = SHUFFLE4(a, b, 0, 1, 4, 5) + SHUFFLE4(a, b, 2, 3, 6, 7);
+                    for (int i = 0; i < 4; i++)
+                        e[i] = LOAD8(profile + place[v + i]) * LOAD8(weights + part[v + i]);
+                    const NAME(octet) a = ADD_HALVES(e[0], e[1]), b = ADD_HALVES(e[2], e[3]);
+                    *(NAME(octet) *)(space->pairs + 2 * v) =
+                        SHUFFLE8(a, b, 0, 1, 2, 3, 8, 9, 10, 11) + SHUFFLE8(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
                 }
                 for (int v = 0; v < PAIRS; v++) {
                     const REAL re = space->pairs[2 * v], im = space->pairs[2 * v + 1];
@@ -413,5 +421,7 @@ TARGET void NAME(channel_compressed)(const void *given, void *scratch)
 #undef ROUND_64
 #undef ROUND_REAL
 #undef TERMS
-#undef LOAD4
-#undef SHUFFLE4
+#undef PROFILE_TERMS
+#undef LOAD8
+#undef SHUFFLE8
+#undef ADD_HALVES

@@ -116,12 +116,13 @@ class ChannelSums:
     ) -> torch.Tensor:
         """Images (n_scene, n_voxel) of range profiles (n_scene, n_channel, n_profile + taps).
 
-        `weights` (1024, taps) is the interpolation kernel, `reference` the path of each channel at the middle
+        `weights` (512, taps) is the interpolation kernel, `reference` the path of each channel at the middle
         of its profile, `step` the wavenumber of one turn through a profile and `carrier` that which profiles lack.
         """
         planar = torch.zeros((len(profiles), 2, self._padded), dtype=self._real)
         parts = self._parts(PARTS)
         taps = weights.shape[1]
+        weights = weights.repeat_interleave(2, dim=1).contiguous()  # for real and imaginary parts
         more = {"n_profile": profiles.shape[2] - taps, "weights": weights.data_ptr()}
         self._run(
             "compressed", parts, [profiles] * len(parts), planar, step=step, carrier=carrier, to=reference, **more

@@ -19,21 +19,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.fft import next_fast_len
 
 from mimo import kernels
 from mimo.channels import ChannelSums
-from mimo.fourier import fast_length, inverse_sum
 from mimo.linear import ImagingOperator
 from mimo.propagation import BACKPROJECTION, Side, phasor
 
 TAPS = 4
 """Samples of a profile that make one value, as in channels.h."""
 
-PARTS = 1024
+PARTS = 512
 """Places between two samples at which the interpolation kernel is tabulated, as in channels.h."""
 
 MAX_PROFILE = 2**20
-"""Samples of a profile at most: a place in it, in 1024ths of a sample, is a 32-bit number."""
+"""Samples of a profile at most: a place in it, in 512ths of a sample, is a 32-bit number."""
+
+MAX_SINGLE = 2**23
+"""Places in a profile up to which float32 tells neighbours apart."""
 
 TILE = 2**16
 """Pairs (channel, voxel) treated together on the torch path."""
@@ -90,11 +93,14 @@ def _image(A: ImagingOperator, padding: float, y: torch.Tensor) -> torch.Tensor:
     if not A.array.paired:
         y = y[:, :, channels[:, 0], channels[:, 1]]
     profiles = RangeProfiles(A, sums.reference, padding)
-    rows = torch.as_tensor(profiles.of(y.cpu().numpy()))
+    rows = profiles.of(y)
     if A.device.type == "cpu" and kernels.available():
-        weights = torch.as_tensor(profiles.weights, dtype=A.dtype.to_real())
-        return sums.compressed(rows, weights, reference=profiles.middle, step=profiles.step, carrier=profiles.carrier)
-    return _image_torch(A, profiles, rows.to(A.device), channels)
+        if profiles.n_profile * PARTS > MAX_SINGLE and A.dtype == torch.complex64:
+            sums, rows = ChannelSums(A.wave, BACKPROJECTION, dtype=torch.complex128), rows.to(torch.complex128)
+        weights = torch.as_tensor(profiles.weights, dtype=rows.dtype.to_real())
+        image = sums.compressed(rows, weights, reference=profiles.middle, step=profiles.step, carrier=profiles.carrier)
+        return image.to(A.dtype)
+    return _image_torch(A, profiles, rows, channels)
 
 
 class RangeProfiles:
@@ -126,7 +132,7 @@ class RangeProfiles:
         self.middle = reference
         if self._even:
             self.carrier = float(wavenumber[n_freq // 2])
-            self.n_profile = 2 * fast_length(math.ceil(max(padding * n_freq, 2 * TAPS) / 2))
+            self.n_profile = 2 * int(next_fast_len(math.ceil(max(padding * n_freq, 2 * TAPS) / 2)))
             self.step = span / max(1, n_freq - 1)
             self._turn = (np.arange(n_freq) - n_freq // 2) / self.n_profile  # of each frequency in a sample
         else:
@@ -147,34 +153,44 @@ class RangeProfiles:
         if not self._even:
             self._phasor = self._phasor * _turned(np.multiply.outer(wavenumber - self.carrier, self.middle - reference))
         self._gain = 1 / _spectrum(self._turn, shape)[:, None]
-        place = np.arange(PARTS)[:, None] / PARTS - (np.arange(TAPS) - (TAPS // 2 - 1))
-        self.weights = np.i0(shape * np.sqrt(np.clip(1 - (2 * place / TAPS) ** 2, 0, None))) / np.i0(shape)
+        if self._even:  # half a profile from the start of the transform
+            self._gain[1 - n_freq // 2 % 2 :: 2] *= -1
+        self.weights = _kernel(shape)
 
-    def of(self, y: npt.NDArray[np.complexfloating[Any, Any]]) -> npt.NDArray[np.complexfloating[Any, Any]]:
+    def of(self, y: torch.Tensor) -> torch.Tensor:
         """Profiles (n_scene, n_channel, n_profile + TAPS) of measurements (n_scene, n_freq, n_channel), in their dtype.
 
         Sample i stands ``i - 1 - n_profile / 2`` samples from the middle; the ends repeat what follows.
         """
-        rows = np.swapaxes(y * (self._phasor * self._gain).astype(y.dtype), 1, 2)
+        gain = torch.as_tensor(self._gain, dtype=y.dtype.to_real(), device=y.device)
+        rows = (y * gain * torch.as_tensor(self._phasor, dtype=y.dtype, device=y.device)).mT
         samples = self._fft(rows) if self._even else self._direct(rows)
-        return np.concatenate([samples[:, :, -1:], samples, samples[:, :, : TAPS - 1]], axis=2)
+        return torch.cat([samples[:, :, -1:], samples, samples[:, :, : TAPS - 1]], dim=2)
 
-    def _fft(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """By one transform of each channel; the middle, sample 0 of the transform, is moved halfway by signs."""
-        n_freq, n = rows.shape[2], self.n_profile
-        order = (np.arange(n_freq) - n_freq // 2) % n
-        values = np.zeros((*rows.shape[:2], n), dtype=rows.dtype)
-        values[:, :, order] = rows * np.where(order % 2, -1, 1).astype(rows.real.dtype)
-        return inverse_sum(values, axis=2)
+    def _fft(self, rows: torch.Tensor) -> torch.Tensor:
+        """By one transform of each channel, which starts at the middle; `_gain` has the signs that move it."""
+        n, half = self.n_profile, rows.shape[2] // 2
+        values = rows.new_zeros((*rows.shape[:2], n))
+        values[:, :, : rows.shape[2] - half], values[:, :, n - half :] = rows[:, :, half:], rows[:, :, :half]
+        return torch.fft.ifft(values, norm="forward")
 
-    def _direct(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def _direct(self, rows: torch.Tensor) -> torch.Tensor:
         """As a matrix product, for frequencies at any place."""
         parts = []
         at_once = max(1, DIRECT_BYTES // (len(self._turn) * 16))
         for first in range(0, self.n_profile, at_once):
             sample = np.arange(first, min(first + at_once, self.n_profile)) - self.n_profile // 2
-            parts.append(rows @ _turned(2 * np.pi * np.multiply.outer(self._turn, sample)).astype(rows.dtype))
-        return np.concatenate(parts, axis=2)
+            matrix = _turned(2 * np.pi * np.multiply.outer(self._turn, sample))
+            parts.append(rows @ torch.as_tensor(matrix, dtype=rows.dtype, device=rows.device))
+        return torch.cat(parts, dim=2)
+
+
+@functools.cache
+def _kernel(shape: float) -> npt.NDArray[np.float64]:
+    """The Kaiser-Bessel kernel at every tabulated place, (PARTS, TAPS)."""
+    place = np.arange(PARTS)[:, None] / PARTS - (np.arange(TAPS) - (TAPS // 2 - 1))
+    table: npt.NDArray[np.float64] = np.i0(shape * np.sqrt(np.clip(1 - (2 * place / TAPS) ** 2, 0, None)))
+    return table / np.i0(shape)
 
 
 def _turned(phase: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
