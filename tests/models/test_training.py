@@ -81,7 +81,7 @@ def test_longer_run_continues(tmp_path):
 def test_told_to_stop_it_ends_between_steps(tmp_path):
     """Ctrl-C or a batch system's SIGTERM: the checkpoint is that of a whole step, and resuming gives the same run."""
     whole = load_checkpoint(train(SMALL, draw, tmp_path / "whole", report=quiet))
-    calls = []
+    before, calls = signal.getsignal(signal.SIGINT), []
 
     def drawing(rng):
         calls.append(1)
@@ -92,7 +92,7 @@ def test_told_to_stop_it_ends_between_steps(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(SMALL, drawing, tmp_path / "cut", report=quiet)
     assert load_checkpoint(tmp_path / "cut" / "checkpoint.pt")["step"] == 2
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     resumed = load_checkpoint(train(SMALL, draw, tmp_path / "cut", resume=True, report=quiet))
     assert same(resumed["model"], whole["model"]) and same(resumed["ema"], whole["ema"])
 
