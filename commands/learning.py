@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -15,6 +16,11 @@ from commands.shared import as_json, example, print_json, quiet, say
 @click.command()
 @click.argument("name")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file; models/configs/NAME.toml by default.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True),
+    help="Dataset whose scenes are learned from, a reconstructor's on its array; by default they are made on the fly.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of checkpoint and log; out/train/NAME by default.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in that folder.")
 @click.option("--start", help="Weights to start from: the name of those that ship, or a file.")
@@ -24,10 +30,11 @@ from commands.shared import as_json, example, print_json, quiet, say
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @quiet
-@example("mimo train denoiser-fast --time-limit 600 --export out/denoiser-fast.safetensors")
+@example("mimo train two-stage --time-limit 600 --export out/two-stage.safetensors")
 def train(
     name: str,
     config: Path | None,
+    data: Path | None,
     out: Path | None,
     resume: bool,
     start: str | None,
@@ -36,37 +43,39 @@ def train(
     device: str,
     quiet: bool,
 ) -> None:
-    """Train a denoiser on scenes made on the fly; interrupted, it resumes.
+    """Train a network on synthetic scenes; interrupted, it resumes.
 
-    NAME: denoiser, denoiser-white or denoiser-fast.
+    NAME: a denoiser (denoiser, denoiser-white, denoiser-fast) or a reconstructor (deep2s, two-stage, unrolled, ...: see
+    models/configs). Under torchrun every process takes its share of a batch.
     """
     import models
+    from commands.lessons import train_denoiser, train_reconstructor
     from models.checkpoint import find_weights, load_weights
-    from recon.rehearsal import Rehearsal
+    from models.processes import joined
+    from models.training import Share
     from recon.run import pick_device
-    from synth import draw_training_scene
 
-    settings, where = models.load_config(config or name), pick_device(device)
-    checkpoint = models.train(
-        settings,
-        draw_training_scene,
-        out or Path("out/train") / name,
-        rehearse=Rehearsal(
-            draw_training_scene,
-            n_geometry=settings.runs.geometries,
-            n_scene=settings.runs.scenes,
-            seed=settings.data.seed,
-            device=where,
-        ),
-        start=None if start is None else load_weights(find_weights(start))[0],
-        resume=resume,
-        device=where,
-        time_limit=time_limit,
-        report=lambda text: say(text, hidden=quiet),
-    )
-    if weights is not None:
-        command = " ".join(["mimo", *sys.argv[1:]])
-        models.export(checkpoint, weights, weights.with_suffix(".md"), command=command, presets="paper and shapes")
+    settings, folder = models.load_config(config or name), out or Path("out/train") / name
+    options: dict[str, Any] = {
+        "start": None if start is None else load_weights(find_weights(start))[0],
+        "resume": resume,
+        "time_limit": time_limit,
+        "report": lambda text: say(text, hidden=quiet),
+    }
+    command = " ".join(["mimo", *sys.argv[1:]])
+    with joined(pick_device(device)) as where:
+        if isinstance(settings, models.Config):
+            checkpoint = train_denoiser(settings, data, folder, where, options)
+        else:
+            checkpoint = train_reconstructor(settings, data, folder, where, options)
+        if weights is None or Share.mine().rank:
+            return
+        if isinstance(settings, models.Config):
+            models.export(checkpoint, weights, weights.with_suffix(".md"), command=command, presets="paper and shapes")
+        else:
+            from recon.teaching import export_reconstructor
+
+            export_reconstructor(checkpoint, weights, weights.with_suffix(".md"), command=command)
 
 
 @click.command()

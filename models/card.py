@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-__all__ = ["model_card"]
+__all__ = ["denoiser_card", "reconstructor_card"]
 
 N_ROW = 12
 """Rows of the table of the validation curve."""
+_COUNTERS = ("running_mean", "running_var", "num_batches_tracked", "mean", "covariance")
+"""Ends of the names of what is not trained but counted along."""
 
 
-def model_card(weights: Path, checkpoint: dict[str, Any], *, command: str, presets: str) -> str:
+def denoiser_card(weights: Path, checkpoint: dict[str, Any], *, command: str, presets: str) -> str:
     """Return the model card of a checkpoint's averaged weights, in Markdown.
 
     Parameters
@@ -46,27 +48,85 @@ def model_card(weights: Path, checkpoint: dict[str, Any], *, command: str, prese
         f"- torch {checkpoint.get('torch', 'of unknown version')}; licence MIT",
         "",
     ]
-    if command:
-        lines += ["Trained by:", "", f"    {command}", ""]
-    if history:
-        names = [name for name in history[-1] if name.startswith("psnr_")]
-        every = max(1, -(-(len(history) - 1) // (N_ROW - 1)))
-        rows = history[::-1][::every][::-1]
-        lines += [
-            "## Validation",
-            "",
-            f"Mean PSNR in dB over {config['output']['n_validation']} scenes of a fixed seed, never trained on: at "
-            "the noise levels 0.05, 0.1 and 0.2, and (`band`) on targets seen through random point-spread functions.",
-            "",
-            "| samples | minutes | " + " | ".join(name.removeprefix("psnr_") for name in names) + " |",
-            "|---|---|" + "---|" * len(names),
-        ]
-        lines += [
-            f"| {row['samples']:,} | {row['seconds'] / 60:.1f} | " + " | ".join(f"{row[n]:.2f}" for n in names) + " |"
-            for row in rows
-        ]
-        lines.append("")
-    return "\n".join(lines)
+    note = (
+        f"Mean PSNR in dB over {config['output']['n_validation']} scenes of a fixed seed, never trained on: at the "
+        "noise levels 0.05, 0.1 and 0.2, and (`band`) on targets seen through random point-spread functions."
+    )
+    return "\n".join([*lines, *_command(command), *_curve(history, "psnr_", note)])
+
+
+def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: int, command: str) -> str:
+    """Return the model card of a reconstructor's best averaged weights, in Markdown.
+
+    Parameters
+    ----------
+    weights
+        The file that it is about.
+    checkpoint
+        As read by `load_checkpoint`.
+    samples
+        Scenes seen until then.
+    command
+        What was typed to train.
+    """
+    config, history = checkpoint["config"], checkpoint["history"]
+    method, data, steps, setting = config["method"], config["data"], config["optimizer"], config["setting"]
+    counted = [tensor for name, tensor in checkpoint["model"].items() if not name.endswith(_COUNTERS)]
+    freq, (x, y, z) = setting["freq"], (setting[axis] for axis in "xyz")
+    n_channel = len(setting.get("channels") or setting["tx_pos"] * len(setting["rx_pos"]))
+    wrong = [
+        f"{name.replace('_', ' ')} {data[name]:g}"
+        for name in ("position_error", "phase_error", "missing")
+        if data[name]
+    ]
+    lines = [
+        f"# {weights.stem}",
+        "",
+        "A reconstructor of the magnitude of 3D radar reflectivity, without iterations: measurements in, image out.",
+        "",
+        f"- network: `{method['kind']}`, first stage `{method['stage']}`, {sum(t.numel() for t in counted):,} "
+        "parameters, trained on synthetic data alone",
+        f"- array: {len(setting['tx_pos'])} transmitters, {len(setting['rx_pos'])} receivers, {n_channel} channels; "
+        f"{' or '.join(map(str, data['n_freq']))} frequencies from {freq[0] / 1e9:g} to {freq[-1] / 1e9:g} GHz; "
+        f"{len(x)} x {len(y)} x {len(z)} voxels, x {x[0]:g} to {x[-1]:g} m, y {y[0]:g} to {y[-1]:g} m, "
+        f"z {z[0]:g} to {z[-1]:g} m",
+        f"- scenes: synthesized on the fly, preset {data['preset']}, "
+        f"SNR {data['snr_db'][0]:g} to {data['snr_db'][1]:g} dB"
+        + (f", errors: {', '.join(wrong)}" if wrong else "")
+        + f"; seed {data['seed']}",
+        f"- scenes seen: {samples:,} in steps of {steps['batch']}, the best of the validations (the run: "
+        f"{checkpoint['step'] * steps['batch']:,} scenes, {checkpoint['seconds'] / 60:.0f} minutes)",
+        f"- loss: mean square error; AdamW, rate {steps['learning_rate']:g}, {steps['schedule']}; these are averaged "
+        f"weights (decay {steps['ema']:g}), stored in float16",
+        f"- torch {checkpoint.get('torch', 'of unknown version')}; licence MIT",
+        "",
+    ]
+    note = (
+        f"Means over {config['output']['n_validation']} scenes of a fixed seed, never trained on, at the SNR in dB "
+        "that the column names."
+    )
+    return "\n".join([*lines, *_command(command), *_curve(history, ("psnr_", "ssim_"), note)])
+
+
+def _command(command: str) -> list[str]:
+    return ["Trained by:", "", f"    {command}", ""] if command else []
+
+
+def _curve(history: list[dict[str, float]], prefix: str | tuple[str, ...], note: str) -> list[str]:
+    """The validation curve as a table of a few rows."""
+    if not history:
+        return []
+    names = [name for name in history[-1] if name.startswith(prefix)]
+    every = max(1, -(-(len(history) - 1) // (N_ROW - 1)))
+    rows = [
+        f"| {row['samples']:,} | {row['seconds'] / 60:.1f} | "
+        + " | ".join(f"{row[n]:.3f}" if n.startswith("ssim") else f"{row[n]:.2f}" for n in names)
+        + " |"
+        for row in history[::-1][::every][::-1]
+    ]
+    titles = [name.removeprefix("psnr_") if prefix == "psnr_" else name.replace("_", " ") for name in names]
+    head = ["| samples | minutes | " + " | ".join(titles) + " |", "|---|---|" + "---|" * len(names)]
+    return ["## Validation", "", note, "", *head, *rows, ""]
 
 
 def _runs(runs: dict[str, Any]) -> str:

@@ -38,7 +38,9 @@ def find_weights(name_or_path: str | os.PathLike[str]) -> Path:
     raise FileNotFoundError(f"no weights {str(name_or_path)!r}: neither a file nor one of those that ship ({names})")
 
 
-def save_weights(path: str | os.PathLike[str], state: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> None:
+def save_weights(
+    path: str | os.PathLike[str], state: Mapping[str, torch.Tensor], config: Mapping[str, Any], *, half: bool = False
+) -> None:
     """Write tensors and the configuration that builds their network, beside the target and then renamed.
 
     Parameters
@@ -49,13 +51,17 @@ def save_weights(path: str | os.PathLike[str], state: Mapping[str, torch.Tensor]
         Name to tensor.
     config
         What can be said in JSON; stored in the file's metadata.
+    half
+        Store float32 as float16, half the size.
     """
+    if half:
+        state = {name: value.half() if value.dtype == torch.float32 else value for name, value in state.items()}
     metadata = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config, sort_keys=True)}
     _replace(Path(path), save({k: v.detach().cpu().contiguous() for k, v in state.items()}, metadata=metadata))
 
 
 def load_weights(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read what `save_weights` wrote.
+    """Read what `save_weights` wrote; float16 comes back as float32.
 
     Raises
     ------
@@ -77,7 +83,7 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor],
         config = json.loads(metadata["config"])
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: its configuration is not JSON ({error})") from error
-    return state, config
+    return {name: value.float() if value.dtype == torch.float16 else value for name, value in state.items()}, config
 
 
 def save_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:

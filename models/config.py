@@ -13,16 +13,20 @@ from typing import Any
 import torch
 
 from models.corruption import CORRUPTIONS
+from models.stages import STAGES
 from models.unet import UNet3D
 
 __all__ = [
     "CONFIGS",
     "Config",
     "DataConfig",
+    "MethodConfig",
     "NetworkConfig",
     "OptimizerConfig",
     "OutputConfig",
+    "ReconstructorConfig",
     "RunsConfig",
+    "SceneConfig",
     "build_table",
     "load_config",
 ]
@@ -30,6 +34,8 @@ __all__ = [
 CONFIGS = Path(__file__).parent / "configs"
 """Folder of the configurations that ship."""
 SCHEDULES = ("cosine", "rsqrt")
+KINDS = ("unet", "resnet", "dense", "unrolled")
+PRESETS = ("paper", "shapes", "both")
 WEIGHTINGS = ("mse", "relative")
 
 
@@ -44,6 +50,11 @@ class NetworkConfig:
     in_channels: int = 2
     residual: bool = True
     gate: bool = False
+    head: int = 0
+    output: str = "linear"
+    planar: bool = False
+    algebra: str = "real"
+    order: int = 1
 
     def build(self) -> UNet3D:
         """Return a fresh network."""
@@ -105,6 +116,8 @@ class OptimizerConfig:
     """Largest norm of the gradient."""
     ema: float = 0.999
     """Decay of the averaged weights, which are those validated and exported."""
+    compile: bool = False
+    """Compile the network with ``torch.compile`` on CUDA."""
     weighting: str = "mse"
     """``"relative"`` divides the error of a sample by its noise level + 0.05, ``"mse"`` weighs all alike."""
 
@@ -118,11 +131,94 @@ class OutputConfig:
     checkpoint_minutes: float = 3.0
     n_validation: int = 32
     """Scenes of the validation set."""
+    patience: int = 0
+    """Validations without a better figure after which the run ends; 0 for never."""
+    pictures: bool = False
+    """Draw sample images at every validation (reconstructors only)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodConfig:
+    """How a reconstructor goes from measurements to an image."""
+
+    kind: str = "unet"
+    """``"unet"``, ``"resnet"``, ``"dense"`` (see `models.dense`) or ``"unrolled"`` (see `models.unrolled`)."""
+    stage: str = "adjoint"
+    """What the network is given: a name in `models.stages.STAGES`."""
+    blocks: int = 5
+    """Blocks of two convolutions (resnet)."""
+    hidden: int = 256
+    """Units between the measurements and the image (dense)."""
+    refine: bool = False
+    """Let the U-Net of ``[network]`` follow the fully connected layers (dense)."""
+    steps: int = 3
+    """Data steps (unrolled)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneConfig:
+    """Scenes and measurements of a reconstructor's training."""
+
+    preset: str = "both"
+    """``"paper"``, ``"shapes"`` or ``"both"``, in turn at random."""
+    n_freq: tuple[int, ...] = (15,)
+    """Numbers of frequencies of a batch, drawn with equal chance."""
+    snr_db: tuple[float, float] = (0.0, 30.0)
+    """Range of the SNR of a scene, uniform."""
+    position_error: float = 0.0
+    """Standard deviation of the antennas' position errors along each axis, metres, drawn for every batch."""
+    phase_error: float = 0.0
+    """Standard deviation of the channels' phase errors, degrees, drawn for every batch."""
+    missing: float = 0.0
+    """Largest share of channels without data, drawn for every batch."""
+    pool: int = 256
+    """Scenes at hand."""
+    refresh: int = 4
+    """Scenes replaced by fresh ones at every step."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructorConfig:
+    """The training run of a reconstructor."""
+
+    method: MethodConfig = field(default_factory=MethodConfig)
+    network: NetworkConfig = field(default_factory=lambda: NetworkConfig(in_channels=1, residual=False))
+    data: SceneConfig = field(default_factory=SceneConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("method.kind", self.method.kind, KINDS),
+            ("method.stage", self.method.stage, tuple(STAGES)),
+            ("data.preset", self.data.preset, PRESETS),
+            ("optimizer.schedule", self.optimizer.schedule, SCHEDULES),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
+        if (self.method.kind == "dense") is not (self.method.stage == "measurement"):
+            raise ValueError("stage 'measurement' and kind 'dense' go together")
+        if len(self.data.snr_db) != 2 or self.data.snr_db[0] > self.data.snr_db[1]:
+            raise ValueError(f"data.snr_db is {self.data.snr_db}, expected the lowest and the highest SNR")
+        if not self.data.n_freq or min(self.data.n_freq) < 1:
+            raise ValueError(f"data.n_freq is {self.data.n_freq}, expected a list of numbers of frequencies")
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> ReconstructorConfig:
+        """Build from nested tables; a key that is not known raises ``ValueError`` naming the nearest."""
+        return build_table(cls, table, "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested tables of numbers, strings and lists."""
+        table = asdict(self)
+        table["data"] |= {"n_freq": list(self.data.n_freq), "snr_db": list(self.data.snr_db)}
+        return table
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """A whole training run."""
+    """The training run of a denoiser."""
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -155,8 +251,8 @@ class Config:
         return table
 
 
-def load_config(name_or_path: str | os.PathLike[str]) -> Config:
-    """Read a configuration that ships, by name, or any TOML file.
+def load_config(name_or_path: str | os.PathLike[str]) -> Config | ReconstructorConfig:
+    """Read a configuration that ships, by name, or any TOML file; one with a table ``[method]`` is a reconstructor's.
 
     Raises
     ------
@@ -172,7 +268,8 @@ def load_config(name_or_path: str | os.PathLike[str]) -> Config:
         names = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.toml")))
         raise FileNotFoundError(f"no configuration {str(name_or_path)!r}: neither a file nor one of {names}")
     try:
-        return Config.from_dict(tomllib.loads(path.read_text()))
+        table = tomllib.loads(path.read_text())
+        return ReconstructorConfig.from_dict(table) if "method" in table else Config.from_dict(table)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -191,13 +288,23 @@ def build_table(cls: type[Any], table: Mapping[str, Any], prefix: str) -> Any:
         default = known[key]
         if is_dataclass(default):
             values[key] = build_table(type(default), value, f"{prefix}{key}.")
-        elif isinstance(default, tuple):
+        elif isinstance(default, tuple) and isinstance(default[0], tuple):
             if not isinstance(value, list | tuple) or not all(isinstance(v, list | tuple) for v in value):
                 raise ValueError(f"{prefix}{key} is {value!r}, expected a list of lists")
             values[key] = tuple(tuple(v) for v in value)
+        elif isinstance(default, tuple):
+            kind = type(default[0])
+            if not isinstance(value, list | tuple) or not all(_is_number(v, kind) for v in value):
+                raise ValueError(f"{prefix}{key} is {value!r}, expected a list of numbers ({kind.__name__})")
+            values[key] = tuple(kind(v) for v in value)
         else:
             wanted = (int, float) if isinstance(default, float) else (type(default),)
             if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(default, bool)):
                 raise ValueError(f"{prefix}{key} is {value!r}, expected {type(default).__name__}")
             values[key] = type(default)(value)
     return cls(**values)
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    """Whether a value is a number that loses nothing as `kind`, float or int."""
+    return isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)

@@ -8,10 +8,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from models.layers import GROUP_SIZE, Layers
+
 __all__ = ["UNet3D", "pixel_shuffle", "pixel_unshuffle"]
 
-NORMS = ("none", "group")
-GROUP_SIZE = 8
+OUTPUTS = ("linear", "sigmoid", "magnitude")
+EMPTY = -4.0
+"""Where a sigmoid output starts: 0.02 everywhere."""
+TINY = 1e-12
+"""Keeps the gradient of a magnitude finite at zero."""
 
 
 def pixel_unshuffle(volume: torch.Tensor, factor: int) -> torch.Tensor:
@@ -65,14 +70,23 @@ class UNet3D(nn.Module):
         output is shuffled back: about eight times less arithmetic. Sizes that are not a multiple are padded by
         replication and cut back.
     norm
-        ``"none"`` or ``"group"`` (groups of 8 channels). Without, the network trains faster on a CPU, treats a volume
-        and its tiles alike, and keeps the absolute level of its input.
+        ``"none"``, ``"group"`` (groups of 8 channels) or ``"batch"``. Without, the network trains faster on a CPU,
+        treats a volume and its tiles alike, and keeps the absolute level of its input.
     residual
         Add the first input channel to every output channel.
     gate
         Besides, add the product of the first input channel and a second output of the network: the result is
         ``input (1 + g) + b``. An empty voxel is then emptied by g = -1, a smooth map, and the network need not carry
         the noise through its channels to subtract it, which matters most behind a sub-pixel shuffle. Needs `residual`.
+    head
+        Channels of one more convolution before the last, 1 x 1 x 1 one; 0 for none.
+    output
+        ``"linear"``; ``"sigmoid"``, for an image in [0, 1]; ``"magnitude"``, of twice the channels as complex numbers.
+        Only a linear one goes with `residual`.
+    planar
+        Kernels of one voxel along z: each slice by itself.
+    algebra, order
+        Of the weights: real, complex or learned of that order (`models.layers`); `width` counts real channels.
     """
 
     def __init__(
@@ -85,24 +99,38 @@ class UNet3D(nn.Module):
         norm: str = "none",
         residual: bool = True,
         gate: bool = False,
+        head: int = 0,
+        output: str = "linear",
+        planar: bool = False,
+        algebra: str = "real",
+        order: int = 1,
     ) -> None:
         super().__init__()
+        self.layers = layers = Layers(algebra, order, norm, planar)
         if min(in_channels, out_channels, width, levels, subpixel) < 1:
             raise ValueError("in_channels, out_channels, width, levels and subpixel must be at least 1")
-        if norm not in NORMS:
-            raise ValueError(f"norm is {norm!r}, expected one of {', '.join(NORMS)}")
         if norm == "group" and width % GROUP_SIZE:
             raise ValueError(f"width is {width}, group normalisation needs a multiple of {GROUP_SIZE}")
         if gate and not residual:
             raise ValueError("gate needs residual")
+        if output not in OUTPUTS:
+            raise ValueError(f"output is {output!r}, expected one of {', '.join(OUTPUTS)}")
+        if residual and output != "linear":
+            raise ValueError(f"residual needs a linear output, not {output!r}")
+        if subpixel > 1 and planar:
+            raise ValueError("planar goes with subpixel 1: the shuffle mixes slices")
         self.in_channels, self.subpixel, self.levels = in_channels, subpixel, levels
-        self.residual, self.gate = residual, gate
+        self.residual, self.gate, self.output = residual, gate, output
         widths = [width * 2**level for level in range(levels)]
         below = [in_channels * subpixel**3, *widths[:-1]]
-        self.down = nn.ModuleList(_two_convolutions(a, b, norm) for a, b in zip(below, widths, strict=True))
-        self.up = nn.ModuleList(nn.ConvTranspose3d(2 * w, w, 2, stride=2) for w in widths[:-1])
-        self.merge = nn.ModuleList(_two_convolutions(2 * w, w, norm) for w in widths[:-1])
-        self.head = nn.Conv3d(width, (2 if gate else 1) * out_channels * subpixel**3, 1)
+        self.down = nn.ModuleList(layers.block(a, b) for a, b in zip(below, widths, strict=True))
+        self.up = nn.ModuleList(layers.up(2 * w, w) for w in widths[:-1])
+        self.merge = nn.ModuleList(layers.block(2 * w, w) for w in widths[:-1])
+        self.widen = layers.block(width, head, 1) if head else nn.Identity()
+        n_out = (2 if gate or output == "magnitude" else 1) * out_channels * subpixel**3
+        self.head = layers.conv(head or width, n_out, 1)
+        if output == "sigmoid":  # starts as an almost empty image, as most voxels are
+            nn.init.constant_(self.head.get_parameter("bias"), EMPTY)
         if residual:  # starts as the identity
             for parameter in self.head.parameters():
                 nn.init.zeros_(parameter)
@@ -123,7 +151,7 @@ class UNet3D(nn.Module):
             raise ValueError(
                 f"the input has shape {tuple(volume.shape)}, expected (batch, {self.in_channels}, n_x, n_y, n_z)"
             )
-        shape = volume.shape[2:]
+        shape, layers = volume.shape[2:], self.layers
         features = volume
         if self.subpixel > 1:
             missing = [-n % self.subpixel for n in shape]
@@ -134,17 +162,22 @@ class UNet3D(nn.Module):
         skips: list[torch.Tensor] = []
         for level, block in enumerate(self.down):
             if level:
-                features = functional.max_pool3d(features, 2, ceil_mode=True)
+                features = layers.pool(features)
             features = block(features)
             skips.append(features)
         for level in reversed(range(self.levels - 1)):
             skip = skips[level]
             n_x, n_y, n_z = skip.shape[2:]
             features = self.up[level](features)[:, :, :n_x, :n_y, :n_z]
-            features = self.merge[level](torch.cat((skip, features), dim=1))
-        out = self.head(features)
+            features = self.merge[level](layers.concatenate((skip, features)))
+        out = self.head(self.widen(features))
         if self.subpixel > 1:
             out = pixel_shuffle(out, self.subpixel)[:, :, : shape[0], : shape[1], : shape[2]]
+        if self.output == "sigmoid":
+            return out.sigmoid()
+        if self.output == "magnitude":
+            real, imaginary = out.chunk(2, dim=1)
+            return (real.square() + imaginary.square() + TINY).sqrt()
         if not self.residual:
             return out
         first = volume[:, :1]
@@ -152,17 +185,3 @@ class UNet3D(nn.Module):
             return first + out
         offset, gain = out.chunk(2, dim=1)
         return first + torch.addcmul(offset, first, gain)
-
-
-def _two_convolutions(n_in: int, n_out: int, norm: str) -> nn.Sequential:
-    """Return two 3 x 3 x 3 convolutions, each followed by normalisation (if any) and ReLU."""
-    layers: list[nn.Module] = []
-    for n in (n_in, n_out):
-        convolution = nn.Conv3d(n, n_out, 3, padding=1)
-        nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-        nn.init.zeros_(convolution.get_parameter("bias"))
-        layers.append(convolution)
-        if norm == "group":
-            layers.append(nn.GroupNorm(n_out // GROUP_SIZE, n_out))
-        layers.append(nn.ReLU(inplace=True))
-    return nn.Sequential(*layers)

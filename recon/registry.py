@@ -150,8 +150,20 @@ def reconstructor(name: str, summary: str) -> Callable[[Callable[..., Images]], 
     return register
 
 
+FILES: dict[str, Callable[[str], Method]] = {}
+"""What makes a method of a file's path, by the end of its name."""
+
+ABSENT: dict[str, str] = {}
+"""Methods that do not ship, and how to come by them."""
+
+
 def find_method(name: str) -> Method:
-    """Return a method by name; `ValueError` names the nearest when there is none."""
+    """Return a method by name, or by a file that is one; `ValueError` names the nearest when there is none."""
+    for suffix, make in FILES.items():
+        if name.endswith(suffix):
+            return make(name)
+    if name in ABSENT:
+        raise ValueError(ABSENT[name])
     if name not in METHODS:
         raise ValueError(unknown("method", name, list(METHODS)))
     return METHODS[name]

@@ -18,7 +18,7 @@ import torch
 from mimo import ArrayGeometry, BornOperator, FrequencySweep, GramFactor, VoxelGrid
 from models import Denoiser
 from models.corruption import Pair
-from models.training import DrawScene, fit_scene
+from models.scenes import DrawScene, fit_scene
 from recon.admm import csalsa
 from recon.pnp import CONSTRAINED_KAPPA, annealed, denoiser_prox
 from recon.prox import Prox, Weight

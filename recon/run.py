@@ -206,7 +206,7 @@ def run_method(
         if any(interrupted):
             parameters["interrupted"] = interrupted
         return Reconstruction(
-            method=method,
+            method=chosen.name,
             image=image,
             grid=problem.operator.grid,
             parameters=parameters,

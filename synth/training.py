@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,3 +24,13 @@ def draw_training_scene(rng: np.random.Generator) -> npt.NDArray[np.float32]:
         return draw(preset, paper_grid(), rng)
     x, y, z = (int(n) for n in rng.integers(VOXELS[0], VOXELS[1] + 1, size=3))
     return draw(preset, VoxelGrid.from_extent(x=(-0.15, 0.15, x), y=(-0.15, 0.15, y), z=(0.35, 0.65, z)), rng)
+
+
+def preset_scenes(preset: str, grid: VoxelGrid) -> Callable[[np.random.Generator], npt.NDArray[np.float32]]:
+    """Return what draws magnitudes of a preset (``"both"``: of either, with equal chance) on a grid."""
+
+    def draw_one(rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        name = ("paper" if rng.random() < 0.5 else "shapes") if preset == "both" else preset
+        return draw(name, grid, rng)
+
+    return draw_one

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import matplotlib
@@ -12,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mimo import VoxelGrid
+from viewer.figure import save
 from viewer.projections import VIEWS, maximum_projections, to_db, voxel_edges
 from viewer.style import MM
 from viewer.surface import draw_surface
@@ -111,3 +113,11 @@ def contact_sheet(
     note = f"each box: {size} m along x, y, z{level}".replace(" x ", " \N{MULTIPLICATION SIGN} ")
     sheet.text(0.5, 1.2 / height, note, ha="center", va="bottom", fontsize=7, parse_math=False)
     return sheet
+
+
+def draw_samples(grid: VoxelGrid, volumes: Mapping[str, npt.ArrayLike], path: Path) -> None:
+    """Write a sheet with a row of volumes for each name, ``(n, n_x, n_y, n_z)``: what a network in training makes."""
+    rows = [(name, np.asarray(volume)) for name, row in volumes.items() for volume in cast(Sequence[Any], row)]
+    shown = [volume if volume.any() else volume + 1e-9 for _, volume in rows]
+    columns = len(cast(Sequence[Any], next(iter(volumes.values()))))
+    save(contact_sheet(shown, grid, [name for name, _ in rows], columns=columns), path)

@@ -67,7 +67,7 @@ def test_translation_by_the_multiple():
     ("options", "message"),
     [
         ({"width": 0}, "at least 1"),
-        ({"norm": "batch"}, "none, group"),
+        ({"norm": "layer"}, "none, group, batch"),
         ({"width": 12, "norm": "group"}, "multiple of 8"),
     ],
 )

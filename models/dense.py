@@ -1,0 +1,48 @@
+"""Fully connected layers from the measurements to the image: the first paper's DeepDI, and the start of Deep2S+."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from models.unet import EMPTY
+
+__all__ = ["Dense"]
+
+
+class Dense(nn.Module):
+    """Two fully connected layers from measurements to voxels, then a network on volumes or a sigmoid.
+
+    The layers know one array, sweep and grid by heart. They meet in `hidden` units: straight from 4,680 numbers to
+    30,625 voxels would be 143 million weights.
+
+    Parameters
+    ----------
+    n_in
+        Real numbers in a measurement: twice the complex ones.
+    shape
+        Voxels ``(n_x, n_y, n_z)``.
+    hidden
+        Units in between.
+    refine
+        Maps ``(batch, 1, n_x, n_y, n_z)`` to the image; a sigmoid when there is none.
+    """
+
+    def __init__(
+        self, n_in: int, shape: tuple[int, int, int], *, hidden: int = 256, refine: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.shape = shape
+        self.lift = nn.Sequential(nn.Linear(n_in, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, math.prod(shape)))
+        self.refine = nn.Sigmoid() if refine is None else refine
+        if refine is None:
+            nn.init.constant_(self.lift[-1].get_parameter("bias"), EMPTY)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Map (batch, n_in) to (batch, 1, n_x, n_y, n_z)."""
+        # unit rms instead of unit maximum: the layers see numbers near 1
+        values = values / values.square().mean(1, keepdim=True).clamp_min(1e-30).sqrt()
+        out: torch.Tensor = self.refine(self.lift(values).reshape(-1, 1, *self.shape))
+        return out

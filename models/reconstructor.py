@@ -1,0 +1,153 @@
+"""A trained reconstructor: the physics stage, the network, and what it was trained for."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from models.checkpoint import find_weights, load_weights
+from models.config import MethodConfig, NetworkConfig, build_table
+from models.dense import Dense
+from models.resnet import ResNet3D
+from models.setting import Setting
+from models.stages import STAGES, Physics, features
+from models.training import mixed_precision
+from models.unrolled import Unrolled
+
+__all__ = ["Reconstructor", "build_network"]
+
+
+def build_network(method: MethodConfig, network: NetworkConfig, setting: Setting) -> nn.Module:
+    """Make the network of a reconstructor; only fully connected layers depend on the setting."""
+    channels = STAGES[method.stage].channels
+    if method.kind == "unrolled":
+        return Unrolled(replace(network, in_channels=3).build, method.steps)
+    if method.kind == "resnet":
+        return ResNet3D(channels, width=network.width, blocks=method.blocks, norm=network.norm)
+    if method.kind == "dense":
+        refine = replace(network, in_channels=1).build() if method.refine else None
+        return Dense(2 * setting.n_measurement, setting.shape, hidden=method.hidden, refine=refine)
+    return replace(network, in_channels=channels).build()
+
+
+class Reconstructor:
+    """From measurements to magnitudes in [0, 1], without iterations.
+
+    Parameters
+    ----------
+    method, network
+        Their configuration.
+    setting
+        Array, sweep and grid of the training.
+    module
+        The network; a fresh one by default. It is set to evaluation.
+    info
+        What else is known of it.
+    """
+
+    def __init__(
+        self,
+        method: MethodConfig,
+        network: NetworkConfig,
+        setting: Setting,
+        module: nn.Module | None = None,
+        info: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.method, self.setting, self.info = method, setting, dict(info or {})
+        self.module = (build_network(method, network, setting) if module is None else module).eval()
+
+    @classmethod
+    def load(cls, name_or_path: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> Reconstructor:
+        """Load weights that ship, by name, or a ``.safetensors`` file.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is neither; the message lists the names that ship.
+        ValueError
+            When the file is not whole, not a reconstructor's, or does not fit the network that it describes.
+        """
+        path = find_weights(name_or_path)
+        state, info = load_weights(path)
+        if info.get("kind") != "reconstructor":
+            raise ValueError(f"{path}: weights of kind {info.get('kind')!r}, expected 'reconstructor'")
+        try:
+            method = build_table(MethodConfig, info.get("method", {}), "method.")
+            network = build_table(NetworkConfig, info.get("network", {}), "network.")
+            setting = Setting.from_dict(info.get("setting", {}))
+            module = build_network(method, network, setting)
+            module.load_state_dict(state)
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(f"{path}: {str(error).splitlines()[-1].strip()}") from error
+        return cls(method, network, setting, module.to(device), info)
+
+    def __repr__(self) -> str:
+        return f"Reconstructor({self.method.kind} on {self.method.stage}, {self.n_parameters:,} parameters)"
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trained numbers."""
+        return sum(math.prod(p.shape) for p in self.module.parameters())
+
+    def check(self, physics: Physics) -> list[str]:
+        """Compare an operator with the training.
+
+        Returns
+        -------
+        list of str
+            Where it is far from the training, a line each; empty when it is near.
+
+        Raises
+        ------
+        ValueError
+            When the network works on measurements of the training's array, sweep and grid alone, and these are others.
+        """
+        now = Setting.of(physics.operator)
+        if self.method.kind == "dense":
+            different = self.setting.differences(now)
+            if different:
+                raise ValueError(
+                    "this network knows the array, sweep and grid of its training by heart: " + "; ".join(different)
+                )
+        return self.setting.distance(now)
+
+    @torch.no_grad()
+    def __call__(self, physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
+        """Reconstruct measurements.
+
+        Parameters
+        ----------
+        physics
+            The measurement model.
+        y
+            ``(n_scene, *measurement_shape)``, complex.
+        noise_std
+            Standard deviation of each scene's complex noise, ``(n_scene,)``.
+
+        Returns
+        -------
+        float32 ``(n_scene, n_x, n_y, n_z)``, at least 0, in units of the brightest voxel of the training's scenes
+        """
+        return run_network(self.module, self.method, physics, y, noise_std)[-1].clamp_min(0)
+
+
+def run_network(
+    module: nn.Module, method: MethodConfig, physics: Physics, y: torch.Tensor, noise_std: torch.Tensor
+) -> list[torch.Tensor]:
+    """Images ``(n_scene, n_x, n_y, n_z)``: one, or of an unrolled network one after each step; the last is the best.
+
+    They may be negative, where a network's output is linear.
+    """
+    if method.kind == "unrolled":
+        images: list[torch.Tensor] = module(physics, y, noise_std)
+        return images
+    given = features(method.stage, physics, y, noise_std)
+    with mixed_precision(given.device):
+        out: torch.Tensor = module(given)
+    return [out[:, 0].float()]

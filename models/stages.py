@@ -1,0 +1,157 @@
+"""From measurements to the volumes that a network is given, each scene divided by its own maximum.
+
+The measurement model and its inverse come from outside (`Physics`), so that a network that works on images knows
+neither the array nor the frequencies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from mimo import ImagingOperator
+
+__all__ = ["STAGES", "DataStep", "Physics", "Solver", "features", "unit"]
+
+
+class DataStep(Protocol):
+    """Least squares between a measurement and an image, for the operator divided by `Solver.scale`."""
+
+    def encode(self, y: torch.Tensor) -> torch.Tensor:
+        """Measurements ``(n_scene, ...)`` in the step's coordinates, ``(n_scene, m)``; norms are kept."""
+        ...
+
+    def solve(
+        self, s1: torch.Tensor, s2: torch.Tensor, kappa: float | torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """``argmin |A x - s2|^2 + kappa |x - s1|^2`` and ``A x``, `s2` and ``A x`` in the step's coordinates."""
+        ...
+
+
+@dataclass(frozen=True)
+class Solver:
+    """Least squares with an operator.
+
+    Attributes
+    ----------
+    step
+        Least squares with ``A / scale``.
+    scale
+        The operator's norm, or a number near it.
+    mean_gain
+        Mean over voxels of ``|A / scale|^2``, summed over measurements.
+    """
+
+    step: DataStep
+    scale: float
+    mean_gain: float
+
+
+@dataclass(frozen=True)
+class Physics:
+    """The measurement model.
+
+    Attributes
+    ----------
+    operator
+        The Born operator A.
+    solver
+        Makes, or finds again, least squares with it; first stages that need none never ask.
+    """
+
+    operator: ImagingOperator
+    solver: Callable[[], Solver]
+
+    def wiener_weight(self, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
+        """Weight of ``|x|^2`` in the regularised inverse, one a scene: the noise's variance over that of a voxel.
+
+        A scene of independent voxels of variance p has ``E|y|^2 = p n_voxel mean_gain + m noise_std^2``; the ratio is
+        kept between 1e-6 and 1e3 of the largest eigenvalue, 1.
+        """
+        m, n_voxel = self.operator.n_measurement, self.operator.grid.n_voxel
+        noise = m * noise_std.double().square()
+        signal = (y.abs().double().square().flatten(1).sum(1) - noise).clamp_min(1e-30)
+        return (noise / m * n_voxel * self.solver().mean_gain / signal).clamp(1e-6, 1e3)
+
+
+def unit(volume: torch.Tensor) -> torch.Tensor:
+    """Divide each scene ``(n_scene, ...)`` by its largest magnitude; one that is all zero stays so."""
+    peak = volume.abs().flatten(1).amax(1)
+    shape = (-1, *[1] * (volume.ndim - 1))
+    return volume / torch.where(peak > 0, peak, 1).reshape(shape)
+
+
+def _adjoint(physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
+    return unit(physics.operator.adjoint(y).abs())[:, None]
+
+
+def _adjoint_complex(physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
+    return _as_channels(unit(physics.operator.adjoint(y)))
+
+
+def _inverse(physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
+    return unit(regularised_inverse(physics, y, noise_std).abs())[:, None]
+
+
+def _inverse_adjoint(physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
+    return torch.cat((_inverse(physics, y, noise_std), _adjoint(physics, y, noise_std)), dim=1)
+
+
+def _measurement(physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
+    return torch.view_as_real(unit(y)).flatten(1)
+
+
+def regularised_inverse(physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
+    """``A^H (A A^H + w I)^-1 y`` with the Wiener weight of the noise, ``(n_scene, n_x, n_y, n_z)`` complex."""
+    step = physics.solver().step
+    zero = torch.zeros((len(y), *physics.operator.volume_shape), dtype=y.dtype, device=y.device)
+    return step.solve(zero, step.encode(y), physics.wiener_weight(y, noise_std).to(y.abs().dtype))[0]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A first stage: how many channels it makes (none for one that makes no volumes), and how."""
+
+    channels: int
+    make: Callable[[Physics, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+STAGES = {
+    "adjoint": Stage(1, _adjoint),
+    "adjoint-complex": Stage(2, _adjoint_complex),
+    "inverse": Stage(1, _inverse),
+    "inverse-adjoint": Stage(2, _inverse_adjoint),
+    "measurement": Stage(0, _measurement),
+}
+"""First stages by name: the adjoint's magnitude; its real and imaginary part; the regularised inverse's magnitude; both
+magnitudes; the measurement itself, real and imaginary parts in a row."""
+
+
+@torch.no_grad()
+def features(name: str, physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
+    """Make what a network is given.
+
+    Parameters
+    ----------
+    name
+        A key of `STAGES`.
+    physics
+        The measurement model.
+    y
+        Measurements ``(n_scene, *measurement_shape)``, complex.
+    noise_std
+        Standard deviation of each scene's complex noise, ``(n_scene,)``.
+
+    Returns
+    -------
+    float32 ``(n_scene, channels, n_x, n_y, n_z)``, or ``(n_scene, 2 m)`` for the measurement
+        Each channel of a scene is divided by its own largest magnitude.
+    """
+    return STAGES[name].make(physics, y, noise_std).float()
+
+
+def _as_channels(volume: torch.Tensor) -> torch.Tensor:
+    return torch.view_as_real(volume).movedim(-1, 1)

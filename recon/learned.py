@@ -1,0 +1,61 @@
+"""Reconstructors without iterations: a physics stage and a trained network (arXiv 2312.16959, and two of our own)."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from models.checkpoint import WEIGHTS, find_weights
+from models.reconstructor import Reconstructor
+from recon.physics import make_physics, noise_of
+from recon.registry import ABSENT, FILES, METHODS, Images, Method, Problem
+
+LEARNED = {
+    "deep2s": "adjoint, then a 3D U-Net",
+    "deep2s-2d": "adjoint, then a U-Net with kernels of one voxel along z",
+    "deep2s-resnet": "adjoint, then a residual network",
+    "cv-deep2s": "complex adjoint as two channels, then a 3D U-Net",
+    "deepdi": "fully connected from the measurements to the image",
+    "deep2s-plus": "fully connected layers, then a 3D U-Net",
+    "complex-unet": "complex adjoint, then a 3D U-Net with complex weights",
+    "phc-unet": "complex adjoint, then a 3D U-Net with hypercomplex weights, n = 2",
+    "phc-unet-4": "complex adjoint, then a 3D U-Net with hypercomplex weights, n = 4",
+    "two-stage": "regularised inverse and adjoint, then a fast U-Net",
+    "unrolled": "exact data steps and small networks in turn",
+}
+"""Methods and what they are; each has a configuration of its name in ``models/configs``."""
+
+
+def run_learned(problem: Problem, path: Path) -> Images:
+    """Reconstruct with the weights of a file."""
+    trained = problem.shared(f"network {path}", lambda A: Reconstructor.load(path, device=A.device))
+    physics = make_physics(problem)
+    far = trained.check(physics)
+    if far:
+        warnings.warn(f"{path.stem} is used far from its training: {'; '.join(far)}", RuntimeWarning, stacklevel=2)
+    return Images(trained(physics, problem.measurement, noise_of(problem)), {"weights": path.stem})
+
+
+def _method(name: str, path: Path, summary: str) -> Method:
+    def run(problem: Problem) -> Images:
+        return run_learned(problem, path)
+
+    run.__doc__ = f"{summary[0].upper()}{summary[1:]}; trained weights, no options."
+    return Method(name, summary, run)
+
+
+def _from_file(text: str) -> Method:
+    path = find_weights(text)
+    return _method(path.stem, path, f"the network in {path}")
+
+
+FILES[".safetensors"] = _from_file
+for _name, _summary in LEARNED.items():
+    _path = WEIGHTS / f"{_name}.safetensors"
+    if _path.is_file():
+        METHODS[_name] = _method(_name, _path, _summary)
+    else:
+        ABSENT[_name] = (
+            f"no weights ship for {_name}: train them with `mimo train {_name} --export FILE.safetensors`, "
+            "then name the file as the method"
+        )
