@@ -17,8 +17,8 @@ State = dict[str, torch.Tensor]
 Update = Callable[[State, int], tuple[State, dict[str, torch.Tensor], torch.Tensor]]
 """One iteration of the scenes that go on: state and iteration (from 0) to new state, figures and who is done."""
 
-Observer = Callable[[int, int, Callable[[], torch.Tensor]], None]
-"""Told, after each iteration: how many are done, how many there may be, and how to get the images of now."""
+Observer = Callable[[int, int, Callable[[], torch.Tensor], list[dict[str, Any]]], None]
+"""Told, after each iteration: how many are done, how many there may be, how to get the images of now, the history."""
 
 
 @dataclass
@@ -102,7 +102,7 @@ def iterate(
                 solution.iterations[scene] += 1
                 solution.converged[scene] = over
             if observer is not None:
-                observer(i + 1, max_iterations, lambda: state["image"])
+                observer(i + 1, max_iterations, lambda: state["image"], list(solution.history))
             if bool(done.any()):
                 going = torch.nonzero(~done).flatten()
                 active = active[going]

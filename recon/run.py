@@ -219,13 +219,22 @@ def run_method(
     for start in range(0, n_scene, BATCH):
         stop = min(start + BATCH, n_scene)
 
-        def observe(i: int, of: int, image: Callable[[], torch.Tensor], start: int = start, stop: int = stop) -> None:
+        def observe(
+            i: int,
+            of: int,
+            image: Callable[[], torch.Tensor],
+            history: list[dict[str, Any]],
+            start: int = start,
+            stop: int = stop,
+        ) -> None:
             if progress is not None:
                 progress(start + (stop - start) * i / of, n_scene)
             if live is not None and i % live.every == 0:
                 now = image()
                 rest = now.new_zeros((n_scene - stop, *now.shape[1:]))
-                live.show(record([*(piece.image for piece in pieces), now, rest], iterations=i))
+                batches = [*(piece.history or [] for piece in pieces), history]
+                so_far = history if stop - start == n_scene else batches
+                live.show(record([*(piece.image for piece in pieces), now, rest], iterations=i, history=so_far))
 
         part = replace(problem.scenes(start, stop), observer=observe)
         before = problem._shared.get("seconds", 0.0)

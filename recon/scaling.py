@@ -59,7 +59,7 @@ class Scaled:
         if told is None:
             return None
         size = self.size[:, None, None, None]
-        return lambda i, of, image: told(i, of, lambda: image() * size)
+        return lambda i, of, image, history: told(i, of, lambda: image() * size, history)
 
     def images(self, solution: Solution, **found: object) -> Images:
         """Return a solution in the problem's own units, with what it found out."""

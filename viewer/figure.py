@@ -21,8 +21,9 @@ from matplotlib.ticker import MaxNLocator
 from mimo import VoxelGrid
 from recon.metrics import psnr, ssim
 from recon.registry import unknown
-from viewer.page import CHAR, LINE, NARROWEST, NARROWEST_ROWS, Cell, Page, columns, drawn_lengths, rows, tiles
+from viewer.page import LINE, NARROWEST, NARROWEST_ROWS, Cell, Page, columns, drawn_lengths, rows, tiles
 from viewer.projections import View, maximum_projections, to_db, voxel_edges
+from viewer.reference import UNITLESS, references
 from viewer.style import MM, STYLE
 from viewer.surface import draw_surface
 
@@ -90,9 +91,9 @@ def panels_from(truth: npt.ArrayLike | None, reconstructions: Iterable[Imaged], 
         if true is not None and true.any() and magnitude.any():
             facts += [f"PSNR {psnr(magnitude, true):.1f} dB", f"SSIM {ssim(magnitude, true):.3f}"]
         if reconstruction.seconds is not None:
-            seconds = np.ravel(reconstruction.seconds)
-            if len(seconds):
-                facts.append(f"{_number(float(seconds[scene if len(seconds) > 1 else 0]))} s")
+            taken = np.ravel(reconstruction.seconds)
+            seconds = float(taken[scene if len(taken) > 1 else 0]) if len(taken) else 0.0
+            facts += [f"{_number(seconds)} s"] if seconds else []  # none: its method was still running
         panels.append(Panel(reconstruction.method, magnitude, ", ".join(facts)))
     return panels
 
@@ -104,7 +105,7 @@ def figure(
     floor_db: float = -40.0,
     cmap: str = "inferno",
     linear: bool = False,
-    common_scale: bool = False,
+    common_scale: bool = True,
     title: str | None = None,
     width_mm: float | None = None,
     surface_level_db: float = -10.0,
@@ -131,7 +132,8 @@ def figure(
     linear
         Show magnitude / maximum from 0 to 1 instead of dB.
     common_scale
-        Relate every panel to the largest maximum of all, instead of its own. Only for images in the same unit.
+        Relate every panel to the largest maximum of all, but for those of `viewer.reference.UNITLESS` methods, which
+        are marked with a star: their own maximum is 0 dB. ``False``: every panel to its own maximum.
     title
         Stands above everything.
     width_mm
@@ -168,16 +170,26 @@ def figure(
         raise ValueError(f"width_mm is {width_mm}: expected {NARROWEST:g} mm or more")
     volumes = [_checked(panel, grid) for panel in panels]
     peaks = [float(volume.max()) for volume in volumes]
-    scales = [(max(peaks) if common_scale else peak) or 1.0 for peak in peaks]
+    names = [panel.title for panel in panels]
+    scales = references(names, peaks, common=common_scale)
+    starred = [common_scale and name in UNITLESS for name in names]
+    if all(starred):
+        starred = [False] * len(names)
     captions = [
         p.caption if peak else f"{p.caption}, all zero".lstrip(", ") for p, peak in zip(panels, peaks, strict=True)
     ]
-    headers = [(panel.title, caption) for panel, caption in zip(panels, captions, strict=True)]
+    headers = [
+        (f"{name}*" if star else name, caption) for name, star, caption in zip(names, starred, captions, strict=True)
+    ]
     wide = [name for name, n in zip("xyz", grid.shape, strict=True) if n > 1]
     if len(wide) == 3 and layout == "rows" and width_mm is not None and width_mm < NARROWEST_ROWS:
         raise ValueError(f"width_mm is {width_mm:g}: expected {NARROWEST_ROWS:g} mm or more, or the layout columns")
     lay_out = LAYOUTS[layout]
-    page = lay_out(headers, grid, title, width_mm) if len(wide) == 3 else tiles(headers, grid, wide, title, width_mm)
+    note = "* has no unit: relative to its own maximum" if any(starred) else ""
+    if len(wide) == 3:
+        page = lay_out(headers, grid, title, width_mm, note)
+    else:
+        page = tiles(headers, grid, wide, title, width_mm, note)
 
     with matplotlib.rc_context(STYLE):
         drawing = Figure(figsize=(page.width * MM, page.height * MM), facecolor="white")
@@ -209,7 +221,7 @@ def figure(
         _write(drawing, canvas, page, surface_level_db)
         if page.bar is not None:
             bar = drawing.add_axes(page.rect(page.bar), label="colour bar")
-            whose = "the largest maximum of all" if common_scale else "each image's own maximum"
+            whose = "the largest maximum" if common_scale and not set(names) <= UNITLESS else "each image's own maximum"
             label = f"magnitude relative to {whose}" + ("" if linear else " (dB)")
             drawing.colorbar(ScalarMappable(norm, cmap), cax=bar, orientation="horizontal", label=label)
             bar.xaxis.labelpad = 1.5
@@ -285,15 +297,21 @@ def _set_ticks(axes: Any, name: str, room: float, show: bool, corner: float = 0.
     """
     low, high = getattr(axes, f"get_{name}lim")()
     low, high = low + corner * (high - low), high - corner * (high - low)
+    room *= 1 - 2 * corner
     for n in (5, 4, 3, 2, 1, 0):
         values = MaxNLocator(max(n, 1), steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
         values = values[(values >= low) & (values <= high)]
         values = values if n else values[len(values) // 2 :][:1]
         labels = [f"{0.0 if abs(v) < 1e-9 * (high - low) else v:.7g}".replace("-", "\N{MINUS SIGN}") for v in values]
-        need = LINE * 1.3 if name == "y" else (max(map(len, labels), default=0) + 0.6) * CHAR
+        need = LINE * 1.3 if name == "y" else max(map(_label_width, labels), default=0.0) + 0.4
         if len(values) < 2 or (values[1] - values[0]) / (high - low) * room >= need:
             break
     getattr(axes, f"set_{name}ticks")(values, labels if show else [""] * len(values))
+
+
+def _label_width(label: str) -> float:
+    """Width of a tick's label in 7 points of the default font, mm."""
+    return sum({".": 0.79, "\N{MINUS SIGN}": 2.07}.get(character, 1.57) for character in label)
 
 
 def _write(drawing: Figure, canvas: FigureCanvasAgg, page: Page, level_db: float) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import textwrap
 from dataclasses import dataclass, field
+from typing import cast
 
 from mimo import VoxelGrid
 from viewer.projections import VIEWS, View, voxel_edges
@@ -17,7 +18,12 @@ LINE = 3.4  # height of a line of text, mm
 CHAR = 1.5  # width of a character, mm, rather too wide
 NARROWEST = 75.0  # the label of the colour bar needs as much, mm
 NARROWEST_ROWS = 160.0  # four pictures side by side, with their labels
+HIGHEST = 240.0  # a page of a journal, mm: pictures get smaller before a figure gets higher
+SMALLEST, COMFORTABLE = 12.0, 21.0  # width of a picture in a column, mm
 LONGEST_ASPECT = 3.0  # a box is drawn at least a third as high as wide, and the other way round
+
+
+MARGIN, GAP, EDGE = 14.0, 3.0, 3.0  # left of, between and right of columns, mm
 
 
 @dataclass(frozen=True)
@@ -64,11 +70,15 @@ class Page:
                 top += LINE
         return top - start
 
-    def add_bar(self, left: float, room: float) -> None:
-        """Add a colour bar below what is there, centred in `room` mm from `left`."""
+    def add_bar(self, left: float, room: float, note: str) -> None:
+        """Add a colour bar below what is there, centred in `room` mm from `left`, and room for a `note` under it."""
         width = min(room, 90.0)
         self.bar = Cell(0, None, left + (room - width) / 2, self.height + 2, width, 2.2)
         self.height += 13
+        if note:
+            self.height += LINE
+            start = min(self.bar.left, self.width - CHAR * len(note))
+            self.texts.append((max(1.0, start), self.height - LINE - 0.5, "", note))
 
 
 def drawn_lengths(grid: VoxelGrid) -> tuple[float, float, float]:
@@ -94,8 +104,27 @@ def _start(title: str | None, width: float) -> Page:
     return page
 
 
-def rows(headers: list[tuple[str, str]], grid: VoxelGrid, title: str | None, width_mm: float | None) -> Page:
+def rows(
+    headers: list[tuple[str, str]], grid: VoxelGrid, title: str | None, width_mm: float | None, note: str = ""
+) -> Page:
     """Lay out a row a panel: front, side, top, surface, in columns, so that only the last row needs x ticks."""
+    page = _rows(headers, grid, title, width_mm, note, 62.0)
+    highest = 62.0
+    while page.height > HIGHEST and highest > SMALLEST:
+        highest = max(SMALLEST, min(highest, max(cell.height for cell in page.cells)) * 0.94)
+        page = _rows(headers, grid, title, width_mm, note, highest)
+    return page
+
+
+def _rows(
+    headers: list[tuple[str, str]],
+    grid: VoxelGrid,
+    title: str | None,
+    width_mm: float | None,
+    note: str,
+    highest: float,
+) -> Page:
+    """Lay out rows of pictures at most `highest` mm high."""
     width = 180.0 if width_mm is None else width_mm
     drawn = dict(zip("xyz", drawn_lengths(grid), strict=True))
     lengths = {name: float(edge[-1] - edge[0]) for name, edge in voxel_edges(grid).items()}
@@ -104,14 +133,17 @@ def rows(headers: list[tuple[str, str]], grid: VoxelGrid, title: str | None, wid
     aligned = math.isclose(heights[0], heights[1], rel_tol=0.05)
     left, gaps, right = 14.0, (8.0 if aligned else 14.0, 14.0, 9.0), 2.0
     tallest = max(drawn["y"], drawn["z"])
-    scale = min((width - left - sum(gaps) - right) / (2 * drawn["x"] + drawn["z"] + 1.25 * tallest), 62 / tallest)
+    scale = min((width - left - sum(gaps) - right) / (2 * drawn["x"] + drawn["z"] + 1.25 * tallest), highest / tallest)
     row, used = tallest * scale, (2 * drawn["x"] + drawn["z"] + 1.25 * tallest) * scale + left + sum(gaps) + right
-    page = _start(title, used if width_mm is None else width)
-    left += (page.width - used) / 2
+    beyond = max(0.0, 29 - 1.15 * row)  # of the name of the surfaces, when they are small
+    page = _start(title, max(NARROWEST, used + beyond) if width_mm is None else width)
+    left += max(0.0, page.width - used - beyond) / 2
+    pictures = (2 * drawn["x"] + drawn["z"]) * scale + sum(gaps)
+    room = max(pictures - 8, 52.0)  # beside the surfaces, whose labels hang below them
     names_top = page.height
     page.height += LINE + 1
     for i, header in enumerate(headers):
-        page.height += page.add_header(left, page.height, used - left, header, one_line=True) + 1.0
+        page.height += page.add_header(left, page.height, room, header, one_line=True) + 1.0
         at = left
         for view, gap in zip(VIEWS, gaps, strict=True):
             cell_width = drawn[view.horizontal] * scale
@@ -129,31 +161,71 @@ def rows(headers: list[tuple[str, str]], grid: VoxelGrid, title: str | None, wid
         page.cells.append(Cell(i, None, at, page.height - 0.04 * row, 1.25 * row, 1.2 * row))
         page.height += row + 3.5
     page.height += 6.0
-    page.add_bar(left, 2 * drawn["x"] * scale + drawn["z"] * scale + gaps[0] + gaps[1])
+    below = pictures - gaps[2]
+    wide = min(max(NARROWEST, below), page.width - 10)
+    page.add_bar(max(5.0, min(left - (wide - below) / 2, page.width - 5 - wide)), wide, note)
     return page
 
 
-def _unbroken(caption: str) -> str:
-    """Let lines break between the facts of a caption only: no number is parted from its unit."""
-    return ", ".join(fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in caption.split(", "))
+def _unbroken(caption: str, most: int) -> str:
+    """Let lines of `most` characters break between facts, else after their names: no number is parted from its unit."""
+    parts = []
+    for fact in caption.split(", "):
+        name, space, rest = fact.partition(" ")
+        between = space if len(fact) + 1 > most else space.replace(" ", "\N{NO-BREAK SPACE}")
+        parts.append(name + between + rest.replace(" ", "\N{NO-BREAK SPACE}"))
+    return ", ".join(parts)
 
 
-def columns(headers: list[tuple[str, str]], grid: VoxelGrid, title: str | None, width_mm: float | None) -> Page:
-    """Lay out a column a panel, surface above front above side, in as many bands as it takes; ticks left and below."""
+def columns(
+    headers: list[tuple[str, str]], grid: VoxelGrid, title: str | None, width_mm: float | None, note: str = ""
+) -> Page:
+    """Lay out a column a panel, surface above front above side, ticks left and below.
+
+    In as many bands as it takes for comfortable pictures; where that would be higher than a page, in those bands in
+    which the pictures are largest on a page.
+    """
+    room = (180.0 if width_mm is None else width_mm) - MARGIN - EDGE + GAP
+    comfortable, most = (max(1, min(len(headers), int(room / (w + GAP)))) for w in (COMFORTABLE, SMALLEST))
+    best, widest = None, 0.0
+    for n_band in range(-(-len(headers) // comfortable), 0, -1):
+        n_column, box = -(-len(headers) // n_band), 50.0
+        if n_column > max(most, comfortable):
+            break
+        page = _columns(headers, grid, title, width_mm, note, n_column, box)
+        if page.height <= HIGHEST and best is None:
+            return page
+        while page.height > HIGHEST and box > SMALLEST:
+            box = max(SMALLEST, 0.96 * min(box, page.cells[0].width))
+            page = _columns(headers, grid, title, width_mm, note, n_column, box)
+        if best is None or (page.height <= HIGHEST and page.cells[0].width > widest):
+            best, widest = page, page.cells[0].width if page.height <= HIGHEST else 0.0
+    return cast(Page, best)  # there is at least one band
+
+
+def _columns(
+    headers: list[tuple[str, str]],
+    grid: VoxelGrid,
+    title: str | None,
+    width_mm: float | None,
+    note: str,
+    n_column: int,
+    widest: float,
+) -> Page:
+    """Lay out bands of so many columns of pictures at most `widest` mm wide."""
     width = 180.0 if width_mm is None else width_mm
-    left, gap, right, smallest = 14.0, 3.0, 3.0, 21.0
+    left, gap, right = MARGIN, GAP, EDGE
     drawn = dict(zip("xyz", drawn_lengths(grid), strict=True))
     lengths = {name: float(edge[-1] - edge[0]) for name, edge in voxel_edges(grid).items()}
     room = width - left - right + gap
-    most = max(1, min(len(headers), int(room / (smallest + gap))))
-    n_band = -(-len(headers) // most)
-    n_column = -(-len(headers) // n_band)
-    box = min(room / n_column - gap, 50.0)
+    box = min(room / n_column - gap, widest)
     scale = min(box / max(drawn["x"], drawn["z"]), 1.5 * box / drawn["y"])
     page = _start(title, width if width_mm is not None else max(NARROWEST, left + right - gap + n_column * (box + gap)))
     left += (page.width - (left + right - gap + n_column * (box + gap))) / 2
     for first in range(0, len(headers), n_column):
-        chunk = [(i, (name, _unbroken(facts))) for i, (name, facts) in enumerate(headers)][first : first + n_column]
+        chunk = [(i, (name, _unbroken(facts, int(box / CHAR)))) for i, (name, facts) in enumerate(headers)][
+            first : first + n_column
+        ]
         at = [left + i * (box + gap) for i in range(len(chunk))]
         page.height += max(
             page.add_header(at[i], page.height, box, header, one_line=False) for i, (_, header) in enumerate(chunk)
@@ -162,7 +234,7 @@ def columns(headers: list[tuple[str, str]], grid: VoxelGrid, title: str | None, 
         page.height += LINE
         for i, (panel, _) in enumerate(chunk):
             page.cells.append(Cell(panel, None, at[i], page.height, box, box, False, False))
-        page.height += box + 2
+        page.height += box + (2 if box > COMFORTABLE else 4)  # the name of x hangs below a small surface
         for view in VIEWS[:2]:
             w, h = _fitted(view, lengths, drawn[view.horizontal] * scale, drawn[view.vertical] * scale)
             name = f"{view.name}: max over {view.along}"
@@ -171,15 +243,37 @@ def columns(headers: list[tuple[str, str]], grid: VoxelGrid, title: str | None, 
             for i, (panel, _) in enumerate(chunk):
                 page.cells.append(Cell(panel, view, at[i] + (box - w) / 2, page.height, w, h, True, i == 0, 3.5))
             page.height += h + 8.5
-    page.add_bar(8.0, page.width - 16)
+    page.add_bar(8.0, page.width - 16, note)
     return page
 
 
 def tiles(
-    headers: list[tuple[str, str]], grid: VoxelGrid, wide: list[str], title: str | None, width_mm: float | None
+    headers: list[tuple[str, str]],
+    grid: VoxelGrid,
+    wide: list[str],
+    title: str | None,
+    width_mm: float | None,
+    note: str = "",
 ) -> Page:
-    """Lay out panels of one picture each, in up to three columns."""
+    """Lay out panels of one picture each, in up to three columns, in more where that would be higher than a page."""
     n_column = len(headers) if len(headers) <= 3 else 2 if len(headers) == 4 else 3
+    page = _tiles(headers, grid, wide, title, width_mm, note, n_column)
+    while page.height > HIGHEST and n_column < len(headers) and min(c.width for c in page.cells) > COMFORTABLE:
+        n_column += 1
+        page = _tiles(headers, grid, wide, title, width_mm, note, n_column)
+    return page
+
+
+def _tiles(
+    headers: list[tuple[str, str]],
+    grid: VoxelGrid,
+    wide: list[str],
+    title: str | None,
+    width_mm: float | None,
+    note: str,
+    n_column: int,
+) -> Page:
+    """Lay out so many columns of panels of one picture each."""
     width = min(180.0, 20.0 + 75.0 * n_column) if width_mm is None else width_mm
     left, gap, right = 14.0, 9.0, 4.0
     view = next((v for v in VIEWS if set(wide) <= {v.horizontal, v.vertical}), VIEWS[0])
@@ -206,5 +300,8 @@ def tiles(
             page.cells.append(Cell(first + i, view, left + i * (w + gap), page.height, w, h, lowest, i == 0))
         page.height += h + (9.5 if first + 2 * n_column > len(headers) else 3.5)
     if len(wide) != 1:
-        page.add_bar(left, n_column * w + (n_column - 1) * gap)
+        page.add_bar(left, n_column * w + (n_column - 1) * gap, note)
+    elif note:
+        page.texts.append((left, page.height, "", note))
+        page.height += LINE + 1
     return page

@@ -24,10 +24,13 @@ SCRIPTS = (
     "plots.js",
     "history.js",
     "measurement.js",
-    "controls.js",
     "heading.js",
-    "keys.js",
     "picture.js",
+    "saving.js",
+    "controls.js",
+    "keys.js",
+    "notices.js",
+    "following.js",
     "main.js",
 )
 """ES modules, each after those that it imports."""

@@ -23,6 +23,7 @@ from data.reader import MeasurementFile
 from recon.metrics import psnr, ssim
 from viewer.curves import curves_of_scene
 from viewer.projections import voxel_edges
+from viewer.reference import UNITLESS
 
 COLOR_MAPS = ("viridis", "inferno", "cividis", "jet", "gray")
 MOST_SAMPLES = 2**23  # of a measurement, 64 MiB on the wire
@@ -71,7 +72,7 @@ def file_facts(path: Path) -> dict[str, Any]:
         with open_measurement(path) as file:
             return facts | _facts(file)
     except FileError as error:
-        return facts | {"problem": _told(error), "items": [], "n_scene": 0}
+        return facts | {"problem": told(error), "items": [], "n_scene": 0}
 
 
 def items_of(file: MeasurementFile) -> list[str]:
@@ -85,11 +86,15 @@ def _facts(file: MeasurementFile) -> dict[str, Any]:
     array, snr = file.array, file.snr_db
     facts: dict[str, Any] = {
         "n_scene": file.n_scene,
-        "items": [{"name": n, "truth": file.has_truth and i == 0} for i, n in enumerate(items_of(file))],
+        "items": [
+            {"name": n, "truth": file.has_truth and i == 0, "unitless": n in UNITLESS}
+            for i, n in enumerate(items_of(file))
+        ],
         "tx": array.tx_pos.tolist(),
         "rx": array.rx_pos.tolist(),
         "n_freq": file.sweep.n_freq,
         "n_channel": array.n_channel,
+        "n_pair": array.n_tx * array.n_rx if array.channels is None else len(array.channels),
         "source": file.source,
         "snr_db": None if snr is None else [float(s) if math.isfinite(s) else None for s in snr],
     }
@@ -117,7 +122,7 @@ def volume_packet(path: Path, item: int, scene: int) -> bytes:
             header["name"] = name
             volume, facts = _volume(file, item, name, scene)
     except FileError as error:
-        return packet(header | {"problem": _told(error)})
+        return packet(header | {"problem": told(error)})
     peak = float(volume.max())
     halves = np.divide(volume, peak or 1.0).astype(np.float16)
     body = np.ascontiguousarray(halves.transpose(2, 1, 0)).astype("<f2", copy=False).tobytes()
@@ -168,7 +173,7 @@ def measurement_packet(path: Path, scene: int) -> bytes:
                 raise FileError(path, f"measurement/values has {n} samples a scene: at most {MOST_SAMPLES} are shown")
             measurement = file.measurement([scene])
     except FileError as error:
-        return packet(header | {"problem": _told(error)})
+        return packet(header | {"problem": told(error)})
     if measurement.gain is not None:
         measurement = divide_gain(measurement)
     if measurement.reference_path is not None:
@@ -200,7 +205,7 @@ def _scene(path: Path, file: MeasurementFile, scene: int) -> None:
         raise FileError(path, f"there is no scene {scene}: expected one of scenes 0 to {file.n_scene - 1}")
 
 
-def _told(error: FileError) -> str:
+def told(error: FileError) -> str:
     """Name the file, not its folders: the page may be shown to others."""
     text = str(FileError(Path(error.path).name, error.problem))
     return text.replace(error.path, Path(error.path).name)

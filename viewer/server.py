@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import uvicorn
 from starlette.applications import Starlette
@@ -26,12 +27,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from data import FileError
 from viewer import page_files
 from viewer.files import figure_of_file
-from viewer.payload import file_facts, measurement_packet, page_facts, scores, version_of, volume_packet
+from viewer.payload import file_facts, measurement_packet, packet, page_facts, scores, told, version_of, volume_packet
 from viewer.standalone import MOST_STATE, standalone_page
 
 LOOPBACK = "127.0.0.1"
 MOST_TARGET = 8192  # bytes of path and query
 MOST_HEAD = 16384  # bytes of a request's head; uvicorn answers 400 beyond
+MOST_TOLD = 1000  # characters of what is wrong with files, in an answer's head
 OCTETS = "application/octet-stream"
 SECURITY = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -124,13 +126,13 @@ class Source:
         return _no_such_file() if path is None else JSONResponse(file_facts(path))
 
     def volume(self, request: Request) -> Response:
-        """Answer with a volume's packet; 409 when the file is no longer the one that the page knows."""
+        """Answer with a volume's packet; with the header ``changed`` alone when the page knows another file."""
         path = self._path(request)
         if path is None:
             return _no_such_file()
         wanted = request.query_params.get("version")
         if wanted is not None and wanted != version_of(path):
-            return PlainTextResponse("the file has changed\n", 409)
+            return Response(packet({"changed": True}), media_type=OCTETS)
         return Response(volume_packet(path, _number(request, "item"), _number(request, "scene")), media_type=OCTETS)
 
     def measurement(self, request: Request) -> Response:
@@ -163,12 +165,12 @@ class Source:
                 out = BytesIO()
                 drawing.savefig(out, format="png", dpi=130)
         except ValueError as error:  # FileError among them
-            problem = error.problem if isinstance(error, FileError) else str(error)
-            return PlainTextResponse(f"{path.name}: {problem}\n", 422)
+            problem = told(error) if isinstance(error, FileError) else f"{path.name}: {error}"
+            return PlainTextResponse(f"{problem}\n", 422)
         return Response(out.getvalue(), media_type="image/png")
 
     def standalone(self, request: Request) -> Response:
-        """Answer with the page of one scene as a file to keep."""
+        """Answer with the page of one scene as a file to keep; ``X-Left-Out`` tells what is wrong with other files."""
         state = request.query_params.get("state", "")
         try:
             scene = int(request.query_params.get("scene", "0"))
@@ -177,12 +179,14 @@ class Source:
         if len(state) > MOST_STATE:
             return PlainTextResponse(f"state is longer than {MOST_STATE} characters\n", 400)
         try:
-            text = standalone_page(self.paths, scenes=[scene], state=state)
+            text, left_out = standalone_page(self.paths, scenes=[scene], state=state, lenient=True)
         except ValueError as error:
-            problem = error.problem if isinstance(error, FileError) else str(error)
+            problem = told(error) if isinstance(error, FileError) else str(error)
             return PlainTextResponse(f"{problem}\n", 422)
         name = "".join(c if (c.isascii() and c.isalnum()) or c in "-_." else "_" for c in self.paths[0].stem) or "view"
         headers = {"content-disposition": f'attachment; filename="{name}.html"'}
+        if left_out:
+            headers["x-left-out"] = quote("\n".join(left_out)[:MOST_TOLD])
         return Response(text.encode(), media_type=OCTETS, headers=headers)
 
     def _path(self, request: Request) -> Path | None:

@@ -45,12 +45,12 @@ def save_html(
     Raises
     ------
     data.FileError
-        When a file is not sound or has no such scene.
+        When a file is not sound (it is named), or there is no such scene.
     ValueError
         When the page would be larger than a browser reads (400 MiB).
     """
     paths = [Path(files)] if isinstance(files, str | PathLike) else [Path(file) for file in files]
-    text = standalone_page(paths, scenes=scenes, state=state)
+    text, _ = standalone_page(paths, scenes=scenes, state=state)
     out = Path(out)
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
@@ -60,16 +60,27 @@ def save_html(
         part.unlink(missing_ok=True)
 
 
-def standalone_page(paths: Sequence[Path], *, scenes: Sequence[int] | None = None, state: str = "") -> str:
-    """Text of the page that `save_html` writes."""
+def standalone_page(
+    paths: Sequence[Path], *, scenes: Sequence[int] | None = None, state: str = "", lenient: bool = False
+) -> tuple[str, list[str]]:
+    """Text of the page that `save_html` writes, and what is wrong with the files that it does without.
+
+    `lenient`: a file that cannot be read is told of in the page and left out, as long as another one can be read.
+    """
     facts = page_facts(list(paths))
-    for path, file in zip(paths, facts["files"], strict=True):
-        if "problem" in file:
-            raise FileError(path, file["problem"].removeprefix(f"{file['name']}: "))
-        for scene in scenes or ():
-            if not 0 <= scene < max(f["n_scene"] for f in facts["files"]):
-                raise FileError(path, f"there is no scene {scene}: expected one of scenes 0 to {file['n_scene'] - 1}")
-    chosen = list(range(max(f["n_scene"] for f in facts["files"]))) if scenes is None else list(dict.fromkeys(scenes))
+    files = list(zip(paths, facts["files"], strict=True))
+    damaged = [(path, file) for path, file in files if "problem" in file]
+    if damaged and (len(damaged) == len(files) or not lenient):
+        path, file = damaged[0]
+        raise FileError(path, file["problem"].removeprefix(f"{file['name']}: "))
+    n_scene = max(file["n_scene"] for _, file in files)
+    for scene in scenes or ():
+        if not 0 <= scene < n_scene:
+            raise FileError(
+                next(path for path, file in files if file["n_scene"] == n_scene),
+                f"there is no scene {scene}: expected one of scenes 0 to {n_scene - 1}",
+            )
+    chosen = list(range(n_scene)) if scenes is None else list(dict.fromkeys(scenes))
     facts |= {"scenes": chosen, "state": state}
     parts = _data_parts(paths, facts)
     shaders = {name: page_files.read(name) for name in page_files.SHADERS}
@@ -81,7 +92,7 @@ def standalone_page(paths: Sequence[Path], *, scenes: Sequence[int] | None = Non
         f"{_json_part('embedded-facts', facts)}{_json_part('embedded-shaders', shaders)}"
         f'{"".join(parts)}<script type="module">\n{page_files.joined_scripts()}</script>\n'
     )
-    return page[:head] + inlined + page[tail:]
+    return page[:head] + inlined + page[tail:], [file["problem"] for _, file in damaged]
 
 
 def _data_parts(paths: Sequence[Path], facts: dict[str, Any]) -> list[str]:

@@ -88,6 +88,16 @@ def visit(page, address):
     settled(page)
 
 
+def show(page, site, **wanted):
+    """Show the state of an address, on the page where it stands already, else on a new one."""
+    address = "&".join(f"{name}={value}" for name, value in wanted.items())
+    if page.url.startswith(site):
+        page.evaluate("text => { location.hash = text; mimoViewer.followAddress(); }", address)
+    else:
+        page.goto(f"{site}#{address}")
+    settled(page)
+
+
 def state(page):
     return page.evaluate("mimoViewer.store.state")
 

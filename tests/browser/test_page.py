@@ -1,5 +1,6 @@
 """The page as a person uses it, in Chromium without a window."""
 
+import base64
 import io
 from pathlib import Path
 
@@ -173,6 +174,19 @@ def test_a_broken_address_falls_back(page, site, text):
     visit(page, site + text)
     now = state(page)
     assert (now["floor"], now["colors"], now["mode"], now["azimuth"]) == (-40, "viridis", "volume", -40)
+    shown = "#scene=2&zoom=0.2" if "scene" in text else ""
+    assert page.evaluate("location.hash") == shown
+    assert page.evaluate("[mimoViewer.panels[0].header.scene, Number(document.getElementById('scene').value)]") == [
+        now["scene"],
+        now["scene"],
+    ]
+    page.evaluate("location.hash = 'scene=1.4&channel=3.7&hidden=0.none,0.beta&cross=1e99,0,0'")
+    wait_until(page, "location.hash === '#scene=1&hidden=0.beta&channel=4'")
+    settled(page)
+    assert page.evaluate("mimoViewer.panels[0].header.scene") == 1
+    counted = "scene 1 (0\N{EN DASH}2)"
+    assert texts(page, "output[for=scene]") == [counted]
+    assert counted in page.locator("#subtitle").text_content()
 
 
 def test_the_crosshair_is_shared_and_gives_decibels(page, site, path):
@@ -231,9 +245,9 @@ def test_the_png_holds_what_is_on_the_screen(page, site):
         page.locator("#save-png").click()
     picture = np.asarray(Image.open(io.BytesIO(Path(download.value.path()).read_bytes())).convert("RGB")).astype(int)
     frame = page.evaluate(
-        "(() => { const r = mainBox(); return r; function mainBox() { const m = document.getElementById('main'); const b = m.getBoundingClientRect(); return [b.left, b.top, b.width, m.scrollHeight]; } })()"
+        "(m => { const b = m.getBoundingClientRect(); return [b.left, b.top, m.clientWidth]; })(document.getElementById('main'))"
     )
-    assert picture.shape[:2] == (2 * max(frame[3], SIZE["height"]), 2 * round(frame[2]))
+    assert picture.shape[:2] == (2 * SIZE["height"], 2 * round(frame[2]))
 
     def part(selector, n=0):
         box = page.locator(selector).nth(n).bounding_box()
@@ -258,6 +272,18 @@ def test_the_png_holds_what_is_on_the_screen(page, site):
         2 * (cell["left"] + 6) : 2 * (cell["left"] + cell["width"]) : 16,
     ]
     assert np.median(np.abs(saved - on_screen)) == 0
+    # Scrolled down, the picture holds what is on the screen then: the head above, not the whole page.
+    page.set_viewport_size({"width": SIZE["width"], "height": 420})
+    page.evaluate("document.getElementById('main').scrollTop = 150")
+    settled(page)
+    shown = page.evaluate("mimoViewer.composePicture().toDataURL()")
+    scrolled = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown.partition(",")[2]))).convert("RGB")).astype(int)
+    screen = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)[:, round(frame[0]) :]
+    assert scrolled.shape[0] == 2 * 420
+    halved = scrolled[::2, ::2][: screen.shape[0], : screen.shape[1]]
+    same = np.abs(halved - screen[:, : halved.shape[1]]).max(-1) < 40
+    assert same.mean() > 0.95
+    assert same[:60].mean() > 0.93
 
 
 def test_the_saved_page_works_from_disk_and_offline(page, site, tmp_path):
@@ -277,9 +303,12 @@ def test_the_saved_page_works_from_disk_and_offline(page, site, tmp_path):
     assert "PSNR" in texts(page, ".panel .facts")[1]
     assert pixels(page, ".panel:nth-child(2) .stage")[..., 3].any()
     assert page.locator("#save-html").count() == 0
+    assert page.locator("#scene").is_hidden()  # one scene alone was saved
     page.keyboard.press("PageDown")
-    wait_until(page, "!document.getElementById('notice').hidden")
-    assert "saved without that scene" in page.locator("#notice").text_content()
+    assert state(page)["scene"] == 1
+    assert page.locator("#notice").is_hidden()
+    page.evaluate("location.hash = 'scene=0.4&channel=7.2e9&threshold=-6'")
+    wait_until(page, "location.hash === '#scene=1&threshold=-6&channel=5'")
 
 
 def test_history_and_measurement(page, site, path):
@@ -288,13 +317,22 @@ def test_history_and_measurement(page, site, path):
     wait_until(page, "document.querySelectorAll('#page-history .plot').length === 2")
     assert texts(page, "#page-history .entry") == ["alpha", "beta"]
     assert pixels(page, "#page-history .plot")[..., 3].any()
+    assert texts(page, "#controls h3") == ["Scene", "Images", "Page"]
+    assert page.locator("#bar").is_hidden()
+    page.keyboard.press("3")
+    assert state(page)["mode"] == "volume"  # nothing changes that is not on the page
     page.locator("#tab-measurement").click()
     wait_until(page, "document.querySelectorAll('#page-measurement .plot').length === 2")
     box = page.locator("#page-measurement .plot").first.bounding_box()
     page.mouse.click(box["x"] + 64 + (box["width"] - 80) * 4.5 / 6, box["y"] + 50)
     assert state(page)["channel"] == 4
     wait_until(page, "document.querySelector('#page-measurement .facts').textContent.includes('channel 4')")
-    assert "transmitter 1, receiver 1" in page.locator("#page-measurement .facts").text_content()
+    told = page.locator("#page-measurement .facts").text_content()
+    assert "transmitter 1, receiver 1" in told
+    assert "dashed: path over the crosshair" in told
+    assert texts(page, "#controls h3") == ["Scene", "Scale", "Page"]
+    assert page.locator("#bar").is_visible()
+    assert page.locator("#norm-own").is_hidden()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -49,7 +49,7 @@ def test_the_observer_and_the_keeper_are_told():
         update,
         state,
         max_iterations=4,
-        observer=lambda i, of, image: seen.append((i, of, image()[:, 0, 0, 0].tolist())),
+        observer=lambda i, of, image, history: seen.append((i, of, image()[:, 0, 0, 0].tolist())),
         keep=lambda going: kept.append(going.tolist()),
     )
     assert seen == [(1, 4, [0.5, 0.5, 0.5]), (2, 4, [0.5, 0.25, 0.25]), (3, 4, [0.5, 0.125, 0.25])]

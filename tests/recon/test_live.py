@@ -26,6 +26,7 @@ def test_the_file_is_written_every_few_iterations(source, tmp_path, monkeypatch)
         save(out, measurement, reconstructions=reconstructions)
         made = data.load_reconstructions(out)["l1"]
         seen.append((made.iterations, made.image))
+        assert len(made.history) == made.iterations  # the curve is seen forming too
 
     monkeypatch.setattr(files.data, "save", saving)
     out = tmp_path / "out.h5"
@@ -43,6 +44,7 @@ def test_scenes_whose_turn_has_not_come_are_empty(scenes):  # noqa: F811
     shown = []
     run_method("l1", make_problem(many), live=Live(2, shown.append), max_iterations=2, tolerance=0.0)
     assert [made.image.shape[0] for made in shown] == [BATCH + 1] * 2
+    assert [[len(batch) for batch in made.history] for made in shown] == [[2], [2, 2]]
     assert np.abs(shown[0].image[-1]).max() == 0
     assert np.abs(shown[1].image[-1]).max() > 0
     np.testing.assert_array_equal(shown[1].image[0], shown[0].image[0])

@@ -2,6 +2,7 @@
 
 import io
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from types import SimpleNamespace
 
 import matplotlib
@@ -102,7 +103,7 @@ def test_a_bright_voxel_appears_at_its_place() -> None:
 def test_panels_labels_and_colour_bar() -> None:
     panels = [
         Panel("truth", random_volume()),
-        Panel("l1", 5 * random_volume(seed=1), "PSNR 20.0 dB"),
+        Panel("l1", 10 * random_volume(seed=1), "PSNR 20.0 dB"),
         Panel("c_$1", GRID.centers().reshape(*GRID.shape, 3)[..., 2]),
     ]
     drawing = figure(panels, GRID, floor_db=-35, title="A title")
@@ -133,6 +134,21 @@ def test_panels_labels_and_colour_bar() -> None:
     drawing.canvas.draw()
 
 
+def test_all_on_one_scale_but_images_without_a_unit() -> None:
+    """Back-projections are 10^4 to 10^8 times as large as reflectivity: by their maximum all others would be black."""
+    shapes = {"truth": 1.0, "l1": 0.1, "kirchhoff": 1e8}
+    panels = [Panel(name, scale * random_volume()) for name, scale in shapes.items()]
+    drawing = figure(panels, GRID, layout="columns")
+    peaks = [mesh_of(axes_of(drawing, f"{name}: front")).get_array().max() for name in shapes]
+    assert peaks == pytest.approx([0, -20, 0], abs=1e-9)
+    texts = [text.get_text() for text in drawing.texts]
+    assert {"truth", "l1", "kirchhoff*", "* has no unit: relative to its own maximum"} <= set(texts)
+    assert "relative to the largest maximum" in axes_of(drawing, "colour bar").get_xlabel()
+    alone = figure(panels[2:], GRID)
+    assert "kirchhoff" in [text.get_text() for text in alone.texts]
+    assert "own maximum" in axes_of(alone, "colour bar").get_xlabel()
+
+
 def test_scales() -> None:
     panels = [Panel("a", random_volume()), Panel("b", 0.1 * random_volume())]
     tops = {}
@@ -156,6 +172,11 @@ def test_scales() -> None:
         (1, "columns", None),
         (7, "columns", None),
         (4, "columns", 85),
+        (8, "columns", 85),
+        (8, "columns", 180),
+        (8, "rows", 180),
+        (8, "rows", None),
+        (12, "columns", 140),
     ],
 )
 @pytest.mark.parametrize(
@@ -171,7 +192,9 @@ def test_scales() -> None:
 )
 def test_no_label_meets_another(grid: VoxelGrid, n_panel: int, layout: str, width: float | None) -> None:
     panels = [Panel(f"method {i}", random_volume(grid, i), "PSNR 20.12 dB, SSIM 0.912, 12.3 s") for i in range(n_panel)]
+    panels[-1] = replace(panels[-1], title="kirchhoff")
     drawing = figure(panels, grid, title="Title", layout=layout, width_mm=width)
+    assert drawing.get_size_inches()[1] * 25.4 <= 240  # a page of a journal
     drawing.canvas.draw()
     page, boxes = drawing.bbox, []
     for axes in drawing.axes:
@@ -238,7 +261,7 @@ def test_bad_input_is_named() -> None:
 def test_panels_from_truth_and_reconstructions() -> None:
     truth = np.stack([random_volume(seed=s) * 1j for s in (1, 2)])
     made = SimpleNamespace(method="l1", magnitude=np.abs(truth) + 0.1, seconds=np.array([1.0, 2.345]))
-    empty = SimpleNamespace(method="pnp", magnitude=0 * np.abs(truth), seconds=None)
+    empty = SimpleNamespace(method="pnp", magnitude=0 * np.abs(truth), seconds=np.zeros(2))  # still running
     first, second, third = panels_from(truth, [made, empty], scene=1)
     assert (first.title, first.caption) == ("truth", "")
     assert first.volume == pytest.approx(np.abs(truth[1]))
@@ -296,7 +319,7 @@ def test_columns_show_the_surface_the_front_and_the_side_of_each_panel() -> None
         assert middles == pytest.approx([middles[0]] * 3)
         expected = maximum_projections(panels[i].volume)["side"]
         image = np.asarray(mesh_of(side).get_array()).reshape(expected.shape)
-        assert image == pytest.approx(to_db(expected, panels[i].volume.max()))
+        assert image == pytest.approx(to_db(expected, max(panel.volume.max() for panel in panels)))
     lefts = [axes_of(drawing, f"m{i}: front").get_position().x0 for i in range(9)]
     assert len(set(np.round(lefts, 6))) < 9  # several bands: they do not fit side by side
     assert len({round(axes_of(drawing, f"m{i}: front").get_position().width, 6) for i in range(9)}) == 1

@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import socket
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -87,7 +87,7 @@ def test_data_by_index(site):
     code, headers, body = ask(site, "figure/0/1")
     assert (code, headers["content-type"], body[:4]) == (200, "image/png", b"\x89PNG")
     assert status(site, "figure/1/0") == 422
-    assert status(site, "volume/0/0/0?version=old") == 409
+    assert unpack(ask(site, "volume/0/0/0?version=old")[2]) == ({"changed": True}, b"")
 
 
 @pytest.mark.parametrize("path", ["facts", "", "static/main.js", "volume/0/0/0"])
@@ -255,7 +255,7 @@ def test_a_file_deleted_or_rewritten_is_survived(tmp_path):
         path.unlink()
         assert json.loads(ask(site, "versions")[2]) == ["absent"]
         assert "no such file" in json.loads(ask(site, "file/0")[2])["problem"]
-        assert status(site, f"volume/0/1/0?version={first[0]}") == 409
+        assert unpack(ask(site, f"volume/0/1/0?version={first[0]}")[2])[0] == {"changed": True}
         assert "no such file" in unpack(ask(site, "volume/0/1/0")[2])[0]["problem"]
         path.write_bytes(content[:3000])
         assert "a.h5" in json.loads(ask(site, "file/0")[2])["problem"]
@@ -280,9 +280,32 @@ def test_the_saved_page_holds_everything_and_asks_for_nothing(tmp_path, site):
     assert {f'id="volume/0/{i}/{s}"' in text for i in range(3) for s in range(2)} == {True}
     assert set(embedded(text, "scores/0/1/1")) == {"psnr", "ssim"}
     assert list(tmp_path.glob(".*")) == []
-    assert status(site, "standalone?scene=1") == 422  # one of its files is damaged
     fails(("a.h5", "no scene 5", "0 to 1"), lambda: save_html([path], tmp_path / "b.html", scenes=[5]))
     assert not (tmp_path / "b.html").exists()
+
+
+def test_a_damaged_file_is_left_out_of_the_saved_page_and_named(tmp_path):
+    good, bad = make_file(tmp_path / "скан.h5"), make_file(tmp_path / "плохо.h5")
+    with served(bad, good) as site:
+        bad.unlink()
+        code, headers, body = ask(site, "standalone?scene=1")
+        assert code == 200
+        assert headers["content-disposition"].isascii()
+        assert unquote(headers["x-left-out"]).startswith("плохо.h5: no such file")
+        files = embedded(body.decode(), "embedded-facts")["files"]
+        assert [file["name"] for file in files] == ["плохо.h5", "скан.h5"]
+        assert [len(file["items"]) for file in files] == [0, 3]
+        assert files[0]["problem"].startswith("плохо.h5: no such file")
+        truncate(good)
+        code, _, body = ask(site, "standalone?scene=1")
+        assert (code, body.decode().split(":")[0]) == (422, "плохо.h5")
+    with served(make_file(tmp_path / "скан.h5")) as site:
+        code, headers, _ = ask(site, "standalone?scene=1")
+        assert code == 200
+        assert headers["x-left-out"] is None
+        code, _, body = ask(site, "standalone?scene=7")
+        assert (code, body.decode().split(":")[0]) == (422, "скан.h5")
+    fails(("плохо.h5", "no such file"), lambda: save_html([tmp_path / "скан.h5", bad], tmp_path / "b.html"))
 
 
 def test_text_in_a_file_cannot_end_a_script(tmp_path):

@@ -7,6 +7,8 @@ import { AXIS_NAMES } from "./volume.js";
 
 const TICK = 5; // pixels
 const LABEL = 11;
+const SHORTEST = 34; // of an edge with labels
+const STRIP = 64; // beside an edge, for its ticks and its name
 
 /** The twelve edges: the axis they run along and which end (0 low, 1 high) of the two others they lie at. */
 const EDGES = [0, 1, 2].flatMap((axis) => [0, 1].flatMap((a) => [0, 1].map((b) => ({ axis, ends: [a, b] }))));
@@ -45,24 +47,43 @@ export function drawEdges(context, camera, box, which, color) {
   for (const edge of EDGES) if (which.includes(shownFaces(camera, box, edge))) strokeEdge(context, camera, box, edge);
 }
 
-/** Of an axis, the outline's edge that lies lowest on the page (of the upright axis, the one furthest left). */
-function labelledEdge(camera, box, axis) {
+/** How many points stand where an edge's labels would. */
+function crowd(camera, box, edge, points) {
+  const [from, to] = [box.low[edge.axis], box.high[edge.axis]].map((at) => project(camera, pointOn(box, edge, at)));
+  const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
+  const length = Math.hypot(dx, dy);
+  if (length < SHORTEST) return 0;
+  const out = outward(camera, box, [from, to]);
+  return points.filter(([x, y]) => {
+    const along = ((x - from[0]) * dx + (y - from[1]) * dy) / length;
+    const away = (x - from[0]) * out[0] + (y - from[1]) * out[1];
+    return along > -LABEL && along < length + LABEL && away > -LABEL / 2 && away < STRIP;
+  }).length;
+}
+
+/**
+ * Of an axis, the outline's edge whose labels meet the fewest of some points; of several, the one that lies lowest on
+ * the page (of the upright axis, the one furthest left).
+ */
+function labelledEdge(camera, box, axis, points) {
   const candidates = EDGES.filter((e) => e.axis === axis && shownFaces(camera, box, e) === 1);
   const place = (edge) => {
     const middle = project(camera, pointOn(box, edge, (box.low[axis] + box.high[axis]) / 2));
     const upright = Math.abs(camera.up[axis]) > 0.7;
     return upright ? -middle[0] + 1e-3 * middle[1] : middle[1] - 1e-3 * middle[0];
   };
-  return candidates.sort((a, b) => place(b) - place(a))[0];
+  const crowds = new Map(candidates.map((edge) => [edge, crowd(camera, box, edge, points)]));
+  return candidates.sort((a, b) => crowds.get(a) - crowds.get(b) || place(b) - place(a))[0];
 }
 
-/** Ticks, their labels and the axes' names. */
-export function drawAxes(context, camera, box, { muted, text }) {
+/** Ticks, their labels and the axes' names, away from antennas that are drawn. */
+export function drawAxes(context, camera, box, { muted, text }, antennas = []) {
+  const points = antennas.map((antenna) => project(camera, antenna));
   context.font = `${LABEL}px ${FONT}`;
   context.textBaseline = "middle";
   const taken = [];
   for (const axis of [1, 0, 2]) {
-    const edge = labelledEdge(camera, box, axis);
+    const edge = labelledEdge(camera, box, axis, points);
     if (edge) drawAxis(context, camera, box, edge, { muted, text }, taken);
   }
 }
@@ -71,7 +92,7 @@ function drawAxis(context, camera, box, edge, { muted, text }, taken) {
   const { axis } = edge;
   const ends = [box.low[axis], box.high[axis]].map((at) => project(camera, pointOn(box, edge, at)));
   const length = Math.hypot(ends[1][0] - ends[0][0], ends[1][1] - ends[0][1]);
-  if (length < 34) return; // seen end on
+  if (length < SHORTEST) return; // seen end on
   const out = outward(camera, box, ends);
   const steep = Math.abs(ends[1][1] - ends[0][1]) / length;
   const each = steep > 0.7 ? () => 24 : labelRoom(context);
@@ -99,14 +120,20 @@ function drawAxis(context, camera, box, edge, { muted, text }, taken) {
   context.textAlign = "center";
   const x = middle[0] + far * out[0] + Math.sign(Math.round(2 * out[0])) * (width / 2);
   const inside = Math.min(camera.width - width / 2 - 2, Math.max(width / 2 + 2, x));
-  place(context, name, inside, Math.min(camera.height - 8, middle[1] + far * out[1]), width, taken);
+  for (const more of [0, 10, 20]) {
+    const below = Math.min(camera.height - 8, middle[1] + (far + more) * out[1]);
+    if (place(context, name, inside, below, width, taken)) return;
+  }
+  const [endX, endY] = ends[0][1] < ends[1][1] ? ends[0] : ends[1]; // no room beside the middle: above the upper end
+  const beside = endX + out[0] * (TICK + 4 + width / 2);
+  place(context, name, Math.min(camera.width - width / 2 - 2, Math.max(width / 2 + 2, beside)), Math.max(8, endY - 14), width, taken);
 }
 
-/** Write a label unless it would run into one that stands. */
+/** Write a label unless it would run into one that stands; returns whether it was written. */
 function place(context, label, x, y, width, taken) {
   const left = context.textAlign === "right" ? x - width : context.textAlign === "left" ? x : x - width / 2;
   const rect = [left - 2, y - LABEL / 2 - 1, left + width + 2, y + LABEL / 2 + 1];
-  if (taken.some((r) => rect[0] < r[2] && r[0] < rect[2] && rect[1] < r[3] && r[1] < rect[3])) return;
+  if (taken.some((r) => rect[0] < r[2] && r[0] < rect[2] && rect[1] < r[3] && r[1] < rect[3])) return false;
   taken.push(rect);
   context.save(); // a halo, where antennas stand behind
   context.strokeStyle = inks().panel;
@@ -114,6 +141,7 @@ function place(context, label, x, y, width, taken) {
   context.strokeText(label, x, y);
   context.restore();
   context.fillText(label, x, y);
+  return true;
 }
 
 /** Unit vector on the page, square to the edge and away from the box's middle. */

@@ -2,13 +2,17 @@
 
 import { PRESETS } from "./camera.js";
 import { decibels, metres, plain } from "./numbers.js";
-import { element, valueAt } from "./panels.js";
+import { sceneText } from "./heading.js";
+import { savePage, savePicture } from "./saving.js";
+import { arrange, element, valueAt } from "./panels.js";
 
 const TABS = [["images", "Images"], ["history", "History"], ["measurement", "Measurement"]];
+const WITH_IMAGES = ["images", "history"];
+const WITH_COLORS = ["images", "measurement"];
 
 export class Controls {
   constructor(view, root) {
-    Object.assign(this, { view, root, updaters: [] });
+    Object.assign(this, { view, root, updaters: [], rows: new Map() });
   }
 
   build() {
@@ -17,27 +21,39 @@ export class Controls {
     this.readout = element("dl", { className: "readout" });
     this.root.replaceChildren(
       this.buttons("tab", TABS, "What to show"),
-      ...this.sceneGroup(),
-      this.group("Images", this.panelList()),
-      this.group("3D view",
+      this.sceneGroup(),
+      this.group("Images", WITH_IMAGES, this.panelList()),
+      this.group("3D view", ["images"],
         this.buttons("mode", [["volume", "Volume"], ["maximum", "Maximum"], ["surface", "Surface"]], "3D view"),
         this.slider("threshold", "Threshold", -60, 0, 0.5, decibels, (s) => s.mode === "maximum"),
         this.slider("opacity", "Opacity", 0.02, 1, 0.01, (v) => plain(v, 2), (s) => s.mode !== "volume"),
         this.presets(),
         this.buttons("projection", [["orthographic", "Orthographic"], ["perspective", "Perspective"]], "Projection"),
         element("div", { className: "checks" }, this.check("axes", "Axes"), this.check("box", "Scene box"), this.check("antennas", "Antennas"))),
-      this.group("Scale",
+      this.group("Scale", WITH_COLORS,
         this.buttons("scale", [["db", "dB"], ["linear", "Linear"]], "Scale"),
         this.slider("floor", "Floor", -60, -1, 1, decibels, (s) => s.scale === "linear"),
-        this.buttons("norm", [["own", "Each to its maximum"], ["common", "All to one"]], "Reference"),
+        this.onTabs(["images"], this.buttons("norm", [["own", "Each to its own"], ["common", "All to one"]], "Reference")),
         this.choice("colors", "Colours", [["viridis", "viridis"], ["inferno", "inferno"], ["cividis", "cividis"], ["jet", "jet"], ["gray", "grey"]])),
-      this.group("Sections",
+      this.group("Sections", ["images"],
         this.buttons("sections", [["slices", "Slices"], ["maxima", "Maxima"]], "Sections"), this.readout),
-      this.group("Page",
+      this.group("Page", TABS.map(([name]) => name),
         this.choice("theme", "Theme", [["system", "as the system"], ["light", "light"], ["dark", "dark"]]),
-        element("div", { className: "row" }, this.action("Save PNG", () => view.savePicture(), "save-png"), this.saveButton()),
+        element("div", { className: "row" }, this.action("Save PNG", () => savePicture(view), "save-png"), this.saveButton()),
         this.action("Keys", () => view.showHelp(), "keys")),
     );
+    this.fitToFiles();
+  }
+
+  /** Fit the scenes and the list of images to the files; what stands keeps the focus and a drag in progress. */
+  fitToFiles() {
+    const { view } = this;
+    const count = view.sceneNumbers().length;
+    this.scene.group.hidden = count < 2;
+    this.scene.input.max = Math.max(0, count - 1);
+    const kept = new Map(view.panels.map((panel) => [panel, this.rows.get(panel) ?? this.panelRow(panel)]));
+    this.rows = kept;
+    arrange(this.list, [...kept.values()]);
     this.update(view.store.state);
   }
 
@@ -56,34 +72,50 @@ export class Controls {
     this.readout.replaceChildren(element("dt", { className: "place" }, place), ...rows);
   }
 
-  group(title, ...children) {
-    return element("section", { className: "group" }, element("h3", {}, title), ...children.filter(Boolean));
+  group(title, tabs, ...children) {
+    return this.onTabs(tabs, element("section", { className: "group" }, element("h3", {}, title), ...children.filter(Boolean)));
+  }
+
+  /** What does nothing on a tab is not shown there. */
+  onTabs(tabs, shown) {
+    this.updaters.push(({ tab }) => (shown.hidden = !tabs.includes(tab)));
+    return shown;
   }
 
   sceneGroup() {
-    const count = this.view.sceneCount();
-    if (count < 2) return [];
-    const { store } = this.view;
-    const input = element("input", { type: "range", id: "scene", min: 0, max: count - 1, step: 1 });
+    const { view } = this;
+    const input = element("input", { type: "range", id: "scene", min: 0, step: 1, "aria-label": "Scene" });
     const shown = element("output", { for: "scene" });
-    input.addEventListener("input", () => this.view.goToScene(Number(input.value)));
-    this.updaters.push((state) => {
-      input.value = state.scene;
-      shown.textContent = `${state.scene} of 0\u2013${count - 1}`;
+    input.addEventListener("input", () => view.goToScene(Number(input.value)));
+    this.updaters.push(() => {
+      input.value = view.sceneNumbers().indexOf(view.scene());
+      shown.textContent = sceneText(view.scene(), view.sceneCount());
+      input.setAttribute("aria-valuetext", shown.textContent);
     });
-    const step = (by, label, text) => element("button", { type: "button", "aria-label": label, onclick: () => this.view.goToScene(store.state.scene + by) }, text);
-    return [this.group("Scene", element("div", { className: "row" }, step(-1, "Previous scene", "\u2039"), input, step(1, "Next scene", "\u203a")), shown)];
+    const step = (by, label, text) => element("button", { type: "button", "aria-label": label, onclick: () => view.stepScene(by) }, text);
+    const row = element("div", { className: "row" }, step(-1, "Previous scene", "\u2039"), input, step(1, "Next scene", "\u203a"));
+    const group = element("section", { className: "group" }, element("h3", {}, "Scene"), row, shown);
+    this.scene = { group, input };
+    return group;
   }
 
   panelList() {
     const { view } = this;
-    const items = view.panels.map((panel) => {
-      const input = element("input", { type: "checkbox" });
-      input.addEventListener("change", () => view.togglePanel(panel, input.checked));
-      this.updaters.push(() => (input.checked = view.isShown(panel)));
-      return element("label", { className: "check" }, input, panel.title);
+    this.list = element("div", { className: "panel-list", role: "group", "aria-label": "Images" });
+    const count = element("p", { className: "hint" });
+    this.updaters.push(() => {
+      const [shown, all] = [view.shownPanels().length, view.panels.length];
+      for (const [panel, row] of this.rows) row.firstChild.checked = view.isShown(panel);
+      count.textContent = `${shown} of ${all} shown`;
+      count.hidden = shown === all;
     });
-    return element("div", { className: "panel-list" }, ...items);
+    return element("div", {}, this.list, count);
+  }
+
+  panelRow(panel) {
+    const input = element("input", { type: "checkbox" });
+    input.addEventListener("change", () => this.view.togglePanel(panel, input.checked));
+    return element("label", { className: "check" }, input, panel.title);
   }
 
   slider(name, label, min, max, step, format, disabled) {
@@ -127,7 +159,7 @@ export class Controls {
 
   presets() {
     const { view } = this;
-    const made = Object.entries(PRESETS).map(([name, angles]) => this.action(name, () => view.look(angles), `view-${name}`));
+    const made = Object.entries(PRESETS).map(([name, angles]) => this.action(name === "isometric" ? "iso" : name, () => view.look(angles), `view-${name}`));
     return element("div", { className: "buttons presets", role: "group", "aria-label": "View along" },
       element("span", {}, "Along"), ...made, this.action("reset", () => view.resetCamera(), "view-reset"));
   }
@@ -137,6 +169,6 @@ export class Controls {
   }
 
   saveButton() {
-    return this.view.source.canSave ? this.action("Save HTML", () => this.view.savePage(), "save-html") : "";
+    return this.view.source.canSave ? this.action("Save HTML", () => savePage(this.view), "save-html") : "";
   }
 }

@@ -1,6 +1,6 @@
 // What the solvers recorded: one plot a quantity, one curve a method, over iterations.
 
-import { curveColor } from "./colors.js";
+import { CURVE_NAMES, curveColor } from "./colors.js";
 import { element } from "./panels.js";
 import { paintCurve, paintFrame, rangeOf } from "./plots.js";
 
@@ -26,8 +26,10 @@ export class History {
   build() {
     const panels = this.view.shownPanels();
     const plots = quantities(panels);
-    const text = "No shown image has a history: direct methods record none.";
+    const text = "None of the images chosen at the left has a history: direct methods record none.";
     this.root.replaceChildren(...(plots.length ? [this.legend(plots)] : [element("p", { className: "empty" }, text)]));
+    const off = this.view.panels.length - panels.length;
+    if (off) this.root.append(element("p", { className: "hint" }, `Of ${off} image${off > 1 ? "s" : ""} not chosen at the left no curve is drawn.`));
     const grid = element("div", { className: "plots" });
     this.canvases = plots.map(([name, having]) => {
       const canvas = element("canvas", { className: "plot", role: "img", "aria-label": `${NAMES[name] ?? name} over iterations` });
@@ -43,16 +45,30 @@ export class History {
     const entries = panels.map((panel) => {
       const mark = element("canvas", { className: "mark" });
       mark.painter = (context, width, height) => {
-        context.fillStyle = this.colorOf(panel);
-        context.fillRect(0, height / 2 - 1.5, width, 3);
+        context.strokeStyle = this.colorOf(panel);
+        context.lineWidth = 3;
+        context.setLineDash(this.dashOf(panel));
+        context.beginPath();
+        context.moveTo(0, height / 2);
+        context.lineTo(width, height / 2);
+        context.stroke();
       };
       return element("span", { className: "entry" }, mark, panel.title);
     });
     return element("p", { className: "legend" }, ...entries);
   }
 
+  numberOf(panel) {
+    return this.view.panels.filter((p) => Object.keys(p.header?.history ?? {}).length).indexOf(panel);
+  }
+
   colorOf(panel) {
-    return curveColor(this.view.panels.filter((p) => !p.truth).indexOf(panel));
+    return curveColor(this.numberOf(panel));
+  }
+
+  /** Curves beyond the colours that there are come round again, dashed. */
+  dashOf(panel) {
+    return this.numberOf(panel) < CURVE_NAMES.length ? [] : [6, 3];
   }
 
   paint(context, width, height, name, having) {
@@ -64,7 +80,9 @@ export class History {
     const ys = rangeOf(all.map(convert));
     const box = paintFrame(context, width, height, { xs, ys, xName: "iteration", yName: NAMES[name] ?? name, power });
     having.forEach((panel, n) => {
+      context.setLineDash(this.dashOf(panel));
       paintCurve(context, box, columns[n].map((v, i) => [i + 1, convert(v)]), { xs, ys }, this.colorOf(panel));
+      context.setLineDash([]);
     });
   }
 }

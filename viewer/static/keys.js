@@ -2,6 +2,7 @@
 
 import { PRESETS, turned } from "./camera.js";
 import { element } from "./panels.js";
+import { savePicture } from "./saving.js";
 import { zoomed } from "./scene3d.js";
 
 const LINES = [
@@ -33,9 +34,16 @@ function actions(view) {
   const { store } = view;
   const { state } = store;
   const look = (name) => () => view.look(PRESETS[name]);
+  const everywhere = {
+    PageDown: () => view.stepScene(1),
+    PageUp: () => view.stepScene(-1),
+    d: () => store.set(other(state, "scale", "db", "linear")),
+    p: () => savePicture(view),
+    "?": () => view.showHelp(),
+  };
+  if (state.tab !== "images") return everywhere;
   return {
-    PageDown: () => view.goToScene(state.scene + 1),
-    PageUp: () => view.goToScene(state.scene - 1),
+    ...everywhere,
     1: () => store.set({ mode: "volume" }),
     2: () => store.set({ mode: "maximum" }),
     3: () => store.set({ mode: "surface" }),
@@ -45,15 +53,12 @@ function actions(view) {
     i: look("isometric"),
     o: () => store.set(other(state, "projection", "orthographic", "perspective")),
     s: () => store.set(other(state, "sections", "slices", "maxima")),
-    d: () => store.set(other(state, "scale", "db", "linear")),
     n: () => store.set(other(state, "norm", "own", "common")),
     a: () => store.set({ antennas: !state.antennas }),
-    p: () => view.savePicture(),
     "+": () => store.set(zoomed(state, 1.2)),
     "=": () => store.set(zoomed(state, 1.2)),
     "-": () => store.set(zoomed(state, 1 / 1.2)),
     Home: () => view.resetCamera(),
-    "?": () => view.showHelp(),
   };
 }
 

@@ -1,31 +1,34 @@
 // The page: loads what the address asks for, keeps panels and controls in step with the state.
 
-import { DEFAULTS, formatState, parseState, Store } from "./state.js";
+import { DEFAULTS, fitState, formatState, parseState, Store } from "./state.js";
 import { ChangedError, openSource, readVolume } from "./source.js";
 import { Raycaster } from "./raycast.js";
 import { setTables } from "./colors.js";
 import { fitCanvas, Scenes3d } from "./scene3d.js";
 import { Sections } from "./sections.js";
-import { buildPanel, element, panelsOf, valueAt, writeCaption } from "./panels.js";
+import { arrange, buildPanel, element, panelsOf, valueAt, writeCaption } from "./panels.js";
 import { History } from "./history.js";
 import { MeasurementTab } from "./measurement.js";
 import { Controls } from "./controls.js";
 import { paintScale, writeHeading } from "./heading.js";
 import { fillHelp, listenToKeys } from "./keys.js";
-import { composePicture, download } from "./picture.js";
+import { Notices } from "./notices.js";
+import { Following } from "./following.js";
+import { composePicture } from "./picture.js";
 
-const MOST_SHOWN = 6; // panels at first
-const WATCH_MS = 1000;
+const MOST_VOXELS = 2 ** 27; // of all panels shown at first: 256 MiB on the page, as much again in textures
 const CAMERA = ["azimuth", "elevation", "zoom", "panX", "panY", "projection"];
 const IN_3D = [...CAMERA, "mode", "threshold", "opacity", "scale", "floor", "norm", "colors", "axes", "box", "antennas", "cross", "hidden", "theme", "tab"];
+const ON_TABS = { "bar-box": ["images", "measurement"] };
 const IN_SECTIONS = ["scale", "floor", "norm", "colors", "sections", "cross", "hidden", "theme", "tab"];
 const $ = (id) => document.getElementById(id);
 
 class View {
   constructor(source, facts) {
-    const { hash } = location;
     Object.assign(this, { source, facts, panels: panelsOf(facts), generation: 0, autoCross: null });
-    this.store = new Store(parseState(hash || facts.state || ""));
+    this.store = new Store(this.fitted(parseState(location.hash || facts.state || "")));
+    this.notices = new Notices($("notice"));
+    this.following = new Following(this);
     this.status = { ready: false, frames: 0, fine: 0, fineFrames: 0, draftMs: 0, firstPictureMs: 0, error: "", loads: 0 };
   }
 
@@ -40,19 +43,22 @@ class View {
     fillHelp($("help"));
     listenToKeys(this);
     this.buildPanels();
+    this.controls.build();
+    $("bar").painter = (context, w, h) => paintScale(context, w, h, this.store.state);
     this.store.listen((names, state) => this.changed(names, state));
-    addEventListener("hashchange", () => this.store.set(parseState(location.hash)));
+    addEventListener("hashchange", () => this.followAddress());
+    if (location.hash) this.writeAddress();
     new ResizeObserver(() => this.paintAll()).observe($("main"));
     $("main").addEventListener("scroll", () => this.scenes.request(), { passive: true });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paintAll());
     await this.load();
-    if (this.facts.watch) setTimeout(() => this.watch(), WATCH_MS);
+    if (this.facts.watch) this.following.start();
   }
 
   async startWebgl() {
     const shaders = await Promise.all(["shaders/raycast.vert", "shaders/raycast.frag"].map((name) => this.source.shader(name)));
-    const lost = () => this.notice("The graphics context was lost; waiting for it.");
-    const back = () => (this.notice(""), this.paintAll());
+    const lost = () => this.notices.tell("graphics", "The graphics context was lost; waiting for it.");
+    const back = () => (this.notices.tell("graphics", ""), this.paintAll());
     try {
       this.raycaster = new Raycaster(shaders, { lost, back });
     } catch (error) {
@@ -71,9 +77,29 @@ class View {
     return this.facts.files.reduce((most, file) => Math.max(most, file.n_scene), 0);
   }
 
+  /** Numbers of the scenes to choose from: all, or those that a saved page holds. */
+  sceneNumbers() {
+    return this.facts.scenes ?? Array.from({ length: this.sceneCount() }, (_, n) => n);
+  }
+
+  /** A state from an address within what the files hold. */
+  fitted(state) {
+    const channels = this.facts.files.reduce((most, file) => Math.max(most, file.n_pair ?? 0), 0);
+    return fitState(state, { scenes: this.sceneNumbers(), channels, keys: this.panels.map((panel) => panel.key) });
+  }
+
   isShown(panel) {
     const { hidden } = this.store.state;
-    return hidden ? !hidden.includes(panel.key) : this.panels.indexOf(panel) < MOST_SHOWN;
+    return hidden ? !hidden.includes(panel.key) : this.shownAtFirst().includes(panel);
+  }
+
+  /** As many panels as fit into memory, at least one. */
+  shownAtFirst() {
+    let voxels = 0;
+    return this.panels.filter(({ facts: { grid } }, n) => {
+      voxels += grid ? grid.x.length * grid.y.length * grid.z.length : 0;
+      return n === 0 || voxels <= MOST_VOXELS;
+    });
   }
 
   shownPanels() {
@@ -87,8 +113,8 @@ class View {
 
   /** Factor from a panel's own maximum to the reference. */
   gainOf(panel) {
-    if (this.store.state.norm === "own" || !panel.volume) return 1;
-    const most = Math.max(...this.shownPanels().map((p) => p.volume?.peak ?? 0));
+    if (this.store.state.norm === "own" || !panel.volume || panel.unitless) return 1;
+    const most = Math.max(...this.shownPanels().map((p) => (p.unitless ? 0 : (p.volume?.peak ?? 0))));
     return most ? panel.volume.peak / most : 1;
   }
 
@@ -105,31 +131,48 @@ class View {
     this.store.set({ azimuth, elevation, zoom, panX, panY });
   }
 
-  goToScene(scene) {
-    this.store.set({ scene: Math.min(this.sceneCount() - 1, Math.max(0, scene)) });
+  /** Go to the n-th of the scenes that there are. */
+  goToScene(n) {
+    const numbers = this.sceneNumbers();
+    if (numbers.length) this.store.set({ scene: numbers[Math.min(numbers.length - 1, Math.max(0, n))] });
+  }
+
+  stepScene(by) {
+    this.goToScene(this.sceneNumbers().indexOf(this.scene()) + by);
   }
 
   showHelp() {
     $("help").showModal();
   }
 
-  notice(text) {
-    $("notice").textContent = text;
-    $("notice").hidden = !text;
-  }
-
   // -- loading
 
+  /** Make the elements of new panels; those that stand keep theirs, and with it focus and a drag in progress. */
   buildPanels() {
-    $("panels").replaceChildren(...this.panels.map(buildPanel));
-    for (const panel of this.panels) {
+    for (const panel of this.panels.filter((p) => !p.element)) {
+      buildPanel(panel);
       this.scenes.attach(panel.stage);
       this.sections.attach(panel);
       panel.stage.painter = (context, w, h, scale) => this.scenes.paintInto(context, panel, w, h, scale * this.pictureScale(panel), 1);
       panel.sections.painter = (context, w, h, scale) => this.sections.paintInto(context, panel, w, scale);
     }
-    $("bar").painter = (context, w, h) => paintScale(context, w, h, this.store.state);
-    this.controls.build();
+    arrange($("panels"), this.panels.map((panel) => panel.element));
+  }
+
+  /** Go on with new facts of the files; panels that stay keep their picture until the new one is there. */
+  takeFacts(facts) {
+    const old = new Map(this.panels.map((panel) => [panel.key, panel]));
+    this.facts = facts;
+    this.panels = panelsOf(facts).map((panel) => {
+      const { key, item, truth, title } = panel;
+      return old.has(key) ? Object.assign(old.get(key), { facts: panel.facts, item, truth, title }) : panel;
+    });
+    this.buildPanels();
+    this.controls.fitToFiles();
+    const { scene, channel } = this.fitted(this.store.state);
+    this.store.set({ scene, channel });
+    this.tellWhatIsMissing();
+    this.showTab();
   }
 
   /** Load the scene for the panels that are shown, then draw, then fetch what can wait. */
@@ -146,7 +189,11 @@ class View {
       return;
     }
     if (generation !== this.generation) return;
-    wanted.forEach((panel, n) => Object.assign(panel, loaded[n], { scores: {}, loaded: this.stamp(panel, scene) }));
+    wanted.forEach((panel, n) => {
+      const scores = panel.header?.scene === scene && loaded[n].volume ? panel.scores : {}; // until the new ones are there
+      Object.assign(panel, loaded[n], { scores, loaded: this.stamp(panel, scene) });
+    });
+    this.notices.tell("image", "");
     this.settle();
     if (this.store.state.tab === "measurement") await this.loadMeasurement();
     this.loadScores(wanted, scene, generation);
@@ -170,15 +217,19 @@ class View {
   /** Draw what was loaded. */
   settle() {
     this.raycaster?.keepOnly(this.panels.map((p) => p.volume));
-    this.scenes.warm();
     const first = this.shownPanels().find((p) => p.volume);
     this.autoCross = first ? first.volume.brightest() : null;
-    this.panels.forEach(writeCaption);
+    this.writeCaptions();
     this.tellWhatIsMissing();
     this.showTab();
+    this.scenes.warm();
     this.paintAll();
     this.status.loads += 1;
     requestAnimationFrame(() => requestAnimationFrame(() => this.firstPicture()));
+  }
+
+  writeCaptions(panels = this.panels) {
+    for (const panel of panels) writeCaption(panel, { norm: this.store.state.norm, watch: this.facts.watch });
   }
 
   /** Whether the fine pictures stand and nothing is being loaded; tests wait for it. */
@@ -193,13 +244,13 @@ class View {
 
   tellWhatIsMissing() {
     const told = this.facts.files.flatMap((file) => [file.problem, file.note].filter(Boolean));
-    this.notice(told.join("\n"));
+    this.notices.tell("files", told.join("\n"));
     if (this.withoutWebgl && this.panels.some((p) => p.volume)) this.showStaticFigure();
   }
 
   /** Without WebGL2: say so, and show the figure that the program draws itself. */
   showStaticFigure() {
-    this.notice(`No 3D views: ${this.withoutWebgl}. Projections and slices work.`);
+    this.notices.tell("graphics", `No 3D views: ${this.withoutWebgl}. Projections and slices work.`);
     document.body.classList.add("flat");
     $("static-figures")?.remove();
     const figures = this.facts.files.map((file, f) => [file, this.source.figureAddress(f, this.scene())]);
@@ -210,23 +261,32 @@ class View {
 
   async failed(error) {
     if (error instanceof ChangedError) {
-      await this.refresh();
-      return;
+      await this.following.refresh();
+    } else {
+      this.notices.tell("image", `The image could not be loaded: ${error.message}`);
+      this.status.error = String(error.message);
+      this.status.ready = true;
     }
-    this.notice(`The image could not be loaded: ${error.message}`);
-    this.status.error = String(error.message);
-    this.status.ready = true;
+    this.dropOtherScenes();
+  }
+
+  /** No image stands under the number of a scene that it does not show. */
+  dropOtherScenes() {
+    const scene = this.scene();
+    const others = this.shownPanels().filter(({ header }) => header && header.scene !== scene);
+    const problem = `Scene ${scene} cannot be read just now.`;
+    for (const panel of others) Object.assign(panel, { volume: null, header: null, scores: {}, loaded: "", problem });
+    if (others.length) this.settle();
   }
 
   async loadScores(panels, scene, generation) {
     for (const panel of panels) {
       if (panel.truth || !panel.volume || generation !== this.generation) continue;
-      try {
-        panel.scores = await this.source.scores(panel.file, panel.item, scene);
-      } catch {
-        continue; // the caption goes without
-      }
-      if (generation === this.generation) writeCaption(panel);
+      const { loaded } = panel;
+      const scores = await this.source.scores(panel.file, panel.item, scene).catch(() => ({})); // the caption goes without
+      if (loaded !== panel.loaded) continue;
+      panel.scores = scores;
+      this.writeCaptions([panel]);
     }
     if (generation === this.generation) this.status.scored = generation;
   }
@@ -239,52 +299,10 @@ class View {
       this.measurementStamp = stamp;
       this.measurement.build();
       this.paintPlots();
+      this.notices.tell("measurement", "");
     } catch (error) {
-      this.notice(`The measurement could not be loaded: ${error.message}`);
+      this.notices.tell("measurement", `The measurement could not be loaded: ${error.message}`);
     }
-  }
-
-  // -- files that change
-
-  async watch() {
-    try {
-      const versions = await this.source.versions();
-      const shown = this.facts.files.map((file) => file.version);
-      if (versions.some((version, n) => version !== shown[n])) await this.refresh();
-    } catch {
-      this.notice("The viewer's server does not answer; what is shown may be old.");
-    }
-    setTimeout(() => this.watch(), WATCH_MS);
-  }
-
-  /** Take the new facts of files that changed; one that cannot be read just now keeps what is shown. */
-  async refresh() {
-    const files = await Promise.all(this.facts.files.map((_, n) => this.source.fileFacts(n)));
-    const waiting = [];
-    const next = files.map((file, n) => {
-      if (!file.problem || !this.facts.files[n].items.length) return file;
-      waiting.push(`${file.name} is being written or is gone; its last whole version is shown.`);
-      return this.facts.files[n];
-    });
-    const changed = next.some((file, n) => file.version !== this.facts.files[n].version);
-    this.facts = { ...this.facts, files: next };
-    if (changed) {
-      this.adoptPanels();
-      await this.load();
-    }
-    if (waiting.length) this.notice(waiting.join("\n"));
-  }
-
-  /** Panels of the new facts; those that stay keep their picture until the new one is there. */
-  adoptPanels() {
-    const old = new Map(this.panels.map((panel) => [panel.key, panel]));
-    this.panels = panelsOf(this.facts).map((panel) => {
-      const { volume, header, scores } = old.get(panel.key) ?? {};
-      return volume ? { ...panel, volume, header, scores } : panel;
-    });
-    this.buildPanels();
-    this.panels.forEach(writeCaption);
-    this.showTab();
   }
 
   // -- drawing
@@ -293,14 +311,21 @@ class View {
     clearTimeout(this.addressTimer);
     this.addressTimer = setTimeout(() => this.writeAddress(), 150);
     this.controls.update(state);
+    if (names.has("norm")) this.writeCaptions();
     const has = (list) => list.some((name) => names.has(name));
     if (names.has("theme") || names.has("tab") || names.has("hidden")) this.showTab();
     if (names.has("scene") || names.has("hidden")) this.load();
     if (names.has("tab") && state.tab === "measurement") this.loadMeasurement();
     if (has(IN_3D)) this.scenes.request();
     if (has(IN_SECTIONS)) this.paintSections();
-    if (has(["scale", "floor", "norm", "colors", "theme"])) this.paintHead();
+    if (has(["scale", "floor", "norm", "colors", "theme", "tab"])) this.paintHead();
     if (state.tab !== "images" && has([...IN_SECTIONS, "channel"])) this.paintPlots();
+  }
+
+  /** Take the view of a new address, and write it there as it was understood. */
+  followAddress() {
+    this.store.set(this.fitted(parseState(location.hash)));
+    this.writeAddress();
   }
 
   writeAddress() {
@@ -312,8 +337,11 @@ class View {
     const { tab, theme } = this.store.state;
     document.documentElement.dataset.theme = theme;
     for (const name of ["images", "history", "measurement"]) $(`page-${name}`).hidden = name !== tab;
+    for (const [id, tabs] of Object.entries(ON_TABS)) $(id).hidden = !tabs.includes(tab);
     for (const panel of this.panels) panel.element.hidden = !this.isShown(panel);
-    $("panels").dataset.count = Math.min(4, this.shownPanels().length);
+    const count = this.shownPanels().length;
+    $("panels").dataset.count = Math.min(4, count);
+    $("none-chosen").hidden = count > 0 || !this.panels.length;
     if (tab === "history") this.history.build();
     if (tab === "measurement") this.measurement.build();
   }
@@ -362,26 +390,9 @@ class View {
   }
 
   composePicture() {
-    return composePicture($("main"), (canvas, ...rest) => canvas.painter?.(...rest));
+    return composePicture($("main"), $("head"), (canvas, ...rest) => canvas.painter?.(...rest));
   }
 
-  savePicture() {
-    this.composePicture().toBlob((blob) => download(blob, `${this.stem()}.png`), "image/png");
-  }
-
-  async savePage() {
-    this.notice("Saving \u2026");
-    try {
-      download(await this.source.page(this.scene(), formatState(this.store.state)), `${this.stem()}.html`);
-      this.notice("");
-    } catch (error) {
-      this.notice(`The page could not be saved: ${error.message}`);
-    }
-  }
-
-  stem() {
-    return (this.facts.files[0]?.name ?? "view").replace(/\.[^.]*$/, "");
-  }
 }
 
 async function boot() {

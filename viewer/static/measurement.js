@@ -1,8 +1,8 @@
 // The measurement: its magnitude over channel and frequency, and the range profile of the channel that was picked.
 
-import { colorAt, curveColor, FONT, inks, levelOf, pixelOf, tableOf } from "./colors.js";
+import { colorAt, curveColor, inks, levelOf, pixelOf, tableOf } from "./colors.js";
 import { metres } from "./numbers.js";
-import { element } from "./panels.js";
+import { arrange, element } from "./panels.js";
 import { paintCurve, paintFrame, plotBox } from "./plots.js";
 import { readMeasurement } from "./source.js";
 
@@ -14,11 +14,16 @@ export function magnitudes(values) {
   return Float32Array.from({ length: values.length / 2 }, (_, n) => Math.hypot(values[2 * n], values[2 * n + 1]));
 }
 
+/** Length after which a range profile repeats, metres. */
+function longestPath({ freq, permittivity }) {
+  const steps = freq.slice(1).map((f, n) => f - freq[n]).sort((a, b) => a - b);
+  return steps.length ? LIGHT / (steps[steps.length >> 1] * Math.sqrt(permittivity)) : 1;
+}
+
 /** |mean over f of y exp(+j k path)| of one channel at `count` path lengths from 0 up to where they repeat. */
 export function rangeProfile(values, { freq, permittivity, pairs }, channel, count = PROFILE_POINTS) {
   const slowness = (2 * Math.PI * Math.sqrt(permittivity)) / LIGHT;
-  const steps = freq.slice(1).map((f, n) => f - freq[n]).sort((a, b) => a - b);
-  const longest = steps.length ? LIGHT / (steps[steps.length >> 1] * Math.sqrt(permittivity)) : 1;
+  const longest = longestPath({ freq, permittivity });
   const paths = Float64Array.from({ length: count }, (_, n) => (n / (count - 1)) * longest);
   const profile = Float64Array.from(paths, (path) => {
     let [re, im] = [0, 0];
@@ -36,50 +41,84 @@ export function rangeProfile(values, { freq, permittivity, pairs }, channel, cou
 export class MeasurementTab {
   constructor(view, root) {
     Object.assign(this, { view, root });
-    this.data = new Map(); // by file: {scene, header, values}
+    this.data = new Map(); // by file: {header, strength, values}
+    this.articles = new Map(); // by file; they stay while the data changes, and keep the focus
+    this.none = element("p", { className: "empty" }, "No file with a measurement.");
   }
 
   async load(scene) {
-    this.data.clear();
     const files = this.view.facts.files.map((file, f) => [file, f]).filter(([file]) => !file.problem && scene < file.n_scene);
-    for (const [, f] of files) this.data.set(f, readMeasurement(await this.view.source.measurement(f, scene)));
+    const loaded = new Map();
+    for (const [, f] of files) {
+      const { header, values } = readMeasurement(await this.view.source.measurement(f, scene));
+      const strength = values && magnitudes(values);
+      loaded.set(f, { header, values, strength, peak: strength?.reduce((a, b) => Math.max(a, b), 0) || 1 });
+    }
+    this.data = loaded;
   }
 
   build() {
-    this.canvases = [];
-    this.root.replaceChildren(...[...this.data].map(([f, data]) => this.section(f, data)));
-    if (!this.data.size) this.root.append(element("p", { className: "empty" }, "No file with a measurement."));
+    const articles = [...this.data.keys()].map((f) => this.articleOf(f));
+    arrange(this.root, articles.length ? articles : [this.none]);
   }
 
-  section(f, { header, values }) {
+  articleOf(f) {
+    if (!this.articles.has(f)) this.articles.set(f, this.article(f));
+    const [article, { header }] = [this.articles.get(f), this.data.get(f)];
+    article.message.textContent = header.problem ?? "";
+    article.classList.toggle("broken", Boolean(header.problem));
+    return article;
+  }
+
+  article(f) {
     const title = element("h2", {}, this.view.facts.files[f].name);
-    if (header.problem) return element("article", { className: "panel wide" }, title, element("p", { className: "problem" }, header.problem));
+    const message = element("p", { className: "problem" });
     const map = element("canvas", { className: "plot", tabIndex: 0, role: "img", "aria-label": "Magnitude over channel and frequency" });
     const profile = element("canvas", { className: "plot", role: "img", "aria-label": "Range profile of the picked channel" });
     const caption = element("p", { className: "facts" });
-    const strength = magnitudes(values);
-    const peak = strength.reduce((a, b) => Math.max(a, b), 0) || 1;
-    map.painter = (context, w, h) => this.paintMap(context, w, h, header, strength, peak);
+    map.painter = (context, w, h) => this.data.get(f)?.values && this.paintMap(context, w, h, this.data.get(f));
     profile.painter = (context, w, h) => {
+      const { header, values } = this.data.get(f) ?? {};
+      if (!values) return;
       const channel = Math.min(this.view.store.state.channel, header.pairs.length - 1);
-      caption.textContent = this.captionOf(f, header, channel);
       this.paintProfile(context, w, h, f, header, values, channel);
+      const text = this.captionOf(f, header, channel);
+      if (caption.textContent !== text) caption.textContent = text;
     };
-    map.addEventListener("pointerdown", (event) => this.pick(event, map, header));
-    map.addEventListener("keydown", (event) => this.step(event, header));
-    this.canvases.push(map, profile);
+    map.addEventListener("pointerdown", (event) => this.pick(event, map, this.data.get(f).header));
+    map.addEventListener("keydown", (event) => this.step(event, this.data.get(f).header));
     const hint = "Click a column, or use the left and right arrow keys, to pick a channel.";
-    return element("article", { className: "panel wide" }, title, map, element("p", { className: "hint" }, hint), caption, profile);
+    const hintLine = element("p", { className: "hint" }, hint);
+    const article = element("article", { className: "panel wide measured" }, title, message, map, hintLine, caption, profile);
+    return Object.assign(article, { message });
   }
 
   captionOf(f, header, channel) {
     const [t, r] = header.pairs[channel];
     const background = header.background ? " \u00b7 background not subtracted" : "";
     const missing = header.missing.includes(channel) ? " \u00b7 missing" : "";
-    return `channel ${channel}: transmitter ${t}, receiver ${r}${missing}${background}`;
+    return `channel ${channel}: transmitter ${t}, receiver ${r}${missing}${background}${this.markText(f, header, channel)}`;
   }
 
-  paintMap(context, width, height, header, strength, peak) {
+  /** The path over the crosshair, which the dashed line of the profile marks. */
+  markText(f, header, channel) {
+    const path = this.pathOf(f, header, channel);
+    if (path === null) return "";
+    const period = longestPath(header);
+    const folded = path > period ? `, shown where it repeats: the profile is the same every ${metres(period)} m` : "";
+    return ` \u00b7 dashed: path over the crosshair, ${metres(path)} m${folded}`;
+  }
+
+  pathOf(f, header, channel) {
+    const cross = this.view.cross();
+    if (!cross) return null;
+    const { tx, rx } = this.view.facts.files[f];
+    const [t, r] = header.pairs[channel];
+    const distance = (p) => Math.hypot(...p.map((v, n) => v - cross[n]));
+    return distance(tx[t]) + distance(rx[r]);
+  }
+
+  paintMap(context, width, height, { header, strength, peak }) {
     const { state } = this.view.store;
     const [n, m] = [header.pairs.length, header.freq.length];
     const ends = [header.freq[0] / 1e9, header.freq[m - 1] / 1e9];
@@ -118,27 +157,16 @@ export class MeasurementTab {
 
   /** The path over the crosshair; the profile repeats, so that a longer path is marked where it appears. */
   paintMark(context, box, { xs }, f, header, channel) {
-    const cross = this.view.cross();
-    if (!cross) return;
-    const { tx, rx } = this.view.facts.files[f];
-    const [t, r] = header.pairs[channel];
-    const distance = (p) => Math.hypot(...p.map((v, n) => v - cross[n]));
-    const path = distance(tx[t]) + distance(rx[r]);
-    const ink = inks();
+    const path = this.pathOf(f, header, channel);
+    if (path === null) return;
     const x = box.x + ((path % xs[1]) / xs[1]) * box.width;
-    const text = path > xs[1] ? `crosshair ${metres(path)} m; the profile repeats every ${metres(xs[1])} m` : `crosshair ${metres(path)} m`;
-    context.strokeStyle = ink.accent;
+    context.strokeStyle = inks().accent;
     context.setLineDash([4, 3]);
     context.beginPath();
     context.moveTo(x, box.y);
     context.lineTo(x, box.y + box.height);
     context.stroke();
     context.setLineDash([]);
-    context.font = `11px ${FONT}`;
-    context.fillStyle = ink.accent;
-    context.textBaseline = "top";
-    context.textAlign = x > box.x + box.width / 2 ? "right" : "left";
-    context.fillText(text, x + (context.textAlign === "left" ? 5 : -5), box.y + 5);
   }
 
   pick(event, map, header) {

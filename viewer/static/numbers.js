@@ -18,6 +18,7 @@ export function decibels(value) {
 }
 
 export function seconds(value) {
+  if (value > 0 && value < 0.1) return `${Number((1000 * value).toPrecision(3))} ms`;
   return value >= 100 ? `${plain(value, 0)} s` : `${Number(value.toPrecision(3))} s`;
 }
 

@@ -3,8 +3,6 @@
 import { HALVES } from "./volume.js";
 import { decibels, plain, seconds } from "./numbers.js";
 
-const MOST_PARAMETERS = 110; // characters of the caption; the whole list is its tooltip
-
 /** An element with properties, attributes (those with a dash, and role) and children. */
 export function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
@@ -16,6 +14,14 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
+/** Put children into their order under a parent; those that stand right are not touched, and keep the focus. */
+export function arrange(parent, children) {
+  for (const child of [...parent.children]) if (!children.includes(child)) child.remove();
+  children.forEach((child, n) => {
+    if (parent.children[n] !== child) parent.insertBefore(child, parent.children[n] ?? null);
+  });
+}
+
 /** Every image of every file, as panels without data. */
 export function panelsOf(facts) {
   return facts.files.flatMap((file, f) =>
@@ -25,6 +31,7 @@ export function panelsOf(facts) {
       item: n,
       facts: file,
       truth: item.truth,
+      unitless: item.unitless,
       title: facts.files.length > 1 ? `${item.name} \u00b7 ${file.name}` : item.name,
       volume: null,
       header: null,
@@ -48,31 +55,42 @@ export function buildPanel(panel) {
     { className: "panel" },
     element("header", {}, element("h2", {}, panel.title), panel.value),
     panel.caption,
-    panel.parameters,
     panel.message,
     panel.stage,
     panel.sections,
+    panel.parameters,
   );
   return panel.element;
 }
 
-/** Write what is known of a panel's image into its caption. */
-export function writeCaption(panel) {
+/** Write what is known of a panel's image into its caption; `norm` is the state's, `watch` whether files are followed. */
+export function writeCaption(panel, { norm, watch }) {
   const { header, volume } = panel;
   const facts = [];
   if (panel.truth) facts.push("known reflectivity");
   if (Number.isFinite(panel.scores.psnr)) facts.push(`PSNR ${plain(panel.scores.psnr, 1)} dB`);
   if (Number.isFinite(panel.scores.ssim)) facts.push(`SSIM ${plain(panel.scores.ssim, 3)}`);
-  if (header && "seconds" in header) facts.push(seconds(header.seconds));
-  if (header?.iterations) facts.push(`${header.iterations} iterations`);
+  if (header) facts.push(...effort(header, watch));
   if (volume && !volume.peak) facts.push("all zero");
-  panel.caption.textContent = facts.join(" \u00b7 ");
-  const text = parametersText(header?.parameters ?? {});
-  panel.parameters.textContent = text.length > MOST_PARAMETERS ? `${text.slice(0, MOST_PARAMETERS)}\u2026` : text;
-  panel.parameters.title = text;
+  if (volume && panel.unitless && norm === "common") facts.push("to its own maximum: it has no unit");
+  writeFacts(panel.caption, facts);
+  panel.parameters.textContent = parametersText(header?.parameters ?? {});
   panel.message.textContent = panel.problem;
   panel.message.hidden = !panel.problem;
   panel.element.classList.toggle("broken", !volume);
+}
+
+/** Facts side by side; lines break between them only. */
+function writeFacts(caption, facts) {
+  const parts = facts.flatMap((fact, n) => [n ? " \u00b7 " : "", element("span", { className: "fact" }, fact)]);
+  if (caption.textContent !== facts.join(" \u00b7 ")) caption.replaceChildren(...parts.filter(Boolean));
+}
+
+/** Time and iterations; an image that is written while its method goes on has taken no time yet. */
+function effort({ seconds: taken, iterations, peak }, watch) {
+  if (taken === 0 && iterations && peak) return [`${watch ? "running" : "unfinished"}: iteration ${iterations}`];
+  if (taken === 0 && iterations) return ["not begun yet"];
+  return [taken === undefined ? "" : seconds(taken), iterations ? `${iterations} iterations` : ""].filter(Boolean);
 }
 
 function parametersText(parameters) {

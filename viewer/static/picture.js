@@ -18,64 +18,73 @@ function linesOf(node) {
   return lines;
 }
 
-function drawTexts(context, root) {
+function drawTexts(context, root, keep) {
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
   context.textAlign = "left";
   context.textBaseline = "middle";
   while (walker.nextNode()) {
-    const style = getComputedStyle(walker.currentNode.parentElement);
+    const { parentElement } = walker.currentNode;
+    if (!keep(parentElement)) continue;
+    const style = getComputedStyle(parentElement);
     context.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
     context.fillStyle = style.color;
     for (const line of linesOf(walker.currentNode)) context.fillText(line.text, line.left, line.top + line.height / 2);
   }
 }
 
-function drawBoxes(context, root) {
-  for (const box of root.querySelectorAll(".panel")) {
-    const rect = box.getBoundingClientRect();
-    if (!rect.width) continue;
-    const style = getComputedStyle(box);
-    context.fillStyle = style.backgroundColor;
-    context.fillRect(rect.left, rect.top, rect.width, rect.height);
-    context.strokeStyle = inks().line;
-    context.strokeRect(rect.left + 0.5, rect.top + 0.5, rect.width - 1, rect.height - 1);
-  }
+function drawBox(context, box) {
+  const { left, top, width, height } = box.getBoundingClientRect();
+  const style = getComputedStyle(box);
+  context.fillStyle = style.backgroundColor;
+  context.fillRect(left, top, width, height);
+  context.strokeStyle = inks().line;
+  if (box.matches(".panel")) context.strokeRect(left + 0.5, top + 0.5, width - 1, height - 1);
+  context.fillStyle = style.borderLeftColor;
+  context.fillRect(left, top, parseFloat(style.borderLeftWidth), height);
 }
 
-function drawCanvases(context, root, paintCanvas, scale) {
-  for (const canvas of root.querySelectorAll("canvas")) {
-    const rect = canvas.getBoundingClientRect();
-    if (!rect.width) continue;
-    context.save();
-    context.translate(rect.left, rect.top);
-    context.beginPath();
-    context.rect(0, 0, rect.width, rect.height);
-    context.clip();
-    paintCanvas(canvas, context, rect.width, rect.height, scale);
-    context.restore();
-  }
+function drawCanvas(context, canvas, paintCanvas, scale) {
+  const { left, top, width, height } = canvas.getBoundingClientRect();
+  context.save();
+  context.translate(left, top);
+  context.beginPath();
+  context.rect(0, 0, width, height);
+  context.clip();
+  paintCanvas(canvas, context, width, height, scale);
+  context.restore();
 }
 
-/** Compose the picture of an element; `paintCanvas(canvas, context, width, height, scale)` repaints each canvas in it. */
-export function composePicture(root, paintCanvas, scale = 2) {
+function drawImage(context, image) {
+  const { left, top, width, height } = image.getBoundingClientRect();
+  if (image.complete && image.naturalWidth) context.drawImage(image, left, top, width, height);
+}
+
+/** Draw the parts of an element for which `keep` is true. */
+function drawParts(context, root, keep, paintCanvas, scale) {
+  const parts = (selector) => [...root.querySelectorAll(selector)].filter(keep);
+  for (const box of parts("#head, #notice, .panel")) drawBox(context, box);
+  for (const canvas of parts("canvas")) drawCanvas(context, canvas, paintCanvas, scale);
+  for (const image of parts("img")) drawImage(context, image);
+  drawTexts(context, root, keep);
+}
+
+/**
+ * Compose the picture of what a scrolling element shows; its `head` stands above what scrolls under it.
+ * `paintCanvas(canvas, context, width, height, scale)` repaints each canvas in it.
+ */
+export function composePicture(root, head, paintCanvas, scale = 2) {
   const frame = root.getBoundingClientRect();
   const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [frame.width, Math.max(frame.height, root.scrollHeight)].map((n) => Math.round(n * scale));
+  [canvas.width, canvas.height] = [root.clientWidth, root.clientHeight].map((n) => Math.round(n * scale));
   const context = canvas.getContext("2d");
-  context.setTransform(scale, 0, 0, scale, -frame.left * scale, (root.scrollTop - frame.top) * scale);
+  context.setTransform(scale, 0, 0, scale, -frame.left * scale, -frame.top * scale);
   context.fillStyle = getComputedStyle(document.body).backgroundColor;
-  context.fillRect(frame.left, frame.top - root.scrollTop, frame.width, canvas.height / scale);
-  drawBoxes(context, root);
-  drawCanvases(context, root, paintCanvas, scale);
-  drawTexts(context, root);
+  context.fillRect(frame.left, frame.top, frame.width, frame.height);
+  const seen = (part) => {
+    const rect = part.getBoundingClientRect();
+    return rect.width > 0 && rect.bottom > frame.top && rect.top < frame.bottom;
+  };
+  drawParts(context, root, (part) => seen(part) && !head.contains(part), paintCanvas, scale);
+  drawParts(context, root, (part) => seen(part) && head.contains(part), paintCanvas, scale);
   return canvas;
-}
-
-/** Hand a blob to the browser as a download. */
-export function download(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }

@@ -54,16 +54,18 @@ export function paintCurve(context, box, points, { xs, ys }, color) {
   context.lineWidth = 1.6;
   context.beginPath();
   let drawing = false;
-  for (const [x, y] of points) {
+  points.forEach(([x, y], n) => {
     if (!Number.isFinite(y)) {
       drawing = false;
-      continue;
+      return;
     }
     const at = [box.x + ((x - xs[0]) / (xs[1] - xs[0])) * box.width, box.y + (1 - (y - ys[0]) / (ys[1] - ys[0])) * box.height];
+    const alone = !drawing && !Number.isFinite(points[n + 1]?.[1]);
     if (drawing) context.lineTo(...at);
     else context.moveTo(...at);
+    if (alone) context.arc(...at, 1.5, 0, 2 * Math.PI); // a line of no length would not be seen
     drawing = true;
-  }
+  });
   context.stroke();
   context.restore();
 }

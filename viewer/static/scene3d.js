@@ -53,7 +53,7 @@ export class Scenes3d {
 
   /** Upload volumes and compile shaders with a picture of a few pixels, so that times taken later are of drawing. */
   warm() {
-    for (const panel of this.view.shownPanels()) {
+    for (const panel of this.visible()) {
       if (panel.volume) this.paintVolume(new OffscreenCanvas(4, 4).getContext("2d"), panel, this.view.store.state, 4, 4, 1, 4);
     }
   }
@@ -103,7 +103,8 @@ export class Scenes3d {
     const cross = this.view.cross();
     if (cross && volume.contains(cross)) drawCross(context, camera, volume, cross, colors.line);
     if (state.antennas) drawAntennas(context, camera, panel.facts, colors);
-    if (state.axes) drawAxes(context, camera, volume, colors);
+    const { tx, rx } = panel.facts;
+    if (state.axes) drawAxes(context, camera, volume, colors, state.antennas ? [...tx, ...rx] : []);
     return ms;
   }
 

@@ -7,6 +7,7 @@ import { AXIS_NAMES, indexOf, VIEWS } from "./volume.js";
 
 const [LEFT, GAP, MIDDLE, RIGHT, TOP, BOTTOM] = [36, 8, 40, 6, 18, 32];
 const TALLEST = 190;
+const ALMOST = 0.94; // pictures that are nearly as high as the highest are drawn as high, to stand in line
 
 /** Lengths as drawn: the volume's own, but none shorter than a third of the longest. */
 function drawnLengths(volume) {
@@ -24,8 +25,10 @@ export function layoutSections(volume, width) {
   const lefts = [LEFT + spare, LEFT + spare + scale * x + GAP, LEFT + spare + scale * (x + z) + GAP + MIDDLE];
   const lengths = [x, y, z];
   const cells = VIEWS.map((view, n) => {
-    const [w, h] = [Math.round(scale * lengths[view.across]), Math.round(scale * lengths[view.up])];
-    return { view, left: Math.round(lefts[n]), top: Math.round(TOP + tallest - h), width: w, height: h };
+    const height = scale * lengths[view.up];
+    const w = Math.round(scale * lengths[view.across]);
+    const h = Math.round(height > ALMOST * tallest ? tallest : height);
+    return { view, left: Math.round(lefts[n]), top: TOP + Math.round(tallest) - h, width: w, height: h };
   });
   return { cells, height: Math.ceil(TOP + tallest + BOTTOM) };
 }
@@ -108,9 +111,11 @@ export class Sections {
     context.fillStyle = ink.muted;
     context.textAlign = "center";
     context.textBaseline = "top";
-    for (const tick of fittingTicks(volume.low[view.across], volume.high[view.across], width, labelRoom(context))) {
+    for (const tick of ticksOf(volume, view.across, width, labelRoom(context))) {
       const x = left + across(volume, view, tick) * width;
+      const half = context.measureText(plain(tick)).width / 2;
       context.fillRect(x - 0.5, top + height + 1, 1, 3);
+      if (x - half < left - GAP / 2 || x + half > left + width + GAP / 2) continue; // it would meet the next picture's
       context.fillText(plain(tick), x, top + height + 5);
     }
     context.fillText(`${AXIS_NAMES[view.across]} (m)`, left + width / 2, top + height + 18);
@@ -120,8 +125,9 @@ export class Sections {
   paintUpright(context, volume, { view, left, top, height }) {
     context.textAlign = "right";
     context.textBaseline = "middle";
-    for (const tick of fittingTicks(volume.low[view.up], volume.high[view.up], height, () => 20)) {
+    for (const tick of ticksOf(volume, view.up, height, () => 20)) {
       const y = top + (1 - upwards(volume, view, tick)) * height;
+      if (y < top + 4) continue; // the axis has its name there
       context.fillRect(left - 4, y - 0.5, 3, 1);
       context.fillText(plain(tick), left - 6, y);
     }
@@ -132,7 +138,7 @@ export class Sections {
   paintTitle(context, volume, { view, left, top }, cross, state, ink) {
     const name = AXIS_NAMES[view.along];
     const at = cross ? volume.centers[view.along][volume.nearest(cross)[view.along]] : null;
-    const text = state.sections === "maxima" || at === null ? `max over ${name}` : `${name} = ${metres(at)}`;
+    const text = state.sections === "maxima" || at === null ? `max over ${name}` : `${name} ${metres(at)} m`;
     context.textAlign = "left";
     context.textBaseline = "bottom";
     context.fillStyle = ink.text;
@@ -190,6 +196,12 @@ export class Sections {
     index[axis] = Math.min(panel.volume.shape[axis] - 1, Math.max(0, index[axis] + move[1]));
     this.view.store.set({ cross: index.map((i, n) => panel.volume.centers[n][i]) });
   }
+}
+
+/** Ticks along an axis: of a lone voxel its centre. */
+function ticksOf(volume, axis, room, each) {
+  if (volume.shape[axis] === 1) return volume.centers[axis];
+  return fittingTicks(volume.low[axis], volume.high[axis], room, each);
 }
 
 function across(volume, view, value) {

@@ -39,13 +39,14 @@ class ServerSource {
     return `figure/${file}/${scene}`;
   }
 
+  /** The page as a file, and what is wrong with the files that it does without. */
   async page(scene, state) {
-    return (await this.get(`standalone?${new URLSearchParams({ scene, state })}`)).blob();
+    const answer = await this.get(`standalone?${new URLSearchParams({ scene, state })}`);
+    return { page: await answer.blob(), leftOut: decodeURIComponent(answer.headers.get("x-left-out") ?? "") };
   }
 
   async get(address) {
     const answer = await fetch(address);
-    if (answer.status === 409) throw new ChangedError("the file has changed");
     if (!answer.ok) throw new Error((await answer.text()).trim() || `the server answered ${answer.status}`);
     return answer;
   }
@@ -104,6 +105,7 @@ export function unpack(buffer) {
 /** Header and `Volume` of a volume's packet; `volume` is null where the header tells a problem. */
 export function readVolume(packet, facts) {
   const { header, buffer, start } = unpack(packet);
+  if (header.changed) throw new ChangedError("the file has changed");
   if (header.problem) return { header, volume: null };
   const list = (axes) => ["x", "y", "z"].map((name) => axes[name]);
   const shape = list(facts.edges).map((edges) => edges.length - 1);

@@ -24,12 +24,14 @@ const RANGES = {
   channel: [0, 1e9],
 };
 
+const WHOLE = ["scene", "channel"];
+const FARTHEST = 1e6; // metres, of a crosshair
 const FLAGS = ["axes", "box", "antennas"];
 
 export const DEFAULTS = Object.freeze({
   tab: "images",
   scene: 0,
-  hidden: null, // keys of panels that are not shown; null: the first six of all are
+  hidden: null, // keys of panels that are not shown; null: all that fit into memory are
   mode: "volume",
   azimuth: -40,
   elevation: 25,
@@ -57,18 +59,19 @@ function parseValue(name, text) {
   if (FLAGS.includes(name)) return text === "1";
   if (name === "hidden") return text ? text.split(",") : [];
   if (name === "cross") return parsePoint(text);
-  if (name in RANGES) return parseNumber(text, RANGES[name]);
+  if (name in RANGES) return parseNumber(text, RANGES[name], WHOLE.includes(name));
   return undefined;
 }
 
-function parseNumber(text, [low, high]) {
+function parseNumber(text, [low, high], whole) {
   const value = text.trim() === "" ? NaN : Number(text);
-  return Number.isFinite(value) ? Math.min(high, Math.max(low, value)) : undefined;
+  if (!Number.isFinite(value)) return undefined;
+  return Math.min(high, Math.max(low, whole ? Math.round(value) : value));
 }
 
 function parsePoint(text) {
   const parts = text.split(",").map(Number);
-  return parts.length === 3 && parts.every(Number.isFinite) ? parts : undefined;
+  return parts.length === 3 && parts.every((v) => Math.abs(v) <= FARTHEST) ? parts : undefined;
 }
 
 function formatValue(value) {
@@ -86,6 +89,18 @@ export function parseState(text) {
   }
   state.floor = Math.min(-1, state.floor);
   return state;
+}
+
+/** The state within what there is: numbers of scenes, ascending; a count of channels; keys of panels. */
+export function fitState(state, { scenes, channels, keys }) {
+  if (!scenes.length) return state;
+  const nearer = (a, b) => (Math.abs(b - state.scene) < Math.abs(a - state.scene) ? b : a);
+  return {
+    ...state,
+    scene: scenes.reduce(nearer),
+    channel: Math.max(0, Math.min(channels - 1, state.channel)),
+    hidden: state.hidden && state.hidden.filter((key) => keys.includes(key)),
+  };
 }
 
 /** Text behind "#": only what differs from the defaults. */
