@@ -215,7 +215,7 @@ def run_training(
             optimizer.step()
             step += 1
             _average(averaged, network, min(steps.ema, (1 + step) / (10 + step)))
-            losses.append(float(loss.detach()))
+            losses.append(_mean(share, loss.detach()))
             seconds = time.monotonic() - started
             if not math.isfinite(losses[-1]):
                 raise FloatingPointError(f"the loss is {losses[-1]} at step {step}; the last checkpoint is {path}")
@@ -326,6 +326,13 @@ def _agree(share: Share, device: torch.device, going: bool, progress: float) -> 
     said = torch.tensor([float(going), progress], dtype=torch.float64, device=device)
     distributed.broadcast(said, 0)
     return bool(said[0]), float(said[1])
+
+
+def _mean(share: Share, loss: torch.Tensor) -> float:
+    """Return the mean of the losses of all processes."""
+    if share.of > 1:
+        distributed.all_reduce(loss)
+    return float(loss) / share.of
 
 
 @torch.no_grad()
