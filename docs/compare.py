@@ -1,4 +1,6 @@
-"""Compare the methods on scenes that no training saw, and write the tables of docs/iterative.md: ``make compare``.
+"""Compare the methods on scenes that no training saw, and write the tables of docs/iterative.md and docs/learned.md.
+
+``make compare`` writes those of the iterative methods, ``make compare-learned`` those of all with the learned ones.
 
 Test scenes come from a seed of their own, the papers' array and 15 frequencies at 30 dB; then other noise levels and
 numbers of frequencies. The weights of `l1` and `tv` are the best of a sweep on validation scenes of another seed.
@@ -18,7 +20,7 @@ import click
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "iterative.md"
+PAGE, LEARNED_PAGE = ROOT / "docs" / "iterative.md", ROOT / "docs" / "learned.md"
 KEPT = ROOT / "out" / "compare"
 TEST_SEED, VALIDATION_SEED = 20_231_216, 20_231_217
 PRESETS = ("paper", "shapes")
@@ -26,6 +28,14 @@ METHODS = ("backprojection", "kirchhoff", "tikhonov", "l1", "tv", "pnp")
 SWEEPS = {"l1": (0.003, 0.01, 0.03, 0.1), "tv": (0.003, 0.005, 0.007, 0.01, 0.015)}
 N_VALIDATION = 10
 SNRS, FREQUENCIES = (30.0, 20.0, 10.0, 0.0), (5, 10, 15, 20, 40)
+LEARNED_FREQUENCIES = (5, 10, 15, 40)
+ERRORS = {
+    "phase": ("phase errors of 10 degrees", {"phase_error_deg": 10.0}),
+    "missing": ("10 % of the channels missing", {"missing_channels": 0.1}),
+    "position": ("antennas 1 mm off", {"position_error": 1e-3}),
+}
+TRAINED = ROOT / "out" / "train"
+"""Folder of weights that do not ship."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +49,35 @@ class Condition:
     snr_db: float = 30.0
     seed: int = TEST_SEED
     weight: float | None = None
+    errors: str = ""
+    """A key of `ERRORS`."""
+
+    @property
+    def stem(self) -> str:
+        """Name of the file that keeps the figures: everything they depend on, the weights of networks too."""
+        values = [Path(str(v)).stem if k == "method" else str(v) for k, v in asdict(self).items()]
+        name = "denoiser-fast" if self.method == "pnp" else self.method
+        path = weights_of(name)
+        digest = [] if path is None else [hashlib.sha256(path.read_bytes()).hexdigest()[:8]]
+        return "_".join([*(values if self.errors else values[:-1]), *digest])
+
+
+def weights_of(name: str) -> Path | None:
+    """The file of a network that ships or was trained here, or none."""
+    for path in (ROOT / "models" / "weights" / f"{name}.safetensors", TRAINED / f"{name}.safetensors"):
+        if path.is_file():
+            return path
+    return None
 
 
 def scores(condition: Condition) -> dict[str, float]:
     """PSNR, SSIM and seconds of one method on scenes of one kind; kept, under a name that has the weights' digest."""
-    weights = hashlib.sha256((ROOT / "models" / "weights" / "denoiser-fast.safetensors").read_bytes()).hexdigest()[:8]
-    names = [str(value) for value in asdict(condition).values()]
-    path = KEPT / ("_".join([*names, weights] if condition.method == "pnp" else names) + ".json")
+    path = KEPT / f"{condition.stem}.json"
     if path.exists():
         return json.loads(path.read_text())  # type: ignore[no-any-return]
     from recon.evaluate import score_file
     from recon.files import reconstruct_file
-    from synth import generate
+    from synth import Realism, generate
 
     KEPT.mkdir(parents=True, exist_ok=True)
     scenes = KEPT / "scenes.h5"
@@ -63,13 +90,24 @@ def scores(condition: Condition) -> dict[str, float]:
         snr_db=condition.snr_db,
         seed=condition.seed,
         shard_size=condition.n_scene,
+        realism=Realism(**ERRORS[condition.errors][1]) if condition.errors else None,
     )
     options: dict[str, Any] = {} if condition.weight is None else {"weight": condition.weight}
-    reconstruct_file(scenes, scenes, [condition.method], options={condition.method: options})
+    method = condition.method
+    if method not in available():
+        method = str(weights_of(method))
+    reconstruct_file(scenes, scenes, [method], options={method: options})
     row = {name: value for name, value in score_file(scenes)[0].items() if name != "method"}
     path.write_text(json.dumps(row))
     click.echo(f"{condition}: {row['psnr_db']:.2f} dB, SSIM {row['ssim']:.3f}, {row['seconds']:.2f} s")
     return row
+
+
+def available() -> set[str]:
+    """Names of the methods that ship."""
+    import recon
+
+    return set(recon.METHODS)
 
 
 def best_weights() -> dict[str, float]:
@@ -134,13 +172,95 @@ def tables(n_scene: int, n_other: int) -> str:
     return "\n".join(lines)
 
 
+def learned_tables(n_scene: int, n_other: int) -> str:
+    """The tables of the learned methods' page: all of them, then those that ship under other conditions."""
+    from recon.learned import LEARNED
+
+    learned = [name for name in LEARNED if weights_of(name) is not None]
+    weights = best_weights()
+    counts = {"paper": n_scene, "shapes": n_scene // 2}
+
+    def row(preset: str, method: str, n: int, **more: Any) -> dict[str, float]:
+        return scores(Condition(preset, method, n, weight=weights.get(method), **more))
+
+    lines = [
+        f"{counts['paper']} scenes of preset paper and {counts['shapes']} of shapes, 15 frequencies, 30 dB (mean ± "
+        "standard deviation over scenes; seconds of one scene alone, without what is made once for a geometry):",
+        "",
+        "| method | parameters | seconds | " + " | ".join(f"{p} PSNR, dB | {p} SSIM" for p in PRESETS) + " |",
+        "|---|---|---|" + "---|---|" * len(PRESETS),
+    ]
+    for method in (*METHODS, *learned):
+        cells = []
+        for preset in PRESETS:
+            f = row(preset, method, counts[preset])
+            cells += [f"{f['psnr_db']:.2f} ± {f['psnr_db_std']:.2f}", f"{f['ssim']:.3f} ± {f['ssim_std']:.3f}"]
+        lines.append(f"| `{method}` | {parameters(method)} | {seconds_alone(method):.3f} | {' | '.join(cells)} |")
+    shown = [*METHODS, *(name for name in learned if name in available())]
+    tables = (
+        ("SNR, dB", [(f"{v:g}", {"snr_db": v}) for v in SNRS]),
+        ("frequencies", [(str(v), {"n_freq": v}) for v in LEARNED_FREQUENCIES]),
+        ("errors of the radar", [("none", {}), *((text, {"errors": key}) for key, (text, _) in ERRORS.items())]),
+    )
+    for title, columns in tables:
+        lines += [
+            "",
+            f"By {title}, {n_other} scenes of each preset, mean PSNR in dB over both (SSIM):",
+            "",
+            f"| {title} | " + " | ".join(head for head, _ in columns) + " |",
+            "|---|" + "---|" * len(columns),
+        ]
+        for method in shown:
+            found = [[row(p, method, n_other, **more) for p in PRESETS] for _, more in columns]
+            cells = [f"{mean(each, 'psnr_db'):.2f} ({mean(each, 'ssim'):.3f})" for each in found]
+            lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
+
+
+def mean(rows: list[dict[str, float]], name: str) -> float:
+    """The mean of a figure."""
+    return float(np.mean([row[name] for row in rows]))
+
+
+def parameters(method: str) -> str:
+    """Number of trained numbers of a network, or nothing."""
+    from models.reconstructor import Reconstructor
+
+    path = weights_of(method)
+    return "" if path is None else f"{Reconstructor.load(path).n_parameters:,}"
+
+
+def seconds_alone(method: str) -> float:
+    """Seconds of one scene of preset paper, the fastest of three after one that warms up; kept like the figures."""
+    condition = Condition("paper", method, 1)
+    path = KEPT / f"seconds_{condition.stem}.json"
+    if not path.exists():
+        from data import load
+        from recon import make_problem, run_method
+        from synth import generate
+
+        KEPT.mkdir(parents=True, exist_ok=True)
+        scene = generate(KEPT / "scene.h5", n=1, seed=TEST_SEED)
+        problem = make_problem(load(scene))
+        name = method if method in available() else str(weights_of(method))
+        times = [float(run_method(name, problem).seconds[0]) for _ in range(4)]
+        path.write_text(json.dumps(min(times[1:])))
+    return float(json.loads(path.read_text()))
+
+
 @click.command()
+@click.option(
+    "--learned", is_flag=True, help="Write the tables of docs/learned.md instead; --n shapes are half as many."
+)
 @click.option("--n", "n_scene", default=30, show_default=True, help="Scenes of each preset, 15 frequencies, 30 dB.")
 @click.option("--n-other", default=10, show_default=True, help="Scenes of each preset of the other conditions.")
-def main(n_scene: int, n_other: int) -> None:
+def main(learned: bool, n_scene: int, n_other: int) -> None:
     """Compare the methods and write the tables of docs/iterative.md."""
     from make import with_generated
 
+    if learned:
+        LEARNED_PAGE.write_text(with_generated(LEARNED_PAGE.read_text(), learned_tables(n_scene, n_other)))
+        return
     PAGE.write_text(with_generated(PAGE.read_text(), tables(n_scene, n_other)))
 
 
