@@ -35,6 +35,7 @@ schedule = "rsqrt"
 log_every = 1
 validate_every = 100
 n_validation = 1
+pictures = true
 """
 
 
@@ -62,6 +63,10 @@ def test_two_processes_are_one(tmp_path):
     train(tmp_path / "two", 2, processes=2)
     resumed = train(tmp_path / "two", 4, "--resume", processes=2)
     assert resumed["step"] == whole["step"] == 4
+    assert sorted(path.name for path in (tmp_path / "two").glob("*.png")) == [
+        "samples-0000002.png",
+        "samples-0000004.png",
+    ]
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
     for name, value in whole["model"].items():
         torch.testing.assert_close(resumed["model"][name], value, rtol=1e-3, atol=1e-5)

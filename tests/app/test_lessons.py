@@ -1,0 +1,56 @@
+"""Training from a dataset: on its array, band and grid, with its scenes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from commands.lessons import train_denoiser, train_reconstructor
+from data import Measurement, save
+from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
+from models.checkpoint import load_checkpoint
+from models.config import load_config
+from models.setting import Setting
+from synth import generate
+
+ARRAY = ArrayGeometry.mills_cross(n_tx=3, n_rx=4, width=0.3)
+SWEEP = FrequencySweep.linear(5e9, 9e9, 5)
+GRID = VoxelGrid.from_extent(x=(-0.1, 0.1, 9), y=(-0.1, 0.1, 8), z=(0.4, 0.6, 11))
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    return generate(tmp_path / "scenes.h5", n=3, preset="shapes", array=ARRAY, sweep=SWEEP, grid=GRID)
+
+
+def short(name):
+    config = load_config(name)
+    network = replace(config.network, width=8, levels=2)
+    output = replace(config.output, n_validation=2)
+    data = replace(config.data, pool=3, refresh=1)
+    return replace(config, network=network, output=output, data=data, optimizer=replace(config.optimizer, n_step=2))
+
+
+def test_reconstructor_learns_on_the_array_of_the_dataset(scenes, tmp_path):
+    config = short("deep2s")
+    config = replace(config, data=replace(config.data, n_freq=(5,)))
+    checkpoint = train_reconstructor(config, scenes, tmp_path / "run", CPU, {"report": lambda line: None})
+    setting = Setting.from_dict(load_checkpoint(checkpoint)["config"]["setting"])
+    assert setting.differences(Setting(ARRAY, SWEEP, GRID)) == []
+    assert "60 measurements, 9 x 8 x 11" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_denoiser_learns_from_the_scenes_of_the_dataset(scenes, tmp_path):
+    config = short("denoiser-white")
+    config = replace(config, data=replace(config.data, shapes=((8, 8, 8),)))
+    checkpoint = train_denoiser(config, scenes, tmp_path / "run", CPU, {"report": lambda line: None})
+    assert load_checkpoint(checkpoint)["step"] == 2
+
+
+def test_a_dataset_without_truth_is_refused(tmp_path):
+    values = np.ones((1, 5, 3, 4), np.complex64)
+    save(tmp_path / "bare.h5", Measurement(values, ARRAY, SWEEP, GRID))
+    with pytest.raises(ValueError, match=r"bare\.h5: .*true scenes"):
+        train_reconstructor(short("deep2s"), tmp_path / "bare.h5", tmp_path / "run", CPU, {})
