@@ -13,16 +13,9 @@ from commands.shared import example, progress_bar, quiet, say, writing
 scene = click.option("--scene", default=0, show_default=True, help="Which scene, from 0.")
 
 
-def scale_option(*, common: bool) -> Any:
-    """0 dB of each image: the largest maximum of all, or its own."""
-    return click.option(
-        "--common-scale/--own-scale",
-        default=common,
-        show_default=True,
-        help="0 dB is the largest maximum of all, or each image's own.",
-    )
-
-
+common_scale = click.option(
+    "--common-scale", is_flag=True, help="0 dB is the largest maximum of all instead of each image's own."
+)
 cmap = click.option("--cmap", default="inferno", show_default=True, help="A colour map of matplotlib.")
 
 
@@ -41,7 +34,7 @@ cmap = click.option("--cmap", default="inferno", show_default=True, help="A colo
 @click.option("--floor-db", default=-40.0, show_default=True, help="Lowest level of the colour bar, dB.")
 @click.option("--level-db", default=-10.0, show_default=True, help="Level of the surface, dB below the maximum.")
 @click.option("--linear", is_flag=True, help="Linear magnitude instead of dB.")
-@scale_option(common=True)
+@common_scale
 @cmap
 @click.option("--title", help="A line above everything.")
 @click.option("--width-mm", type=click.FloatRange(75, 1000), help="Width of the page; 75 or more, rows 160.")
@@ -76,7 +69,7 @@ def figure(
 @click.option("--method", "methods", multiple=True, help="Which images, 'truth' among them; all by default.")
 @click.option("--linear/--db", default=None, help="Values; linear for volumes and dB for films by default.")
 @click.option("--floor-db", default=-40.0, show_default=True, help="Lowest value in dB.")
-@scale_option(common=False)
+@common_scale
 @click.option(
     "--level-db", "levels_db", multiple=True, type=float, default=(-10.0,), show_default=True, help="Surface, dB."
 )

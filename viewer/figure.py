@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from mimo import VoxelGrid
 from recon.metrics import psnr, ssim
 from recon.registry import unknown
-from viewer.page import LINE, NARROWEST, NARROWEST_ROWS, Cell, Page, columns, drawn_lengths, rows, tiles
+from viewer.page import LINE, NARROWEST, NARROWEST_ROWS, TITLE, Cell, Page, columns, drawn_lengths, rows, tiles
 from viewer.projections import View, maximum_projections, to_db, voxel_edges
 from viewer.reference import UNITLESS, references
 from viewer.style import MM, STYLE
@@ -105,7 +105,7 @@ def figure(
     floor_db: float = -40.0,
     cmap: str = "inferno",
     linear: bool = False,
-    common_scale: bool = True,
+    common_scale: bool = False,
     title: str | None = None,
     width_mm: float | None = None,
     surface_level_db: float = -10.0,
@@ -133,7 +133,8 @@ def figure(
         Show magnitude / maximum from 0 to 1 instead of dB.
     common_scale
         Relate every panel to the largest maximum of all, but for those of `viewer.reference.UNITLESS` methods, which
-        are marked with a star: their own maximum is 0 dB. ``False``: every panel to its own maximum.
+        are marked with a star: their own maximum is 0 dB. By default every panel is related to its own maximum, as
+        papers do and as PSNR and SSIM are formed.
     title
         Stands above everything.
     width_mm
@@ -321,7 +322,8 @@ def _write(drawing: Figure, canvas: FigureCanvasAgg, page: Page, level_db: float
     for left, top, title, caption in page.texts:
         y = 1 - top / page.height
         if title:
-            written = drawing.text(left / page.width, y, title, weight="bold", fontsize=8, **options)
+            size = page.small.get(title, TITLE)
+            written = drawing.text(left / page.width, y, title, weight="bold", fontsize=size, **options)
             left += written.get_window_extent(renderer).width / drawing.dpi / MM + 3
         if caption:
             caption = f"surface at {level_db:g} dB".replace("-", "\N{MINUS SIGN}") if caption == "surface" else caption

@@ -7,6 +7,7 @@ no label runs into a picture.
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from dataclasses import dataclass, field
 from typing import cast
@@ -20,6 +21,7 @@ NARROWEST = 75.0  # the label of the colour bar needs as much, mm
 NARROWEST_ROWS = 160.0  # four pictures side by side, with their labels
 HIGHEST = 240.0  # a page of a journal, mm: pictures get smaller before a figure gets higher
 SMALLEST, COMFORTABLE = 12.0, 21.0  # width of a picture in a column, mm
+TITLE, SMALLEST_TITLE = 8.0, 5.0  # points
 LONGEST_ASPECT = 3.0  # a box is drawn at least a third as high as wide, and the other way round
 
 
@@ -51,6 +53,8 @@ class Page:
     texts: list[tuple[float, float, str, str]] = field(default_factory=list)
     title: str = ""
     bar: Cell | None = None
+    small: dict[str, float] = field(default_factory=dict)
+    """Titles of one word wider than their column, and the size that fits, points."""
 
     def rect(self, cell: Cell) -> tuple[float, float, float, float]:
         """Left, bottom, width, height as fractions of the page."""
@@ -65,7 +69,12 @@ class Page:
             return LINE
         start = top
         for text, is_title in ((title, True), (caption, False)):
-            for line in textwrap.wrap(text, max(8, int(room / CHAR / (1.15 if is_title else 1)))):
+            fits = max(8, int(room / CHAR / (1.15 if is_title else 1)))
+            longest = max((len(part) for part in re.split(r"\s|(?<=-)", text)), default=0)
+            shrinks = is_title and fits < longest <= fits * TITLE / SMALLEST_TITLE
+            for line in textwrap.wrap(text, fits, break_long_words=not shrinks):
+                if len(line) > fits:
+                    self.small[line] = TITLE * fits / len(line)
                 self.texts.append((left, top, line, "") if is_title else (left, top, "", line))
                 top += LINE
         return top - start

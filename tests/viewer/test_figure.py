@@ -138,15 +138,22 @@ def test_all_on_one_scale_but_images_without_a_unit() -> None:
     """Back-projections are 10^4 to 10^8 times as large as reflectivity: by their maximum all others would be black."""
     shapes = {"truth": 1.0, "l1": 0.1, "kirchhoff": 1e8}
     panels = [Panel(name, scale * random_volume()) for name, scale in shapes.items()]
-    drawing = figure(panels, GRID, layout="columns")
+    drawing = figure(panels, GRID, layout="columns", common_scale=True)
     peaks = [mesh_of(axes_of(drawing, f"{name}: front")).get_array().max() for name in shapes]
     assert peaks == pytest.approx([0, -20, 0], abs=1e-9)
     texts = [text.get_text() for text in drawing.texts]
     assert {"truth", "l1", "kirchhoff*", "* has no unit: relative to its own maximum"} <= set(texts)
     assert "relative to the largest maximum" in axes_of(drawing, "colour bar").get_xlabel()
-    alone = figure(panels[2:], GRID)
+    alone = figure(panels[2:], GRID, common_scale=True)
     assert "kirchhoff" in [text.get_text() for text in alone.texts]
     assert "own maximum" in axes_of(alone, "colour bar").get_xlabel()
+
+
+def test_a_long_name_is_drawn_smaller_not_broken() -> None:
+    panels = [Panel(name, random_volume()) for name in ("truth", "backprojection", "kirchhoff", "tikhonov", "l1")]
+    drawing = figure(panels, GRID, layout="columns", width_mm=85)
+    written = {text.get_text(): text.get_fontsize() for text in drawing.texts}
+    assert 5 <= written["backprojection"] < 8 and written["kirchhoff"] <= 8 and written["l1"] == 8
 
 
 def test_scales() -> None:
@@ -310,7 +317,7 @@ def test_a_page_has_its_width_in_millimetres_and_its_text_in_points(tmp_path, la
 
 def test_columns_show_the_surface_the_front_and_the_side_of_each_panel() -> None:
     panels = [Panel(f"m{i}", random_volume(seed=i), "PSNR 20.1 dB, 3 s") for i in range(9)]
-    drawing = figure(panels, GRID, layout="columns", width_mm=120)
+    drawing = figure(panels, GRID, layout="columns", width_mm=120, common_scale=True)
     for i in range(9):
         surface, front, side = (axes_of(drawing, f"m{i}: {name}") for name in ("surface", "front", "side"))
         tops = [axes.get_position().y1 for axes in (surface, front, side)]
