@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type bench notebooks docs compare compare-learned screenshots clean
+.PHONY: help demo test lint type bench notebooks docs compare learned screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ docs: $(READY) ## Make the generated pages and pictures of docs/ again
 compare: $(READY) ## Compare the methods on unseen scenes, write the tables of docs/iterative.md (under an hour)
 	$(BIN)/python docs/compare.py
 
-compare-learned: $(READY) ## Compare the learned methods with all others, write the tables of docs/learned.md (hours)
+learned: $(READY) ## Compare the learned methods with all others, write the tables of docs/learned.md (hours)
 	$(BIN)/python docs/compare.py --learned --n 100
 
 clean: ## Remove the virtual environment and everything made

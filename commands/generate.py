@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from commands.images import print_scores
-from commands.shared import PAPER_GRID, as_json, example, progress_bar, quiet, say, writing
+from commands.shared import PAPER_GRID, as_json, example, layers, medium, pattern, progress_bar, quiet, say, writing
 
 
 @click.command()
@@ -50,6 +50,8 @@ def demo(out: Path, preset: str, n_freq: int, snr_db: float, seed: int, quiet: b
 @click.option(
     "--like", type=click.Path(path_type=Path), help="Array, sweep, permittivity and grid of this file instead."
 )
+@pattern
+@layers
 @click.option("--snr-db", default="30", show_default=True, help="dB; LOW:HIGH draws it for each scene; none: no noise.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--workers", default=1, show_default=True, help="Processes.")
@@ -62,7 +64,16 @@ def demo(out: Path, preset: str, n_freq: int, snr_db: float, seed: int, quiet: b
 @click.option("--clutter-db", type=float, help="Power of a clutter background relative to the target, dB.")
 @quiet
 @example("mimo synth out/scenes.h5 --n 20 --preset paper --snr-db 0:30 --seed 1 --workers 2")
-def synth(out: Path, grid: str | None, like: Path | None, snr_db: str, quiet: bool, **options: Any) -> None:
+def synth(
+    out: Path,
+    grid: str | None,
+    like: Path | None,
+    patterns: tuple[str, ...],
+    layers: str | None,
+    snr_db: str,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Generate a dataset: random targets, their measurements and the truth. Interrupted, it resumes when run again."""
     from data import open_measurement
     from mimo import VoxelGrid
@@ -71,9 +82,11 @@ def synth(out: Path, grid: str | None, like: Path | None, snr_db: str, quiet: bo
     names = ("gain_error_db", "phase_error_deg", "position_error", "missing_channels", "clutter_db")
     realism = Realism(**{name: options.pop(name) for name in names})
     chosen = VoxelGrid.parse(grid) if grid else None
+    options |= medium(patterns, layers)
     if like is not None:
         with open_measurement(like) as file:
-            options |= {"array": file.array, "sweep": file.sweep, "permittivity": file.permittivity}
+            options |= {"array": file.array, "sweep": file.sweep}
+            options["permittivity"] = file.permittivity if layers is None else 1.0
             options["n_freq"] = file.sweep.n_freq
             chosen = chosen or file.grid
         if chosen is None:

@@ -7,7 +7,19 @@ from pathlib import Path
 
 import click
 
-from commands.shared import PAPER_GRID, as_json, example, print_json, progress_bar, quiet, say, writing
+from commands.shared import (
+    PAPER_GRID,
+    as_json,
+    example,
+    layers,
+    medium,
+    pattern,
+    print_json,
+    progress_bar,
+    quiet,
+    say,
+    writing,
+)
 
 
 @click.command()
@@ -16,6 +28,8 @@ from commands.shared import PAPER_GRID, as_json, example, print_json, progress_b
 @click.option("--method", "methods", multiple=True, help="A method's name; may be given several times.")
 @click.option("--grid", metavar="GRID", help="Voxels, START:STOP:COUNT in metres, ends included; else the file's.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the methods that have it.")
+@pattern
+@layers
 @click.option("--subtract-background", is_flag=True, help="Subtract the file's background scene first.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option(
@@ -45,6 +59,8 @@ def reconstruct(
     methods: tuple[str, ...],
     grid: str | None,
     settings: tuple[str, ...],
+    patterns: tuple[str, ...],
+    layers: str | None,
     subtract_background: bool,
     device: str,
     memory: int,
@@ -65,6 +81,7 @@ def reconstruct(
     hidden = quiet or as_json
     names = list(dict.fromkeys(methods or (DEFAULT_METHOD,)))
     options = parse_settings(names, settings)
+    around = medium(patterns, layers)
     with writing(out):
         written = reconstruct_file(
             source,
@@ -73,6 +90,7 @@ def reconstruct(
             measurement=data.subtract_background(data.load(source)) if subtract_background else None,
             grid=VoxelGrid.parse(grid) if grid else None,
             options=options,
+            **around,
             device=device,
             memory=memory * 2**20,
             live=live or 0,

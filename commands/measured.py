@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.shared import as_json, example, print_json, progress_bar, quiet, say, writing
+from commands.shared import as_json, example, layers, medium, pattern, print_json, progress_bar, quiet, say, writing
 
 if TYPE_CHECKING:
     from data import Measurement, Plate, PointTarget
     from data.focus import FocusCheck
 
 FILE = click.Path(path_type=Path)
+CHECK_OPTIONS = {"permittivities": "--permittivities", "grid": "--grid", "patterns": "--pattern", "layers": "--layers"}
+"""Options of `prepare` that nothing but its check uses."""
 
 
 @click.command("import")
@@ -52,6 +55,7 @@ def import_(
 ) -> None:
     """Bring a measured file or folder into the program's file format."""
     from data import explain_formats, read_measured, save, subtract_background
+    from data.describe import describe_import, doubt_about_units
     from data.importers import load_toml, parse_settings
 
     if list_:
@@ -71,7 +75,9 @@ def import_(
         measurement = subtract_background(measurement)
     with writing(out):
         save(out, measurement)
-    say(f"{out}: {measurement.values.shape[1]} frequencies, {measurement.array.n_channel} channels", hidden=quiet)
+    if (doubt := doubt_about_units(measurement)) is not None:
+        click.echo(doubt, err=True)
+    say(f"{out}: {describe_import(measurement)}", hidden=quiet)
 
 
 @click.command()
@@ -104,6 +110,8 @@ def import_(
 @click.option("--check-phase", is_flag=True, help="Image under both signs and several permittivities: which focuses?")
 @click.option("--permittivities", metavar="P,P,...", help="What to try; else 1 to 16, refined.")
 @click.option("--grid", metavar="GRID", help="Voxels of that check; else a coarse grid over the scene.")
+@pattern
+@layers
 @quiet
 @as_json
 @example("mimo prepare out/b0.h5 out/b0-ready.h5 --mask-bad --band 1.5e9:4e9 --check-phase")
@@ -116,6 +124,9 @@ def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **option
     from data import load, open_measurement, save
 
     hidden = quiet or as_json
+    for name, option in CHECK_OPTIONS.items():
+        if options[name] and not options["check_phase"]:
+            raise click.UsageError(f"{option} is for --check-phase: expected both, or neither")
     before = load(source)
     with open_measurement(source) as file:
         if file.methods and out is not None:
@@ -167,7 +178,9 @@ def _prepared(measurement: Measurement, source: Path, options: dict[str, Any]) -
     for text in options["masks"]:
         measurement = data.mask_channels(measurement, channels_from_text(text, measurement.array))
     if options["backgrounds"]:
-        measurement = data.with_mean_background(measurement, [data.load(path) for path in options["backgrounds"]])
+        empty = [(path, data.load(path)) for path in options["backgrounds"]]
+        named = [replace(scan, source=scan.source or path.name) for path, scan in empty]
+        measurement = data.with_mean_background(measurement, named)
     if options["subtract_background"] or options["backgrounds"]:
         measurement = data.subtract_background(measurement)
     if options["mask_bad"]:
@@ -212,7 +225,8 @@ def _check(measurement: Measurement, options: dict[str, Any], hidden: bool) -> F
     tried = _numbers("--permittivities", options["permittivities"]) if options["permittivities"] else ()
     grid = VoxelGrid.parse(options["grid"]) if options["grid"] else None
     with progress_bar("focus", hidden) as progress:
-        return check_phase(measurement, grid, permittivities=tried, progress=progress)
+        around = medium(options["patterns"], options["layers"])
+        return check_phase(measurement, grid, permittivities=tried, progress=progress, **around)
 
 
 def _print_check(check: FocusCheck, quiet: bool) -> None:
@@ -264,19 +278,27 @@ def _target(text: str) -> PointTarget | Plate:
 @click.argument("file", type=FILE)
 @click.option("--figure", type=FILE, help="Draw array, range profiles, magnitudes and point-spread function here.")
 @click.option("--scene", default=0, show_default=True, help="Which scene the figure shows, from 0.")
+@pattern
+@layers
 @as_json
 @example("mimo info out/demo.h5 --figure out/info.png")
-def info(file: Path, figure: Path | None, scene: int, as_json: bool) -> None:
-    """Say what is in a file: array, sweep, grid, shapes, expected resolution, steps, warnings."""
+def info(
+    file: Path, figure: Path | None, scene: int, patterns: tuple[str, ...], layers: str | None, as_json: bool
+) -> None:
+    """Say what is in a file: array, sweep, grid, shapes, expected resolution, steps, warnings.
+
+    A pattern and layers show in the figure's point-spread function.
+    """
     from data import describe_file
 
     facts = describe_file(file)
+    around = medium(patterns, layers)
     if figure is not None:
         from viewer.figure import save
         from viewer.overview import overview_of_file
 
         with writing(figure):
-            save(overview_of_file(file, scene=scene), figure)
+            save(overview_of_file(file, scene=scene, **around), figure)
     if as_json:
         print_json(facts)
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,19 @@ import click
 PAPER_GRID = "x=-0.15:0.15:25,y=-0.15:0.15:25,z=0.35:0.65:49"
 
 quiet = click.option("--quiet", is_flag=True, help="No progress bar and no table.")
+pattern = click.option(
+    "--pattern",
+    "patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="Amplitude of the antennas about their normals (+z if the file has none): cos:N, or a table in .npz, .h5 or "
+    ".mat; tx=..., rx=...: of one side.",
+)
+layers = click.option(
+    "--layers",
+    metavar="LAYERS",
+    help="Medium in layers across z instead of the file's permittivity: 1,z=0.5,4,z=0.7,1 or a .toml file.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for scripts.")
 
 
@@ -25,6 +38,13 @@ def example(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return function
 
     return add
+
+
+def medium(patterns: Sequence[str], layers: str | None) -> dict[str, Any]:
+    """Arguments ``pattern`` and ``layers`` of the functions that take them, from the options of these names."""
+    from data.medium import layers_from_text, patterns_from_text
+
+    return {"pattern": patterns_from_text(patterns), "layers": layers_from_text(layers)}
 
 
 @contextmanager

@@ -5,10 +5,17 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any
 
+import numpy as np
+from scipy.constants import speed_of_light
+
+from data.measurement import Measurement
 from data.reader import MeasurementFile, open_measurement
 from data.steps import describe_steps
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
 from mimo.sampling import expected_sampling
+
+MANY_WAVELENGTHS = 2000
+"""A laboratory's array is smaller; a flight's, which may be larger, has a path removed from its phase."""
 
 
 def describe_file(path: str | PathLike[str]) -> dict[str, Any]:
@@ -25,6 +32,7 @@ def describe_file(path: str | PathLike[str]) -> dict[str, Any]:
             "source": file.source or "not stated",
             "scenes": str(file.n_scene),
             "array": _array(file.array),
+            "antennas": _span(file.array),
             "sweep": _sweep(file.sweep),
             "permittivity": f"{file.permittivity:g}",
             "phase sign": "-1, exp(-jkR)" if file.phase_sign == -1 else "+1, conjugated on load",
@@ -43,6 +51,30 @@ def describe_file(path: str | PathLike[str]) -> dict[str, Any]:
             facts["unambiguous"] = f"{sampling.unambiguous_range:.4g} m of range"
             facts["warnings"] = list(sampling.warnings) or "none"
     return facts
+
+
+def describe_import(measurement: Measurement) -> str:
+    """Sweep, channels and size of what was imported, in a line: where a wrong unit shows first."""
+    array = measurement.array
+    return (
+        f"{_sweep(measurement.sweep)}; {array.n_channel} channel{'s' * (array.n_channel > 1)}; antennas {_span(array)}"
+    )
+
+
+def doubt_about_units(measurement: Measurement) -> str | None:
+    """A question when the size of the array and the wavelength do not go together, else ``None``.
+
+    Antennas over less than a hundredth of the shortest wavelength, or over more than `MANY_WAVELENGTHS` of them
+    without a removed path, were probably given in another unit than was said.
+    """
+    array, wavelength = measurement.array, speed_of_light / float(measurement.sweep.freq[-1])
+    span = float(np.ptp(np.concatenate([array.tx_pos, array.rx_pos]), axis=0).max())
+    most = MANY_WAVELENGTHS if measurement.reference_path is None else np.inf
+    if not span or 1e-2 <= span / wavelength <= most:
+        return None
+    return (
+        f"the antennas span {span:.4g} m, the shortest wavelength is {wavelength:.4g} m: are both in the units stated?"
+    )
 
 
 def _beside(file: MeasurementFile) -> list[str]:
@@ -64,6 +96,13 @@ def _array(array: ArrayGeometry) -> str:
     return f"{label}{array.n_tx} tx, {array.n_rx} rx, {array.n_channel} {kind}" + (
         f", {missing} missing" if missing else ""
     )
+
+
+def _span(array: ArrayGeometry) -> str:
+    sides = np.ptp(np.concatenate([array.tx_pos, array.rx_pos]), axis=0)
+    looks = " and ".join(n for n, v in (("tx", array.tx_normal), ("rx", array.rx_normal)) if v is not None)
+    normals = f", {looks} with normals" if looks else ""
+    return f"over {' x '.join(f'{side:.4g}' for side in sides)} m{normals}"
 
 
 def _sweep(sweep: FrequencySweep) -> str:

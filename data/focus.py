@@ -19,7 +19,8 @@ from data.measurement import Measurement, check_permittivity
 from data.scene_box import coarse_grid, scene_box
 from data.schema import UnfitError
 from data.thinning import thinned
-from mimo import VoxelGrid, backproject, born_operator
+from mimo import LayeredMedium, VoxelGrid, backproject, born_operator
+from mimo.pattern import Patterns
 
 PERMITTIVITIES = (1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0, 11.3, 16.0)
 """What is tried when nothing else is asked for; `REFINED` times the best follows."""
@@ -35,7 +36,10 @@ MOST_TERMS, VOXELS = 400_000_000, (1_000, 40_000)
 
 @dataclass(frozen=True)
 class FocusRow:
-    """One image: sign and permittivity it was made with, peak over mean in dB, entropy in nats, the peak's place."""
+    """One image: sign and permittivity it was made with, peak over mean in dB, entropy in nats, the peak's place.
+
+    The permittivity is 1 in a layered medium, whose own are not varied.
+    """
 
     phase_sign: int
     permittivity: float
@@ -60,6 +64,8 @@ class FocusCheck:
         The measurement's own.
     box
         In words, where the grid comes from.
+    layers
+        The layered medium that all images are made in, or ``None``.
     """
 
     rows: tuple[FocusRow, ...]
@@ -68,6 +74,7 @@ class FocusCheck:
     margin_db: float
     stated_permittivity: float
     box: str
+    layers: LayeredMedium | None = None
 
     @property
     def verdict(self) -> str:
@@ -78,6 +85,8 @@ class FocusCheck:
                 f"scene's box"
             )
         sign = "the phase has the right sign" if self.phase_sign == -1 else "the data are conjugated"
+        if self.layers is not None:
+            return f"{sign}, by {self.margin_db:.1f} dB of peak-to-mean ratio, in the layers {self.layers}"
         medium = f"sharpest at permittivity {self.permittivity:.3g} (the file says {self.stated_permittivity:g})"
         return f"{sign}, by {self.margin_db:.1f} dB of peak-to-mean ratio; {medium}"
 
@@ -87,6 +96,8 @@ def check_phase(
     grid: VoxelGrid | None = None,
     *,
     permittivities: Sequence[float] = (),
+    pattern: Patterns = None,
+    layers: LayeredMedium | None = None,
     scene: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> FocusCheck:
@@ -100,6 +111,9 @@ def check_phase(
         The voxels; by default a coarse grid over the file's own or over a guess (see `data.scene_box`).
     permittivities
         What to try; by default 1 to 16 in steps of a square root of 2, then finer around the sharpest.
+    pattern, layers
+        The antennas' pattern and a layered medium, as in `mimo.BornOperator`. With layers both signs are tried in them
+        alone, and no permittivity.
     scene
         Which scene.
     progress
@@ -113,9 +127,16 @@ def check_phase(
     Raises
     ------
     ValueError
-        When a permittivity is not positive or the scene is all zero.
+        When a permittivity is not positive or given beside layers, the scene is all zero, or there is one channel,
+        which shows neither sign nor medium.
     """
+    if layers is not None:
+        if permittivities:
+            raise UnfitError("permittivities are given beside layers: expected one of them")
+        measurement, permittivities = replace(measurement, permittivity=1.0), (1.0,)
     tried = tuple(check_permittivity(p) for p in permittivities) or PERMITTIVITIES
+    if measurement.array.n_channel < 2:
+        raise UnfitError("the measurement has one channel: expected several, whose echoes meet in one place or do not")
     # both from the start: a gain and a removed path belong to one sign
     ready = _ready(measurement, scene)
     signs = (ready, _ready(conjugate(measurement), scene))
@@ -131,7 +152,7 @@ def check_phase(
 
     def look(candidates: Sequence[float]) -> FocusRow:
         for candidate in candidates:
-            rows.extend(_images(signs, grid, candidate))
+            rows.extend(_images(signs, grid, candidate, pattern, layers))
             if progress is not None:
                 progress(len(rows) // 2, total)
         return max(rows, key=lambda row: row.peak_to_mean_db)
@@ -147,6 +168,7 @@ def check_phase(
         best.peak_to_mean_db - other.peak_to_mean_db,
         stated,
         where,
+        layers,
     )
 
 
@@ -162,9 +184,16 @@ def entropy(magnitude: npt.NDArray[Any]) -> float:
     return float(-np.sum(share * np.log(share)))
 
 
-def _images(signs: tuple[Measurement, Measurement], grid: VoxelGrid, permittivity: float) -> list[FocusRow]:
+def _images(
+    signs: tuple[Measurement, Measurement],
+    grid: VoxelGrid,
+    permittivity: float,
+    pattern: Patterns,
+    layers: LayeredMedium | None,
+) -> list[FocusRow]:
     """Both signs at one permittivity: one operator, two scenes."""
-    A = born_operator(signs[0].array, signs[0].sweep, grid, permittivity=permittivity)
+    array, sweep = signs[0].array, signs[0].sweep
+    A = born_operator(array, sweep, grid, permittivity=permittivity, pattern=pattern, layers=layers)
     y = torch.stack([torch.tensor(each.values[0]) for each in signs])
     images = backproject(y, A).abs().numpy()
     rows = []

@@ -1,6 +1,6 @@
 """Compare the methods on scenes that no training saw, and write the tables of docs/iterative.md and docs/learned.md.
 
-``make compare`` writes those of the iterative methods, ``make compare-learned`` those of all with the learned ones.
+``make compare`` writes those of the iterative methods, ``make learned`` those of all with the learned ones.
 
 Test scenes come from a seed of their own, the papers' array and 15 frequencies at 30 dB; then other noise levels and
 numbers of frequencies. The weights of `l1` and `tv` are the best of a sweep on validation scenes of another seed.

@@ -17,7 +17,7 @@ ROOT = DOCS.parent
 MEASURED = ROOT.parent / "shared" / "measured" / "merit"
 GOTCHA = MEASURED.with_name("gotcha")
 FAST = ("--method", "backprojection-fast")
-SPARSE = ("--method", "l1", "--set", "eps=0.97", "--set", "max_iterations=8")
+SPARSE = ("--method", "l1", "--set", "balance=true", "--set", "max_iterations=12")
 GOTCHA_PICTURES = (
     ("gotcha.png", "x=-50:50:251,y=-50:50:251,z=0:0:1", "-50", FAST),
     ("gotcha-l1.png", "x=-36:4:101,y=2:42:101,z=0:0:1", "-60", FAST + SPARSE),

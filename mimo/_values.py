@@ -32,3 +32,12 @@ def same_arrays(a: npt.NDArray[Any] | None, b: npt.NDArray[Any] | None) -> bool:
 def points_repr(array: npt.NDArray[Any]) -> str:
     """Return an array as nested lists of numbers that evaluate to the same values."""
     return repr(array.tolist())
+
+
+def number_text(value: float) -> str:
+    """Return the shortest text that reads as the same number, without a trailing ``.0``.
+
+    >>> number_text(4.0), number_text(0.1)
+    ('4', '0.1')
+    """
+    return repr(float(value)).removesuffix(".0")

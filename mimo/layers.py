@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mimo._values import frozen_array, points_repr, same_arrays
+from mimo._values import frozen_array, number_text, points_repr, same_arrays
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,6 +42,8 @@ class LayeredMedium:
     1.2
     >>> eval(repr(wall)) == wall
     True
+    >>> str(wall), LayeredMedium.parse("1,z=0.5,4,z=0.7,1") == wall
+    ('1,z=0.5,4,z=0.7,1', True)
     """
 
     interfaces: npt.NDArray[np.float64]
@@ -61,6 +63,25 @@ class LayeredMedium:
             raise ValueError(f"layers permittivity is {permittivity.tolist()}: expected positive numbers")
         object.__setattr__(self, "interfaces", interfaces)
         object.__setattr__(self, "permittivity", permittivity)
+
+    @classmethod
+    def parse(cls, text: str) -> LayeredMedium:
+        """Read ``1,z=0.50,4.5,z=0.62,1``: permittivities from low to high z, with the planes between them in metres."""
+        interfaces: list[float] = []
+        permittivity: list[float] = []
+        for i, part in enumerate(text.split(",")):
+            name, found, number = part.strip().rpartition("=")
+            try:
+                value = float(number)
+            except ValueError:
+                value = np.nan
+            if np.isnan(value) or (name + found) != ("z=" if i % 2 else ""):
+                raise ValueError(
+                    f"layers {text!r} is wrong at {part.strip()!r}: expected permittivities with the planes between "
+                    f"them in metres, 1,z=0.5,4,z=0.7,1"
+                )
+            (interfaces if i % 2 else permittivity).append(value)
+        return cls(np.array(interfaces), np.array(permittivity))
 
     def optical_depth(self, z: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Integral of sqrt(permittivity) from the first interface (or 0 without one) to `z`, metres, any shape."""
@@ -89,6 +110,12 @@ class LayeredMedium:
 
     def __hash__(self) -> int:
         return hash((self.interfaces.tobytes(), self.permittivity.tobytes()))
+
+    def __str__(self) -> str:
+        """What `parse` reads."""
+        first, *rest = map(number_text, self.permittivity)
+        planes = map(number_text, self.interfaces)
+        return first + "".join(f",z={z},{p}" for z, p in zip(planes, rest, strict=True))
 
     def __repr__(self) -> str:
         parts = f"interfaces={points_repr(self.interfaces)}, permittivity={points_repr(self.permittivity)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mimo._values import points_repr, same_arrays
+from mimo._values import number_text, points_repr, same_arrays
 
 
 class AntennaPattern(Protocol):
@@ -53,6 +54,9 @@ class CosinePattern:
     def gain(self, cosine: torch.Tensor, freq: torch.Tensor) -> torch.Tensor:
         """See `AntennaPattern`."""
         return torch.where(cosine > 0, cosine.clamp_min(0) ** self.exponent, torch.zeros_like(cosine))
+
+    def __str__(self) -> str:
+        return f"cos:{number_text(self.exponent)}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -137,6 +141,10 @@ class TablePattern:
     def __hash__(self) -> int:
         return hash((self.angle.tobytes(), self.freq.tobytes(), self.values.tobytes()))
 
+    def __str__(self) -> str:
+        digest = hashlib.sha256(self.angle.tobytes() + self.freq.tobytes() + self.values.tobytes()).hexdigest()[:12]
+        return f"table of {len(self.angle)} angles and {len(self.freq)} frequencies, sha256 {digest}"
+
     def __repr__(self) -> str:
         parts = ", ".join(f"{name}={points_repr(getattr(self, name))}" for name in ("angle", "freq", "values"))
         return f"TablePattern({parts})"
@@ -152,3 +160,12 @@ def both_sides(pattern: Patterns) -> tuple[AntennaPattern | None, AntennaPattern
     if len(pair) != 2 or not all(p is None or (hasattr(p, "gain") and hasattr(p, "flat")) for p in pair):
         raise TypeError(f"pattern is {pattern!r}: expected an AntennaPattern, (for tx, for rx), or None")
     return pair[0], pair[1]
+
+
+def describe_patterns(pattern: Patterns) -> str | None:
+    """Patterns in words, ``cos:2`` or ``tx=cos:2, rx=none``; ``None`` for isotropic antennas."""
+    tx, rx = both_sides(pattern)
+    if tx is None and rx is None:
+        return None
+    names = ["none" if each is None else str(each) for each in (tx, rx)]
+    return names[0] if tx == rx else f"tx={names[0]}, rx={names[1]}"

@@ -11,8 +11,9 @@ from typing import Any
 
 import data
 from data import Measurement, Reconstruction
-from mimo import VoxelGrid
+from mimo import LayeredMedium, VoxelGrid
 from mimo.linear import DEFAULT_MEMORY
+from mimo.pattern import Patterns
 from recon.run import Live, Progress, make_problem, run_method
 
 
@@ -31,6 +32,8 @@ def reconstruct_file(
     *,
     measurement: Measurement | None = None,
     grid: VoxelGrid | None = None,
+    pattern: Patterns = None,
+    layers: LayeredMedium | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     device: str = "auto",
     memory: int = DEFAULT_MEMORY,
@@ -51,7 +54,7 @@ def reconstruct_file(
         Voxels; the file's own by default. On another grid its truth and images are not carried over.
     options
         Options of each method by its name.
-    device, memory
+    pattern, layers, device, memory
         As in `recon.make_problem`.
     live
         Write `out` anew every so many iterations of an iterative method, with the images of then; 0: only at the end.
@@ -69,7 +72,7 @@ def reconstruct_file(
     left_behind = other and (measurement.truth is not None or bool(kept))
     if other:
         kept, measurement = {}, replace(measurement, grid=grid, truth=None)
-    problem = make_problem(measurement, device=device, memory=memory)
+    problem = make_problem(measurement, pattern=pattern, layers=layers, device=device, memory=memory)
     sha = data.file_sha256(source)
     written = replace(measurement, grid=problem.operator.grid)
 

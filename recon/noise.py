@@ -24,6 +24,8 @@ def estimate_noise_std(problem: Problem) -> torch.Tensor:
     ratio is enough. Only the quarter of the smallest eigenvalues is used, which hardly any scene excites.
 
     Above `mimo.gram.MAX_MEASUREMENTS` measurements a sample of 1,000 of them is looked at, as if there were no more.
+    The result is never more than what `A^H y`, at its best level, leaves of the data: where a grid explains little of
+    them, as a part of a large scene does, the likelihood alone may call all of it noise, and more.
 
     Notes
     -----
@@ -31,6 +33,7 @@ def estimate_noise_std(problem: Problem) -> torch.Tensor:
     the scene has degrees of freedom: with 378 of the same scene the error reaches 2.8 dB at 30 dB. What the model does
     not explain, such as targets outside the grid or a wrong permittivity, counts as noise.
     """
+    most = _left_by_adjoint(problem)
     if problem.operator.n_measurement > MAX_MEASUREMENTS:
         problem = sample(problem, N_SAMPLE)
     factor = problem.shared("gram", GramFactor.of)
@@ -43,7 +46,19 @@ def estimate_noise_std(problem: Problem) -> torch.Tensor:
     likelihood = -torch.log(spread).sum(1) - len(s) * torch.log(scale.clamp_min(torch.finfo(torch.float64).tiny))
     best = likelihood.argmax(1)
     variance = ratio[best, 0] * scale.gather(1, best[:, None])[:, 0]
-    return variance.sqrt()
+    return torch.minimum(variance.sqrt(), most)
+
+
+def _left_by_adjoint(problem: Problem) -> torch.Tensor:
+    """Root mean square of ``y - c A A^H y`` over the channels that carry data, c the best level, ``(n_scene,)``."""
+    A, y = problem.operator, problem.measurement
+    if A.array.mask is not None:
+        y = y * torch.as_tensor(A.array.mask.copy(), device=A.device)
+    seen, y = A.forward(A.adjoint(y)).flatten(1), y.flatten(1)
+    size = seen.norm(dim=1, keepdim=True).clamp_min(1e-30)
+    seen = seen / size
+    level = (seen.conj() * y).sum(1, keepdim=True)
+    return (y - level * seen).norm(dim=1).double() / A.n_measurement**0.5
 
 
 def sample(problem: Problem, n: int, *, seed: int = 0) -> Problem:

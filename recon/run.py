@@ -15,7 +15,7 @@ import torch
 from data import Measurement, Reconstruction, divide_gain
 from mimo import LayeredMedium, VoxelGrid, born_operator
 from mimo.linear import DEFAULT_MEMORY
-from mimo.pattern import Patterns
+from mimo.pattern import Patterns, describe_patterns
 from recon.registry import Images, Problem, find_method, unknown
 
 BATCH = 16
@@ -84,7 +84,7 @@ def make_problem(
     Raises
     ------
     ValueError
-        When there is no grid, a voxel lies on an antenna, or the device is not at hand.
+        When there is no grid, a voxel lies on an antenna, the pattern sees no voxel, or the device is not at hand.
     """
     grid = measurement.grid if grid is None else grid
     if grid is None:
@@ -106,6 +106,11 @@ def make_problem(
         device=chosen,
         memory=memory,
     )
+    if pattern is not None and not operator.forward(torch.ones(grid.shape, dtype=dtype, device=chosen)).any():
+        raise ValueError(
+            "the antennas' pattern sees no voxel of the grid: expected antennas that look towards it; their normals "
+            "are those of the file, +z where it has none"
+        )
     y = torch.tensor(measurement.values, dtype=dtype, device=chosen)
     truth = None
     if measurement.truth is not None and grid == measurement.grid:
@@ -202,7 +207,8 @@ def run_method(
         image = torch.cat(images).cpu().numpy()
         if not math.isfinite(float(np.abs(image).sum())):
             raise ValueError(f"{method} gave NaN or infinite values: the measurement or an option is out of range")
-        parameters = {**chosen.options, **_named(options), **_joined(pieces), "setup_seconds": setup}
+        parameters = {**chosen.options, **_named(options), **_joined(pieces), **_medium(problem)}
+        parameters["setup_seconds"] = setup
         if any(interrupted):
             parameters["interrupted"] = interrupted
         return Reconstruction(
@@ -267,6 +273,13 @@ def _named(options: dict[str, Any]) -> dict[str, Any]:
         if callable(value):
             plain[name] = getattr(value, "__qualname__", type(value).__name__)
     return plain
+
+
+def _medium(problem: Problem) -> dict[str, str]:
+    """Pattern and layers of the operator, as the command line takes them, where there are any."""
+    wave = problem.operator.wave
+    told = {"pattern": describe_patterns(wave.pattern), "layers": None if wave.layers is None else str(wave.layers)}
+    return {name: text for name, text in told.items() if text is not None}
 
 
 def _joined(pieces: list[Images]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ import h5py
 from tqdm import tqdm
 
 from data import FileError, create_file, join_shards, validate
-from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
+from mimo import ArrayGeometry, FrequencySweep, LayeredMedium, VoxelGrid
+from mimo.pattern import Patterns
 from synth.noise import Realism, check_snr, with_missing_channels
 from synth.paper import N_FREQ, paper_array, paper_grid, paper_sweep
 from synth.scene import Recipe, batches, one_thread
@@ -42,6 +43,8 @@ def generate(
     grid: VoxelGrid | None = None,
     n_freq: int = N_FREQ,
     permittivity: float = 1.0,
+    pattern: Patterns = None,
+    layers: LayeredMedium | None = None,
     snr_db: float | tuple[float, float] | None = 30.0,
     seed: int = 0,
     workers: int = 1,
@@ -71,6 +74,9 @@ def generate(
         Frequencies from 4 to 16 GHz, when there is no `sweep`.
     permittivity
         Relative permittivity of the medium.
+    pattern, layers
+        The antennas' pattern and a layered medium, as in `mimo.BornOperator`. The file's source names them; what images
+        it must be told them too.
     snr_db
         SNR in dB; (low, high): drawn uniformly for each scene; ``None``: no noise (infinity in the file).
     seed
@@ -113,6 +119,8 @@ def generate(
         if int(value) != value or value < least:
             raise ValueError(f"{name} is {value}: expected a whole number, {least} or more")
     check_preset(preset)
+    if layers is not None and permittivity != 1:
+        raise ValueError(f"permittivity is {permittivity:g} beside layers: expected 1, as layers name their own")
     realism = Realism() if realism is None else realism
     recipe = Recipe(
         preset=preset,
@@ -120,6 +128,8 @@ def generate(
         sweep=paper_sweep(n_freq) if sweep is None else sweep,
         grid=paper_grid() if grid is None else grid,
         permittivity=float(permittivity),
+        pattern=pattern,
+        layers=layers,
         snr_db=_snr_range(snr_db),
         seed=int(seed),
         realism=realism,
@@ -198,7 +208,7 @@ def make_shard(shard: Shard, advance: Advance | None = None) -> int:
                 n_scene=n_scene,
                 permittivity=recipe.permittivity,
                 with_truth=True,
-                source=f"synthetic, preset {recipe.preset}, seed {recipe.seed}",
+                source=recipe.title,
             ) as file,
         ):
             for batch in batches(recipe, shard.start, shard.stop):
@@ -305,9 +315,9 @@ def check_same(path: Path, found: str, recipe: Recipe) -> None:
     if not found:
         raise FileError(path, "exists and was not made by generate: delete it or choose another name")
     theirs, ours = json.loads(found), json.loads(recipe.describe(0, 0))
-    differ = [key for key in ours if key != "scenes" and theirs.get(key) != ours[key]]
+    differ = [key for key in {**ours, **theirs} if key != "scenes" and theirs.get(key) != ours.get(key)]
     if differ:
-        what = "; ".join(f"{key} is {theirs.get(key)!r}, asked for {ours[key]!r}" for key in differ)
+        what = "; ".join(f"{key} is {theirs.get(key)!r}, asked for {ours.get(key)!r}" for key in differ)
         raise FileError(path, f"belongs to a dataset of other parameters ({what}): delete it or choose another name")
 
 

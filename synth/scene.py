@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mimo import ArrayGeometry, FrequencySweep, ImagingOperator, VoxelGrid, born_operator
+from mimo import ArrayGeometry, FrequencySweep, ImagingOperator, LayeredMedium, VoxelGrid, born_operator
+from mimo.pattern import Patterns, describe_patterns
 from synth.noise import Realism, add_clutter, add_noise, chain_gains, displaced, draw_clutter
 from synth.phase import random_phase
 from synth.targets import draw
@@ -26,6 +27,8 @@ BATCH_VOXELS = 2**22
 """A batch holds fewer scenes on a grid so large that it would hold more voxels than this."""
 STREAMS = ("target", "phase", "noise", "gain", "position", "clutter")
 """What a scene draws, each from a generator of its own, so that an option does not change what the others draw."""
+GEOMETRY = ("array", "sweep", "grid", "permittivity", "pattern", "layers")
+"""What the operator is made of, of a recipe's fields."""
 LONGEST_REPR = 200
 
 
@@ -47,6 +50,8 @@ class Recipe:
         Together with the index, the seed of a scene.
     realism
         Departures from the ideal measurement.
+    pattern, layers
+        The antennas' pattern and a layered medium, or ``None``.
     """
 
     preset: str
@@ -57,6 +62,18 @@ class Recipe:
     snr_db: tuple[float, float] | None
     seed: int
     realism: Realism
+    pattern: Patterns = None
+    layers: LayeredMedium | None = None
+
+    @property
+    def title(self) -> str:
+        """What the scenes are, in a line."""
+        told = [f"synthetic, preset {self.preset}, seed {self.seed}"]
+        if (pattern := describe_patterns(self.pattern)) is not None:
+            told.append(f"pattern {pattern}")
+        if self.layers is not None:
+            told.append(f"layers {self.layers}")
+        return ", ".join(told)
 
     @property
     def batch(self) -> int:
@@ -77,6 +94,8 @@ class Recipe:
             "realism": asdict(self.realism),
             "scenes": [start, stop],
         }
+        more = {"pattern": self.pattern, "layers": self.layers}  # absent from the files of a version without them
+        fields |= {name: _fingerprint(value) for name, value in more.items() if value is not None}
         return json.dumps(fields)
 
 
@@ -160,13 +179,9 @@ def _operators(recipe: Recipe, scenes: list[dict[str, np.random.Generator]]) -> 
     """Return the operator of all scenes, or one for each when the antennas are displaced."""
     std = recipe.realism.position_error
     if std == 0:
-        return [_operator(recipe.array, recipe.sweep, recipe.grid, recipe.permittivity)]
-    return [
-        born_operator(
-            displaced(recipe.array, std, rng["position"]), recipe.sweep, recipe.grid, permittivity=recipe.permittivity
-        )
-        for rng in scenes
-    ]
+        return [_common_operator(*(getattr(recipe, name) for name in GEOMETRY))]
+    others = [getattr(recipe, name) for name in GEOMETRY[1:]]
+    return [_operator(displaced(recipe.array, std, rng["position"]), *others) for rng in scenes]
 
 
 def _measure(
@@ -180,10 +195,19 @@ def _measure(
         return np.stack([A.forward(x[i]).numpy() for i, A in enumerate(operators, wanted.start)])
 
 
-@lru_cache(maxsize=1)
-def _operator(array: ArrayGeometry, sweep: FrequencySweep, grid: VoxelGrid, permittivity: float) -> ImagingOperator:
-    """Return the operator, made once in a process."""
-    return born_operator(array, sweep, grid, permittivity=permittivity)
+def _operator(
+    array: ArrayGeometry,
+    sweep: FrequencySweep,
+    grid: VoxelGrid,
+    permittivity: float,
+    pattern: Patterns,
+    layers: LayeredMedium | None,
+) -> ImagingOperator:
+    return born_operator(array, sweep, grid, permittivity=permittivity, pattern=pattern, layers=layers)
+
+
+_common_operator = lru_cache(maxsize=1)(_operator)
+"""The operator, made once in a process."""
 
 
 @contextmanager

@@ -14,14 +14,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, Locator, MaxNLocator
 
 from data import FileError, Measurement, open_measurement
 from data.calibration import box_paths, channel_values
 from data.profiles import range_axis, range_profiles
 from data.scene_box import scene_box
 from data.thinning import thinned
-from mimo import VoxelGrid, backproject, born_operator
+from mimo import LayeredMedium, VoxelGrid, backproject, born_operator
+from mimo.pattern import Patterns
 from mimo.sampling import expected_sampling
 from viewer.figure import MM, STYLE
 from viewer.projections import to_db
@@ -32,21 +33,33 @@ PSF_SAMPLES, PSF_WIDTHS = 41, 3.0
 PSF_FREQUENCIES, PSF_CHANNELS = 33, 1024
 """The point-spread function is made of up to so many, evenly chosen: enough for three widths either way."""
 
+SMALLEST_BOX = 0.05
+"""A scene smaller than this part of half a panel is drawn as a mark."""
+
 TITLE_LENGTH, MOST_LINES = 36, 512
 FLOOR_DB = -40.0
 BEYOND, MOST_PERIODS = 1.25, 8
 """Range profiles reach so far beyond the scene's far end, over at most so many unambiguous ranges."""
 
 
-def overview_of_file(path: str | PathLike[str], *, scene: int = 0, cmap: str = "inferno") -> Figure:
+def overview_of_file(
+    path: str | PathLike[str],
+    *,
+    scene: int = 0,
+    pattern: Patterns = None,
+    layers: LayeredMedium | None = None,
+    cmap: str = "inferno",
+) -> Figure:
     """Draw the overview of one scene of a file; FileError when the file is not sound or has no such scene."""
     with open_measurement(path) as file:
         if not 0 <= scene < file.n_scene:
             raise FileError(path, f"there is no scene {scene}: expected one of scenes 0 to {file.n_scene - 1}")
-        return overview(file.measurement([scene]), cmap=cmap)
+        return overview(file.measurement([scene]), pattern=pattern, layers=layers, cmap=cmap)
 
 
-def overview(measurement: Measurement, *, cmap: str = "inferno") -> Figure:
+def overview(
+    measurement: Measurement, *, pattern: Patterns = None, layers: LayeredMedium | None = None, cmap: str = "inferno"
+) -> Figure:
     """Draw the first scene of a measurement as it is stored, background, gain and removed path not applied.
 
     Six panels: the array from the front (x, y) and from the side (z, y) with the scene's box; the point-spread function
@@ -57,6 +70,8 @@ def overview(measurement: Measurement, *, cmap: str = "inferno") -> Figure:
     ----------
     measurement
         Any; where it has no grid, the scene's box is a guess (see `data.scene_box`), as the title says.
+    pattern, layers
+        The antennas' pattern and a layered medium for the point-spread function, as in `mimo.BornOperator`.
     cmap
         Name of a matplotlib colour map.
 
@@ -73,16 +88,19 @@ def overview(measurement: Measurement, *, cmap: str = "inferno") -> Figure:
         panels = [drawing.add_subplot(cell) for cell in _cells(rows[0], 4)]
         _draw_array(panels[0], measurement, box, ("x", "y"), "array and scene, front")
         _draw_array(panels[1], measurement, box, ("z", "y"), "array and scene, side")
-        _draw_point_spread(panels[2], measurement, box, ("x", "y"), "point spread, front", cmap)
-        _draw_point_spread(panels[3], measurement, box, ("z", "y"), "point spread, side", cmap)
+        for panel, plane, side in ((panels[2], ("x", "y"), "front"), (panels[3], ("z", "y"), "side")):
+            image, grid = point_spread(measurement, box, plane, pattern=pattern, layers=layers)
+            _draw_point_spread(panel, image, grid, plane, f"point spread, {side}", cmap)
         left, right = (drawing.add_subplot(cell) for cell in _cells(rows[1], 2))
         _draw_profiles(left, measurement, box, cmap)
         image = _draw_magnitudes(right, measurement, cmap)
         bar = drawing.colorbar(image, ax=[left, right], pad=0.01, aspect=30)
         bar.set_label("magnitude relative to the panel's maximum (dB)")
-        told = f"{measurement.sweep.n_freq} frequencies, {measurement.array.n_channel} channels"
+        counts = ((measurement.sweep.n_freq, "frequency", "frequencies"),
+                  (measurement.array.n_channel, "channel", "channels"))  # fmt: skip
+        told = ", ".join(f"{n} {one if n == 1 else many}" for n, one, many in counts)
         name = measurement.source or measurement.array.name or "measurement"
-        name = name if len(name) <= TITLE_LENGTH else f"{name[: TITLE_LENGTH - 3]}..."
+        name = name if len(name) <= TITLE_LENGTH else f"{name[: TITLE_LENGTH - 3].rstrip('., ')}..."
         drawing.suptitle(f"{name}: {told}; scene: {whence}", fontsize=7.5, weight="bold", parse_math=False)
     return drawing
 
@@ -107,20 +125,23 @@ def _draw_array(axes: Axes, measurement: Measurement, box: VoxelGrid, plane: tup
                      linewidths=0.7, label=label)  # fmt: skip
     low, high = ([axis[i] for axis in (box.x, box.y, box.z)] for i in (0, -1))
     corner, wide, tall = (low[across], low[up]), high[across] - low[across], high[up] - low[up]
-    axes.add_patch(Rectangle(corner, wide, tall, fill=False, color=BOX_COLOUR, linewidth=0.9, label="scene"))
     everything = np.concatenate([array.tx_pos, array.rx_pos, [low], [high]])[:, (across, up)]
     centre = (everything.max(axis=0) + everything.min(axis=0)) / 2
     half = 0.56 * max(float(np.ptp(everything, axis=0).max()), 1e-3)
     axes.set(xlim=centre[0] + np.array([-half, half]), ylim=centre[1] + np.array([-half, half]))
+    if max(wide, tall) > SMALLEST_BOX * half:
+        axes.add_patch(Rectangle(corner, wide, tall, fill=False, color=BOX_COLOUR, linewidth=0.9, label="scene"))
+    else:  # too small to be seen from where the antennas are
+        axes.scatter(corner[0] + wide / 2, corner[1] + tall / 2, s=30, marker="s", facecolors="none",
+                     edgecolors=BOX_COLOUR, linewidths=0.9, label="scene")  # fmt: skip
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.27), ncols=3, fontsize=6, frameon=False,
                 handletextpad=0.2, columnspacing=0.8, borderpad=0)  # fmt: skip
     _finish(axes, plane, title)
 
 
 def _draw_point_spread(
-    axes: Axes, measurement: Measurement, box: VoxelGrid, plane: tuple[str, str], title: str, cmap: str
+    axes: Axes, image: npt.NDArray[np.float32], grid: VoxelGrid, plane: tuple[str, str], title: str, cmap: str
 ) -> None:
-    image, grid = point_spread(measurement, box, plane)
     offsets = [getattr(grid, name) - grid.center["xyz".index(name)] for name in plane]
     unit, factor = ("mm", 1e3) if max(offset[-1] for offset in offsets) < 0.5 else ("m", 1.0)
     across, up = (factor * offset for offset in offsets)
@@ -130,7 +151,12 @@ def _draw_point_spread(
 
 
 def point_spread(
-    measurement: Measurement, box: VoxelGrid, plane: tuple[str, str]
+    measurement: Measurement,
+    box: VoxelGrid,
+    plane: tuple[str, str],
+    *,
+    pattern: Patterns = None,
+    layers: LayeredMedium | None = None,
 ) -> tuple[npt.NDArray[np.float32], VoxelGrid]:
     """Back-projection of a point at the centre of the box in a plane through it, by the exact distances.
 
@@ -142,6 +168,8 @@ def point_spread(
         The scene.
     plane
         The axes drawn to the right and upwards, as ``("z", "y")``.
+    pattern, layers
+        As in `overview`.
 
     Returns
     -------
@@ -150,7 +178,8 @@ def point_spread(
         -3 dB widths either way, or the box where nothing is resolved.
     """
     measurement = thinned(measurement, n_freq=PSF_FREQUENCIES, n_channel=PSF_CHANNELS)
-    array, sweep, permittivity = measurement.array, measurement.sweep, measurement.permittivity
+    array, sweep = measurement.array, measurement.sweep
+    permittivity = measurement.permittivity if layers is None else 1.0
     widths = expected_sampling(array, sweep, box, permittivity=permittivity).resolution
     extents = [axis[-1] - axis[0] for axis in (box.x, box.y, box.z)]
     reach = [PSF_WIDTHS * w if np.isfinite(w) else (e / 2 or 1.0) for w, e in zip(widths, extents, strict=True)]
@@ -160,9 +189,11 @@ def point_spread(
     }
     grid = VoxelGrid(**axes)
     point = VoxelGrid(*(np.array([value]) for value in box.center))
-    operators = [born_operator(array, sweep, each, permittivity=permittivity) for each in (point, grid)]
-    y = operators[0].forward(torch.ones(1, 1, 1))
-    image = backproject(y, operators[1]).abs().numpy().squeeze()
+    seen, drawn = (
+        born_operator(array, sweep, each, permittivity=permittivity, pattern=pattern, layers=layers)
+        for each in (point, grid)
+    )
+    image = backproject(seen.forward(torch.ones(1, 1, 1)), drawn).abs().numpy().squeeze()
     return (image.T if plane[0] < plane[1] else image), grid
 
 
@@ -190,14 +221,15 @@ def _draw_profiles(axes: Axes, measurement: Measurement, box: VoxelGrid, cmap: s
                 vmin=FLOOR_DB, vmax=0, interpolation="nearest")  # fmt: skip
     if len(near) > MOST_LINES:  # lines that jump from channel to channel would cover the picture
         near, far = np.full_like(near, near.min()), np.full_like(far, far.max())
-    if len(near) > 1:
-        for edge in (near, far):
-            stroke = [Stroke(linewidth=1.4, foreground="black"), Normal()]
-            axes.plot(edge, np.arange(len(edge)), color="white", linewidth=0.6, path_effects=stroke)
+    for edge in (near, far):
+        stroke = [Stroke(linewidth=1.4, foreground="black"), Normal()]
+        ends = np.concatenate([edge[:1], edge, edge[-1:]])  # over the whole of the first and the last row
+        rows = np.concatenate([[-0.5], np.arange(len(edge)), [len(edge) - 0.5]])
+        axes.plot(ends, rows, color="white", linewidth=0.6, path_effects=stroke)
     axes.set_xlim(ranges[0], ranges[-1])
     axes.set_xlabel("half the path (m)" if path is None else "half the path beyond the removed one (m)")
     axes.set_ylabel("channel, tx by tx")
-    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(_whole_numbers(len(profiles)))
 
 
 def _draw_magnitudes(axes: Axes, measurement: Measurement, cmap: str) -> Any:
@@ -210,8 +242,13 @@ def _draw_magnitudes(axes: Axes, measurement: Measurement, cmap: str) -> Any:
     axes.set_ylim(len(magnitude) - 0.5, -0.5)
     axes.set_title("magnitude over channel and frequency", fontsize=7, loc="left")
     axes.set_xlabel("frequency (GHz)")
-    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(_whole_numbers(len(magnitude)))
     return image
+
+
+def _whole_numbers(n: int) -> Locator:
+    """Ticks for n rows; matplotlib's own have halves between fewer than three."""
+    return FixedLocator(range(n)) if n < 3 else MaxNLocator(6, integer=True)
 
 
 def _finish(axes: Axes, plane: tuple[str, str], title: str, *, unit: str = "m", square: bool = True) -> None:

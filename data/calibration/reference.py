@@ -54,6 +54,9 @@ class PointTarget:
     position: tuple[float, float, float]
     reflectivity: float = 1.0
 
+    def __post_init__(self) -> None:
+        _check_place("point", self.position)
+
     def _ways(self, tx: Floats, rx: Floats) -> tuple[Floats, Floats]:
         place = np.asarray(self.position)
         ways = np.linalg.norm(tx - place, axis=1), np.linalg.norm(rx - place, axis=1)
@@ -69,6 +72,11 @@ class PointTarget:
         """``reflectivity / (4 pi R_t R_r)``."""
         to, back = self._ways(tx, rx)
         return self.reflectivity / (4 * np.pi * to * back)
+
+
+def _check_place(kind: str, position: tuple[float, float, float]) -> None:
+    if not np.isfinite(position).all():
+        raise UnfitError(f"reference {kind} is at {position}: expected x, y, z in metres")
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,8 @@ class Plate:
     reflectivity: float = 1.0
 
     def __post_init__(self) -> None:
-        if not np.linalg.norm(self.normal) > 0:
+        _check_place("plate", self.position)
+        if not 0 < np.linalg.norm(self.normal) < np.inf:
             raise UnfitError(f"plate normal is {self.normal}: expected a direction, any length but zero")
 
     def path(self, tx: Floats, rx: Floats) -> Floats:

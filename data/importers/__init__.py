@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 
 from data.calibration.background import with_mean_background
 from data.importers import array, dataport, gotcha, merit, qar50, ti, touchstone
+from data.importers.containers import SUFFIXES, named_arrays
 from data.importers.settings import checked_settings, load_toml, options_of, parse_settings
 from data.measurement import Measurement
 from data.schema import FileError, UnfitError
@@ -118,7 +119,7 @@ def explain_formats() -> str:
 
 
 def _format_of(path: Path, format: str | None) -> str:
-    known = "; ".join(f"{name} ({importer.DESCRIPTION})" for name, importer in IMPORTERS.items())
+    known = f"{', '.join(IMPORTERS)} (mimo import --list explains them)"
     if format is not None and format not in IMPORTERS:
         near = difflib.get_close_matches(format, IMPORTERS, n=1, cutoff=0.4)
         hint = f", did you mean {near[0]}?" if near else ""
@@ -128,7 +129,11 @@ def _format_of(path: Path, format: str | None) -> str:
     if format is None:
         format = next((name for name, importer in IMPORTERS.items() if importer.recognise(path)), None)
     if format is None:
-        raise FileError(path, f"is in no format that can be recognised: expected one of {known}")
+        held = ""
+        if path.is_file() and path.suffix.lower() in SUFFIXES:  # a damaged one says so instead
+            with named_arrays(path) as (_, names):
+                held = f"; it holds {', '.join(names[:12]) or 'nothing'}: is it format array with names of its own?"
+        raise FileError(path, f"is in no format that can be recognised: expected one of {known}{held}")
     return format
 
 

@@ -31,6 +31,8 @@ EXPLANATION = (
     "Say what each array is called: --set values=S --set freq=f --set tx_pos=T --set rx_pos=R, or the same in a TOML",
     "file, --mapping map.toml. values is complex, one axis each of axes: scene, freq, tx, rx (or channel with the list",
     "channels of tx and rx numbers), iq for a pair of real numbers. axes=auto notices the order from the lengths.",
+    "An antenna, or a pair, that moves needs no list: with axes freq and channel and as many tx_pos as rx_pos",
+    "channel i is tx i with rx i. tx_normal and rx_normal say where antennas look; +z without them.",
 )
 REQUIRED = ("values", "freq", "tx_pos", "rx_pos")
 
@@ -54,6 +56,8 @@ def read(
     tx_pos: str = "tx_pos",
     rx_pos: str = "rx_pos",
     channels: str = "",
+    tx_normal: str = "",
+    rx_normal: str = "",
     reference_path: str = "",
     axes: tuple[str, ...] = ("auto",),
     length_unit: str = "m",
@@ -72,7 +76,10 @@ def read(
         Names in the file, with dots for fields of structures and slashes for groups: the complex values, the
         frequencies, the positions ``(n, 3)``. ``tx_pos`` and ``rx_pos`` may be the same array.
     channels
-        Name of a list ``(n_channel, 2)`` of tx and rx numbers, when not every pair was measured.
+        Name of a list ``(n_channel, 2)`` of tx and rx numbers, when not every pair was measured. Without it, values
+        with no more than the axes freq and channel (and iq) take channel i from tx i and rx i, equally many.
+    tx_normal, rx_normal
+        Names of the directions ``(n, 3)`` in which the antennas look.
     reference_path
         Name of the path lengths that were removed from the phase.
     axes
@@ -105,16 +112,23 @@ def read(
             raise FileError(path, f"{freq} has shape {found.shape}, {found.dtype}: expected a vector of frequencies")
         freqs = found.astype(np.float64).ravel() * hertz
         tx, rx = (positions(path, name, get(name)) * length for name in (tx_pos, rx_pos))
+        tx_look, rx_look = (positions(path, name, get(name)) if name else None for name in (tx_normal, rx_normal))
+        data = np.asarray(get(values))
         pairs = _channels(path, get, channels, first_index, len(tx), len(rx)) if channels else None
-        data = get(values)
         removed = checked_numbers(path, reference_path, get(reference_path)) * length if reference_path else None
+    few = len(tx) == len(rx) and axes == ("auto",) and data.ndim - (data.dtype.kind == "f") == 2
+    if pairs is None and ("channel" in axes or few):
+        pairs = _moving(path, values, data.shape, len(tx), len(rx))
     sizes = {"freq": len(freqs), "tx": len(tx), "rx": len(rx), "iq": 2}
     wanted: tuple[str, ...] = ("scene", "freq", "tx", "rx")
     if pairs is not None:
         sizes["channel"], wanted = len(pairs), ("scene", "freq", "channel")
-    data = _values(path, values, np.asarray(data), axes, sizes, wanted)
+    data = _values(path, values, data, axes, sizes, wanted)
     freqs, data = ascending(freqs, data, 1)
-    array = ArrayGeometry(tx, rx, pairs, name=path.stem)
+    try:
+        array = ArrayGeometry(tx, rx, pairs, tx_normal=tx_look, rx_normal=rx_look, name=path.stem)
+    except ValueError as error:
+        raise FileError(path, str(error)) from error
     if removed is not None:
         shape = array.measurement_shape
         if removed.size != np.prod(shape):
@@ -155,6 +169,17 @@ def _values(
         data, axes = parts[..., 0] + 1j * parts[..., 1], wanted
         sizes = {**sizes, "scene": len(data)}
     return arranged(path, name, checked_complex(path, name, data), axes, sizes, wanted)
+
+
+def _moving(path: Path, name: str, shape: tuple[int, ...], n_tx: int, n_rx: int) -> Array:
+    """Channels of an antenna, or a pair, that moves: at each place its own."""
+    if n_tx != n_rx:
+        raise FileError(
+            path,
+            f"{name} has shape {shape} with an axis channel, there are {n_tx} tx and {n_rx} rx: expected the option "
+            f"channels, the name of the list of tx and rx numbers, or equally many of both",
+        )
+    return np.stack([np.arange(n_tx)] * 2, axis=1)
 
 
 def _channels(path: Path, get: Get, name: str, first: int, n_tx: int, n_rx: int) -> Array:

@@ -81,7 +81,7 @@ def orders_that_fit(
 def noticed_axes(
     path: Where, name: str, shape: tuple[int, ...], axes: Sequence[str], sizes: Mapping[str, int]
 ) -> tuple[str, ...]:
-    """Return the one order of the axes that fits the lengths.
+    """Return the one order of the axes that fits the lengths; the place of an axis of length 1 does not matter.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def noticed_axes(
     known = ", ".join(f"{axis} {sizes[axis]}" for axis in axes if axis in sizes)
     if not orders:
         raise FileError(path, f"{name} has shape {shape}: expected an order of the axes {', '.join(axes)} ({known})")
-    if len(orders) > 1:
+    if len({tuple(axis for axis in order if sizes.get(axis) != 1) for order in orders}) > 1:
         listed = " or ".join(",".join(order) for order in orders[:4])
         raise FileError(path, f"{name} has shape {shape}, which fits {listed} ({known}): expected axes to be stated")
     return orders[0]

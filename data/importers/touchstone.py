@@ -125,7 +125,7 @@ def _folder(path: Path, known: _Antennas, parameter: str) -> tuple[Array, Array,
         elif len(own) != len(freq) or np.abs(own - freq).max() > FREQUENCY_SLACK * freq.max():
             raise FileError(path / file, f"has other frequencies than {first}: expected the same in every file")
         pairs.append((tx, rx))
-        columns.append(s[:, out, into])
+        columns.append(checked_numbers(path / file, parameter.upper(), s[:, out, into]))
     if freq is None:
         raise FileError(path, "holds no Touchstone file: expected .s2p files")
     return freq, np.array(pairs), np.stack(columns, axis=1)

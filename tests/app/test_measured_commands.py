@@ -51,6 +51,27 @@ def test_a_mapping_on_the_command_line_and_in_a_file(tmp_path):
     assert not (tmp_path / "c.h5").exists()
 
 
+@pytest.mark.parametrize(
+    ("units", "doubted"),
+    [({}, False), ({"length_unit": "mm", "freq_unit": "MHz"}, True), ({"freq_unit": "MHz"}, True)],
+)
+def test_an_import_shows_its_size_and_doubts_units(tmp_path, units, doubted):
+    """Files in metres and hertz times the unit's factor: a factor forgotten is seen, both forgotten too."""
+    factor = {"mm": 1e3, "MHz": 1e-6}
+    length, freq = (factor.get(units.get(name, ""), 1.0) for name in ("length_unit", "freq_unit"))
+    np.savez(tmp_path / "a.npz", values=FULL.values[0], freq=native.FREQ * freq, tx_pos=native.TX * length,
+             rx_pos=native.RX * length)  # fmt: skip
+    code, out, err = mimo("import", tmp_path / "a.npz", tmp_path / "a.h5")
+    assert code == 0
+    assert "6 channels; antennas over " in out
+    assert ("are both in the units stated?" in err) == doubted
+    settings = [part for name, value in units.items() for part in ("--set", f"{name}={value}")]
+    code, out, err = mimo("import", tmp_path / "a.npz", tmp_path / "a.h5", *settings)
+    assert (code, err) == (0, "")
+    assert "4 frequencies, 4 to 13 GHz" in out
+    assert "over 0.22 x 0.23 x 0.02 m" in out
+
+
 def test_steps_are_made_in_their_order_and_recorded(scan, tmp_path):
     empty = data.load(scan)
     for i, factor in enumerate((0.25, 0.75)):
@@ -61,6 +82,7 @@ def test_steps_are_made_in_their_order_and_recorded(scan, tmp_path):
         "--background", tmp_path / "empty0.h5", "--background", tmp_path / "empty1.h5", "--quiet",
     )  # fmt: skip
     made = data.load(out)
+    assert next(step for step in made.steps if step["step"] == "background")["sources"] == ["empty0.h5", "empty1.h5"]
     names = ["import", "conjugate", "permittivity", "mask channels", "background", "subtract background"]
     assert [step["step"] for step in made.steps] == [*names, "select frequencies", "normalise"]
     expected = FULL.values.conj() - 0.5 * FULL.values
@@ -103,6 +125,7 @@ def test_a_reference_scan_becomes_a_calibration_for_later_scans(tmp_path):
         parts=("scan.h5", "calibration/gain"),
     )
     bad("prepare", tmp_path / "sphere.h5", out, "--reference", "point=1,2", parts=("--reference", "point=X,Y,Z"))
+    bad("prepare", tmp_path / "sphere.h5", out, "--reference", "point=nan,0,1", parts=("reference point is at (nan,",))
     far = "point=0.1,0.2,0.9"
     bad("prepare", tmp_path / "sphere.h5", out, "--reference", far, "--max-delay", 0, parts=("sphere.h5", "coherence"))
 

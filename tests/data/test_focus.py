@@ -164,6 +164,12 @@ def test_a_profile_peaks_at_half_the_path_with_the_echo_s_height(uneven):
         np.testing.assert_allclose(np.where(near, profile, 0).max(axis=1), np.abs(scan.values[0, 0]).ravel(), rtol=1e-3)
 
 
+def test_one_channel_shows_no_sign():
+    one = ArrayGeometry(ARRAY.tx_pos[:1], ARRAY.rx_pos[:1])
+    with pytest.raises(ValueError, match=r"has one channel: expected several"):
+        check_phase(point(one, SWEEP, (0.02, -0.03, 0.4)))
+
+
 def test_the_axis_of_a_profile_covers_one_unambiguous_range():
     scan = point(ARRAY, SWEEP, (0, 0, 0.4))
     assert range_axis(scan)[[0, -1]] == pytest.approx([0, 299792458 / (2 * SWEEP.step)])

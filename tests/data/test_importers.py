@@ -120,7 +120,7 @@ def test_a_wrong_request_lists_what_there_is(folder, arguments, words):
 
 
 def test_what_no_format_recognises_lists_the_formats(tmp_path):
-    with pytest.raises(FileError, match=r"recognised: expected one of merit \(MERIT CSV folder"):
+    with pytest.raises(FileError, match=r"recognised: expected one of merit, dataport.*explains them"):
         read_measured(tmp_path)
     with pytest.raises(FileError, match="no such file or folder"):
         read_measured(tmp_path / "absent")

@@ -140,6 +140,40 @@ def test_scenes_listed_channels_pairs_of_real_numbers_and_removed_paths(tmp_path
     np.testing.assert_array_equal(noticed.values, scenes)
 
 
+@pytest.mark.parametrize("extra", [{}, {"axes": "channel,freq"}, {"axes": "channel,freq,iq"}])
+def test_a_moving_pair_of_antennas_needs_no_list(tmp_path, extra):
+    values = FLOWN.values[0].T
+    if "iq" in extra.get("axes", ""):
+        values = np.stack([values.real, values.imag], axis=-1)
+    native.write_named(
+        tmp_path / "a.npz", values=values, freq=native.FREQ, tx_pos=native.TRACK, rx_pos=native.TRACK + 0.5,
+        way=FLOWN.reference_path,
+    )  # fmt: skip
+    read = read_measured(tmp_path / "a.npz", settings={"reference_path": "way", **extra})
+    np.testing.assert_array_equal(read.values, FLOWN.values)
+    np.testing.assert_array_equal(read.array.channels, [[i, i] for i in range(5)])
+    np.testing.assert_array_equal(read.reference_path, FLOWN.reference_path)
+
+
+def test_one_channel_has_one_order(tmp_path):
+    """Axes of length 1 may stand anywhere."""
+    native.write_named(
+        tmp_path / "a.npz", values=FULL.values[0][:, :1, :1], freq=native.FREQ, tx_pos=native.TX[:1],
+        rx_pos=native.RX[:1],
+    )  # fmt: skip
+    np.testing.assert_array_equal(read_measured(tmp_path / "a.npz").values, FULL.values[:, :, :1, :1])
+
+
+def test_arrays_may_say_where_antennas_look(tmp_path):
+    common = {"values": FULL.values[0], "freq": native.FREQ, "tx_pos": native.TX, "rx_pos": native.RX}
+    native.write_named(tmp_path / "a.npz", **common, looks=-native.RX - [0, 0, 1], few=native.TX)
+    read = read_measured(tmp_path / "a.npz", settings={"rx_normal": "looks"})
+    np.testing.assert_array_equal(read.array.rx_normal, -native.RX - [0, 0, 1])
+    assert read.array.tx_normal is None
+    with pytest.raises(FileError, match=r"a\.npz: rx_normal has shape \(2, 3\): expected \(3, 3\)"):
+        read_measured(tmp_path / "a.npz", settings={"rx_normal": "few"})
+
+
 def test_backgrounds_of_any_format_are_averaged(tmp_path):
     common = {"freq": native.FREQ, "tx_pos": native.TX, "rx_pos": native.RX}
     for name, factor in (("scan", 1), ("empty1", 0.25), ("empty2", 0.75j)):

@@ -104,8 +104,11 @@ def test_axes_of_arrays_that_do_not_fit_are_named(tmp_path):
     refused(tmp_path / "own.h5", ["mimo-imaging file already"], format="array")
     np.savez(path, values=np.array([{}], object), **common)
     refused(path, ["cannot be read", "array 'values'"])
+    np.savez(path, S=FULL.values[0], **common)
+    refused(path, ["no format that can be recognised", "it holds S, freq, rx_pos, tx_pos"])
     path.write_bytes(b"PK\x03\x04 no archive")
     refused(path, ["cannot be read", "numpy.savez"], format="array")
+    refused(path, ["cannot be read", "numpy.savez"])
 
 
 def change(folder, name, old, new):
@@ -153,6 +156,7 @@ def test_a_truncated_ti_capture_is_named_with_the_length(tmp_path):
         ("antennas.csv", "-0.1,", "inf,", ["row 2, column x", "'inf'"]),
         ("antennas.csv", "r2,rx", "r7,rx", ["t0_r2.s2p", "names no channel"]),
         ("t0_r1.s2p", "7 0.1", "7.1 0.1", ["t0_r1.s2p", "other frequencies than t0_r0.s2p"]),
+        ("t0_r1.s2p", "7 0.1 0.2 ", "7 0.1 0.2 nan ", ["t0_r1.s2p"]),
         ("t0_r1.s2p", "# GHz S RI R 50", "# GHz Q RI R 50", ["t0_r1.s2p", "Touchstone"]),
     ],
 )

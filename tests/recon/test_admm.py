@@ -229,3 +229,22 @@ def test_many_measurements_are_sampled_for_their_noise(monkeypatch):
     monkeypatch.setattr(noise, "MAX_MEASUREMENTS", 100)
     monkeypatch.setattr(noise, "N_SAMPLE", 400)
     assert 20 * np.log10(float(estimate_noise_std(problem)) / whole) == pytest.approx(0, abs=1.5)
+
+
+@pytest.mark.parametrize("array", [MASKED, PAIRED])
+def test_the_noise_is_never_more_than_what_the_adjoint_leaves(array, monkeypatch):
+    """Of targets that lie elsewhere; the likelihood of a small sample may say that there is more noise than data."""
+    rng = torch.Generator().manual_seed(1)
+    A = born_operator(array, SWEEP, GRID)
+    far = VoxelGrid(GRID.x + 3, GRID.y, GRID.z + 2)
+    y = born_operator(array, SWEEP, far).forward(torch.randn(3, *GRID.shape, dtype=A.dtype, generator=rng))
+    monkeypatch.setattr(noise, "MAX_MEASUREMENTS", 1)
+    monkeypatch.setattr(noise, "N_SAMPLE", 6)
+    found = estimate_noise_std(Problem(A, y))
+    for i in range(3):
+        seen = A.forward(A.adjoint(y[i]))
+        level = torch.vdot(seen.flatten(), y[i].flatten()) / torch.vdot(seen.flatten(), seen.flatten())
+        left = float((y[i] - level * seen).norm()) / math.sqrt(A.n_measurement)
+        assert float(found[i]) <= left * (1 + 1e-5)
+    monkeypatch.setattr(GramFactor, "candidates", lambda self: torch.tensor([1e6]))  # all of it noise
+    assert float(estimate_noise_std(Problem(A, y))[0]) <= float(y[0].norm()) / math.sqrt(A.n_measurement)

@@ -43,6 +43,13 @@ def test_every_kind_of_measurement_is_drawn(kind, tmp_path):
     assert plt.get_fignums() == []
 
 
+def test_a_scene_too_small_to_be_seen_is_marked_and_one_channel_has_one_tick():
+    front, side, *_ = overview(KINDS["flown"]).axes
+    assert all(not axes.patches and len(axes.collections) == 3 for axes in (front, side))
+    for axes in overview(KINDS["one channel"]).axes[4:6]:
+        assert axes.get_yticks().tolist() == [0]
+
+
 def test_antennas_and_box_are_where_they_are():
     front, side, *_, magnitudes, _ = overview(KINDS["full"]).axes
     for axes, columns in ((front, [0, 1]), (side, [2, 1])):
@@ -59,7 +66,7 @@ def test_antennas_and_box_are_where_they_are():
 
 def test_profiles_follow_the_point_between_the_lines_of_the_box():
     axes = overview(replace(KINDS["full"], sweep=FrequencySweep.linear(4e9, 4.3e9, 4))).axes[4]
-    near, far = (line.get_xdata() for line in axes.lines)
+    near, far = (line.get_xdata()[1:-1] for line in axes.lines)
     half = [
         (np.linalg.norm(t - native.POINT) + np.linalg.norm(r - native.POINT)) / 2 for t in native.TX for r in native.RX
     ]
