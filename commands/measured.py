@@ -287,10 +287,17 @@ def info(
 ) -> None:
     """Say what is in a file: array, sweep, grid, shapes, expected resolution, steps, warnings.
 
-    A pattern and layers show in the figure's point-spread function.
+    A pattern and layers show in the figure's point-spread function. Of a .safetensors file, or by the name of weights
+    that ship, the model card is printed.
     """
     from data import describe_file
+    from models.card import card_of
+    from models.checkpoint import WEIGHTS
 
+    if file.suffix == ".safetensors" or (WEIGHTS / f"{file}.safetensors").is_file():
+        text, facts = card_of(file)
+        print_json(facts) if as_json else click.echo(text)
+        return
     facts = describe_file(file)
     around = medium(patterns, layers)
     if figure is not None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["denoiser_card", "reconstructor_card"]
+from models.checkpoint import find_weights, load_weights
+
+__all__ = ["card_of", "denoiser_card", "reconstructor_card"]
 
 N_ROW = 12
 """Rows of the table of the validation curve."""
@@ -106,6 +110,20 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
         "that the column names."
     )
     return "\n".join([*lines, *_command(command), *_curve(history, ("psnr_", "ssim_"), note)])
+
+
+def card_of(name_or_path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
+    """Return the model card of weights, and what the file itself says; without a card beside it the latter is its text.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `models.checkpoint.find_weights` and `load_weights`.
+    """
+    path = find_weights(name_or_path)
+    facts = load_weights(path)[1]
+    card = path.with_suffix(".md")
+    return card.read_text() if card.is_file() else json.dumps(facts, indent=2), facts
 
 
 def _command(command: str) -> list[str]:

@@ -1,15 +1,17 @@
-"""Training from a dataset: on its array, band and grid, with its scenes."""
+"""Training from a dataset: on its array, band and grid, with its scenes; model cards."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from test_command_line import bad, good
 
 from commands.lessons import train_denoiser, train_reconstructor
 from data import Measurement, save
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
-from models.checkpoint import load_checkpoint
+from models.checkpoint import WEIGHTS, load_checkpoint
 from models.config import load_config
 from models.setting import Setting
 from synth import generate
@@ -54,3 +56,13 @@ def test_a_dataset_without_truth_is_refused(tmp_path):
     save(tmp_path / "bare.h5", Measurement(values, ARRAY, SWEEP, GRID))
     with pytest.raises(ValueError, match=r"bare\.h5: .*true scenes"):
         train_reconstructor(short("deep2s"), tmp_path / "bare.h5", tmp_path / "run", CPU, {})
+
+
+def test_info_prints_the_model_card(tmp_path):
+    card = (WEIGHTS / "denoiser-fast.md").read_text()
+    assert good("info", "denoiser-fast").strip() == card.strip()
+    copy = tmp_path / "mine.safetensors"
+    copy.write_bytes((WEIGHTS / "denoiser-fast.safetensors").read_bytes())
+    assert '"kind": "denoiser"' in good("info", copy), "no card beside it: what the file says"
+    assert json.loads(good("info", copy, "--json"))["network"]["subpixel"] == 2
+    bad("info", tmp_path / "none.safetensors", parts=("none.safetensors", "denoiser-fast"))
