@@ -27,7 +27,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from data import FileError
 from viewer import page_files
 from viewer.files import figure_of_file
-from viewer.payload import file_facts, measurement_packet, packet, page_facts, scores, told, version_of, volume_packet
+from viewer.payload import (
+    COLOR_MAPS,
+    file_facts,
+    measurement_packet,
+    packet,
+    page_facts,
+    scores,
+    told,
+    version_of,
+    volume_packet,
+)
 from viewer.standalone import MOST_STATE, standalone_page
 
 LOOPBACK = "127.0.0.1"
@@ -157,11 +167,14 @@ class Source:
     def figure(self, request: Request) -> Response:
         """Answer with the static figure of one scene, PNG: for browsers that cannot draw volumes."""
         path = self._path(request)
+        cmap = request.query_params.get("colors", COLOR_MAPS[0])
         if path is None:
             return _no_such_file()
+        if cmap not in COLOR_MAPS:
+            return PlainTextResponse(f"colors is none of {', '.join(COLOR_MAPS)}\n", 400)
         try:
             with self._busy:
-                drawing = figure_of_file(path, scene=_number(request, "scene"))
+                drawing = figure_of_file(path, scene=_number(request, "scene"), cmap=cmap)
                 out = BytesIO()
                 drawing.savefig(out, format="png", dpi=130)
         except ValueError as error:  # FileError among them

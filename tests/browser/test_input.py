@@ -79,6 +79,8 @@ def test_without_webgl_the_static_figure_stands_in(chromium, tmp_path):
             assert "no WebGL2" in page.locator("#notice").text_content()
             wait_until(page, "document.querySelector('.figure')?.naturalWidth > 300", 60)
             assert pixels(page, ".sections")[..., 3].any()
+            page.evaluate("mimoViewer.store.set({ colors: 'gray' })")
+            wait_until(page, "document.querySelector('.figure').src.endsWith('colors=gray')", 60)
             assert page.errors == []
     finally:
         context.close()

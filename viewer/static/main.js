@@ -253,7 +253,7 @@ class View {
     this.notices.tell("graphics", `No 3D views: ${this.withoutWebgl}. Projections and slices work.`);
     document.body.classList.add("flat");
     $("static-figures")?.remove();
-    const figures = this.facts.files.map((file, f) => [file, this.source.figureAddress(f, this.scene())]);
+    const figures = this.facts.files.map((file, f) => [file, this.source.figureAddress(f, this.scene(), this.store.state.colors)]);
     const images = figures.filter(([file, address]) => address && file.items.length).map(([file, address]) =>
       element("img", { src: address, alt: `Projections and surfaces of ${file.name}`, className: "figure" }));
     if (images.length) $("page-images").append(element("div", { id: "static-figures" }, ...images));
@@ -318,6 +318,7 @@ class View {
     if (names.has("tab") && state.tab === "measurement") this.loadMeasurement();
     if (has(IN_3D)) this.scenes.request();
     if (has(IN_SECTIONS)) this.paintSections();
+    if (names.has("colors")) this.tellWhatIsMissing();
     if (has(["scale", "floor", "norm", "colors", "theme", "tab"])) this.paintHead();
     if (state.tab !== "images" && has([...IN_SECTIONS, "channel"])) this.paintPlots();
   }

@@ -35,8 +35,8 @@ class ServerSource {
     return (await this.get(`static/${name}`)).text();
   }
 
-  figureAddress(file, scene) {
-    return `figure/${file}/${scene}`;
+  figureAddress(file, scene, colors) {
+    return `figure/${file}/${scene}?colors=${colors}`;
   }
 
   /** The page as a file, and what is wrong with the files that it does without. */
