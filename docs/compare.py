@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ PRESETS = ("paper", "shapes")
 METHODS = ("backprojection", "kirchhoff", "tikhonov", "l1", "tv", "pnp")
 SWEEPS = {"l1": (0.003, 0.01, 0.03, 0.1), "tv": (0.003, 0.005, 0.007, 0.01, 0.015)}
 N_VALIDATION = 10
+DENOISERS = ("denoiser-fast", "denoiser-fast-plain", "denoiser", "denoiser-white")
+N_DENOISED, LEVELS = 32, (0.05, 0.1, 0.2)
 SNRS, FREQUENCIES = (30.0, 20.0, 10.0, 0.0), (5, 10, 15, 20, 40)
 LEARNED_FREQUENCIES = (5, 10, 15, 40)
 ERRORS = {
@@ -51,15 +54,21 @@ class Condition:
     weight: float | None = None
     errors: str = ""
     """A key of `ERRORS`."""
+    denoiser: str = ""
+    """Weights of `pnp`, when they are not the default ones."""
 
     @property
     def stem(self) -> str:
         """Name of the file that keeps the figures: everything they depend on, the weights of networks too."""
-        values = [Path(str(v)).stem if k == "method" else str(v) for k, v in asdict(self).items()]
-        name = "denoiser-fast" if self.method == "pnp" else self.method
-        path = weights_of(name)
-        digest = [] if path is None else [hashlib.sha256(path.read_bytes()).hexdigest()[:8]]
-        return "_".join([*(values if self.errors else values[:-1]), *digest])
+        values = [str(value) for name, value in asdict(self).items() if value or name not in ("errors", "denoiser")]
+        name = (self.denoiser or "denoiser-fast") if self.method == "pnp" else self.method
+        return "_".join([*values, *digest_of(name)])
+
+
+def digest_of(name: str) -> list[str]:
+    """The digest of a network's weights, or nothing."""
+    path = weights_of(name)
+    return [] if path is None else [hashlib.sha256(path.read_bytes()).hexdigest()[:8]]
 
 
 def weights_of(name: str) -> Path | None:
@@ -93,6 +102,8 @@ def scores(condition: Condition) -> dict[str, float]:
         realism=Realism(**ERRORS[condition.errors][1]) if condition.errors else None,
     )
     options: dict[str, Any] = {} if condition.weight is None else {"weight": condition.weight}
+    if condition.denoiser:
+        options["denoiser"] = condition.denoiser
     method = condition.method
     if method not in available():
         method = str(weights_of(method))
@@ -170,6 +181,58 @@ def tables(n_scene: int, n_other: int) -> str:
             lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
+
+
+def denoiser_table(n_scene: int) -> str:
+    """What the denoisers do at their own task and as the prior of `pnp`, in Markdown."""
+    kinds = [(kind, level) for kind in ("speckle", "white") for level in LEVELS]
+    lines = [
+        f"Denoisers: PSNR in dB on {N_DENOISED} unseen scenes of both presets with complex noise seen as a magnitude "
+        f"(speckle) and with real white noise, by its rms; seconds a volume; `pnp` with each, {n_scene} scenes of each "
+        "preset, 15 frequencies, 30 dB:",
+        "",
+        "| weights | " + " | ".join(f"{kind} {level:g}" for kind, level in kinds) + " | seconds | `pnp`, dB (SSIM) |",
+        "|---|" + "---|" * (len(kinds) + 2),
+    ]
+    for name in DENOISERS:
+        denoised = denoiser_scores(name)
+        other = "" if name == DENOISERS[0] else name
+        rows = [scores(Condition(preset, "pnp", n_scene, denoiser=other)) for preset in PRESETS]
+        cells = [f"{denoised[f'{kind} {level:g}']:.2f}" for kind, level in kinds] + [f"{denoised['seconds']:.3f}"]
+        lines.append(f"| `{name}` | {' | '.join(cells)} | {mean(rows, 'psnr_db'):.2f} ({mean(rows, 'ssim'):.3f}) |")
+    return "\n".join([*lines, ""])
+
+
+def denoiser_scores(name: str) -> dict[str, float]:
+    """PSNR of a denoiser by kind and level of noise, and seconds a volume (the fastest of ten); kept."""
+    path = KEPT / f"{'_'.join(['denoised', name, *digest_of(name)])}.json"
+    if path.exists():
+        return json.loads(path.read_text())  # type: ignore[no-any-return]
+    import torch
+
+    from models import Denoiser
+    from models.corruption import CORRUPTIONS
+    from models.denoising import psnr
+    from synth.paper import paper_grid
+    from synth.training import preset_scenes
+
+    draw, denoiser = preset_scenes("both", paper_grid()), Denoiser.load(name)
+    scenes = [draw(np.random.default_rng([TEST_SEED, i])) for i in range(N_DENOISED)]
+    clean = torch.from_numpy(np.stack([scene / scene.max() for scene in scenes]))
+    found = {}
+    for kind, corrupt in CORRUPTIONS.items():
+        for level in LEVELS:
+            pair = corrupt(clean, torch.Generator().manual_seed(TEST_SEED), std=level)  # type: ignore[call-arg]
+            found[f"{kind} {level:g}"] = psnr(denoiser(pair.noisy, pair.sigma), pair)
+    times = []
+    for _ in range(10):
+        started = time.perf_counter()
+        denoiser(clean[0], 0.1)
+        times.append(time.perf_counter() - started)
+    found["seconds"] = min(times)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found))
+    return found
 
 
 def learned_tables(n_scene: int, n_other: int) -> str:
@@ -261,7 +324,8 @@ def main(learned: bool, n_scene: int, n_other: int) -> None:
     if learned:
         LEARNED_PAGE.write_text(with_generated(LEARNED_PAGE.read_text(), learned_tables(n_scene, n_other)))
         return
-    PAGE.write_text(with_generated(PAGE.read_text(), tables(n_scene, n_other)))
+    made = "\n".join([tables(n_scene, n_other), denoiser_table(n_other)])
+    PAGE.write_text(with_generated(PAGE.read_text(), made))
 
 
 if __name__ == "__main__":
