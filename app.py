@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -28,7 +29,9 @@ for command in COMMANDS:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; every error is one line, exit code 1 for a failure and 2 for bad input."""
     try:
-        code = cli.main(arguments, prog_name="mimo", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn  # type: ignore[assignment]
+            code = cli.main(arguments, prog_name="mimo", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         code = BAD_INPUT
@@ -46,6 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         code = _complain(f"{type(error).__name__}: {error}", FAILED)
     sys.exit(code or DONE)
+
+
+def _warn(message: Warning | str, *_where: object) -> None:
+    """Print a warning as errors are printed: in one line, without the place in the program."""
+    click.echo(f"mimo: warning: {' '.join(str(message).split())}", err=True)
 
 
 def _complain(text: str, code: int) -> int:

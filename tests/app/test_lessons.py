@@ -6,14 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_command_line import bad, good
+from test_command_line import bad, good, mimo
 
 from commands.lessons import train_denoiser, train_reconstructor
-from data import Measurement, save
+from data import Measurement, load_reconstructions, save
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
 from models.checkpoint import WEIGHTS, load_checkpoint
 from models.config import load_config
 from models.setting import Setting
+from recon.teaching import export_reconstructor
 from synth import generate
 
 ARRAY = ArrayGeometry.mills_cross(n_tx=3, n_rx=4, width=0.3)
@@ -66,3 +67,20 @@ def test_info_prints_the_model_card(tmp_path):
     assert '"kind": "denoiser"' in good("info", copy), "no card beside it: what the file says"
     assert json.loads(good("info", copy, "--json"))["network"]["subpixel"] == 2
     bad("info", tmp_path / "none.safetensors", parts=("none.safetensors", "denoiser-fast"))
+
+
+@pytest.mark.filterwarnings("default")
+def test_weights_of_ones_own_from_the_command_line(scenes, tmp_path):
+    """Trained, exported and used as a method; far from the training a line of warning says so."""
+    config = short("deep2s")
+    config = replace(config, data=replace(config.data, n_freq=(5,)))
+    checkpoint = train_reconstructor(config, scenes, tmp_path / "run", CPU, {"report": lambda line: None})
+    export_reconstructor(checkpoint, tmp_path / "mine.safetensors", tmp_path / "mine.md")
+    common = ("reconstruct", scenes, tmp_path / "out.h5", "--method", tmp_path / "mine.safetensors", "--quiet")
+    code, _, err = mimo(*common)
+    assert (code, err) == (0, "")
+    assert list(load_reconstructions(tmp_path / "out.h5")) == ["mine"]
+    code, _, err = mimo(*common, "--grid", "x=-0.5:0.5:5,y=-0.5:0.5:6,z=1.5:2:7")
+    assert code == 0
+    assert "mimo: warning: mine is used far from its training: distance 1.75e+03 mm" in err
+    assert "app.py" not in err and "learned.py" not in err
