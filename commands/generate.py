@@ -30,11 +30,12 @@ def demo(out: Path, preset: str, n_freq: int, snr_db: float, seed: int, quiet: b
     from viewer.files import figure_of_file
 
     hidden = quiet or as_json
+    general = [name for name, method in METHODS.items() if method.general]
     say("synthesizing one scene of the papers' kind", hidden=hidden)
     with tempfile.TemporaryDirectory() as folder:
         scene = generate(Path(folder, "scene.h5"), n=1, preset=preset, n_freq=n_freq, snr_db=snr_db, seed=seed)
         with writing(out):
-            reconstruct_file(scene, out, list(METHODS), watch=lambda name: progress_bar(name, hidden))
+            reconstruct_file(scene, out, general, watch=lambda name: progress_bar(name, hidden))
     picture = out.with_suffix(".png")
     save(figure_of_file(out), picture)
     print_scores(out, as_json, quiet)

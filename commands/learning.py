@@ -82,10 +82,11 @@ def train(
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Rounds to take medians over."
 )
+@click.option("--large", is_flag=True, help="Measure image formers at scanners' sizes instead, about five minutes.")
 @quiet
 @as_json
 @example("mimo bench --rounds 3")
-def bench(rounds: int, quiet: bool, as_json: bool) -> None:
+def bench(rounds: int, large: bool, quiet: bool, as_json: bool) -> None:
     """Measure the operators against the published way of computing them and the machine's bound, in one run."""
     from recon.benchmark import measure, table
     from recon.solver_benchmark import measure_solvers, solver_table
@@ -97,6 +98,12 @@ def bench(rounds: int, quiet: bool, as_json: bool) -> None:
         if not (quiet or as_json):
             click.echo(f"measuring: {text}", err=True)
 
+    if large:
+        from recon.large_benchmark import large_table, measure_large
+
+        found = measure_large(n_rounds=min(rounds, 2), progress=tell)
+        print_json(found) if as_json else say(large_table(found))
+        return
     result = measure(n_rounds=rounds, progress=tell)
     tell("solvers")
     rng = np.random.default_rng(0)

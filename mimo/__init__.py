@@ -15,6 +15,7 @@ Conventions, the same everywhere:
 
 from mimo.array import ArrayGeometry
 from mimo.born import BornOperator, PairedBornOperator, born_operator
+from mimo.factorised_imaging import backproject_factorised
 from mimo.gram import GramFactor
 from mimo.grid import VoxelGrid
 from mimo.imaging import backproject, kirchhoff
@@ -22,6 +23,7 @@ from mimo.layers import LayeredMedium
 from mimo.linear import ImagingOperator
 from mimo.migration import backproject_fast
 from mimo.pattern import AntennaPattern, CosinePattern, TablePattern
+from mimo.stolt import range_migration
 from mimo.sweep import FrequencySweep
 
 __all__ = [
@@ -37,7 +39,9 @@ __all__ = [
     "TablePattern",
     "VoxelGrid",
     "backproject",
+    "backproject_factorised",
     "backproject_fast",
     "born_operator",
     "kirchhoff",
+    "range_migration",
 ]

@@ -23,7 +23,7 @@ from scipy.fft import next_fast_len
 from mimo import kernels
 from mimo.channels import ChannelSums
 from mimo.linear import ImagingOperator
-from mimo.propagation import BACKPROJECTION, Side, phasor
+from mimo.propagation import BACKPROJECTION, Propagation, Side, phasor
 
 TAPS = 4
 """Samples of a profile that make one value, as in channels.h."""
@@ -82,24 +82,24 @@ def backproject_fast(y: torch.Tensor, A: ImagingOperator, *, padding: float = 2.
             "the antennas' pattern is complex or depends on the frequency: expected a real one, the same at every "
             "frequency, for range profiles; backprojection takes any"
         )
-    return A.image_by(y, functools.partial(_image, A, float(padding)))
+    return A.image_by(y, functools.partial(image_by_profiles, A.wave, float(padding)))
 
 
-def _image(A: ImagingOperator, padding: float, y: torch.Tensor) -> torch.Tensor:
-    """Images (n_scene, n_voxel) of measurements (n_scene, *A.measurement_shape)."""
-    sums = ChannelSums(A.wave, BACKPROJECTION, dtype=A.dtype)
-    channels = torch.as_tensor(A.array.channel_indices().copy(), dtype=torch.long, device=A.device)
-    if not A.array.paired:
+def image_by_profiles(wave: Propagation, padding: float, y: torch.Tensor) -> torch.Tensor:
+    """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, *channels), in their dtype and on their device."""
+    sums = ChannelSums(wave, BACKPROJECTION, dtype=y.dtype)
+    channels = torch.as_tensor(wave.array.channel_indices().copy(), dtype=torch.long, device=y.device)
+    if not wave.array.paired:
         y = y[:, :, channels[:, 0], channels[:, 1]]
-    profiles = RangeProfiles(A, sums.reference, padding)
+    profiles = RangeProfiles(wave, sums.reference, padding)
     rows = profiles.of(y)
-    if A.device.type == "cpu" and kernels.available():
-        if profiles.n_profile * PARTS > MAX_SINGLE and A.dtype == torch.complex64:
-            sums, rows = ChannelSums(A.wave, BACKPROJECTION, dtype=torch.complex128), rows.to(torch.complex128)
+    if y.device.type == "cpu" and kernels.available():
+        if profiles.n_profile * PARTS > MAX_SINGLE and y.dtype == torch.complex64:
+            sums, rows = ChannelSums(wave, BACKPROJECTION, dtype=torch.complex128), rows.to(torch.complex128)
         weights = torch.as_tensor(profiles.weights, dtype=rows.dtype.to_real())
         image = sums.compressed(rows, weights, reference=profiles.middle, step=profiles.step, carrier=profiles.carrier)
-        return image.to(A.dtype)
-    return _image_torch(A, profiles, rows, channels)
+        return image.to(y.dtype)
+    return _image_torch(wave, profiles, rows, channels)
 
 
 class RangeProfiles:
@@ -119,10 +119,10 @@ class RangeProfiles:
         float64 ``(PARTS, TAPS)``: the kernel's values for a place so many fractions behind a sample.
     """
 
-    def __init__(self, A: ImagingOperator, reference: npt.NDArray[np.float64], padding: float) -> None:
-        wavenumber = A.wave.wavenumber
+    def __init__(self, wave: Propagation, reference: npt.NDArray[np.float64], padding: float) -> None:
+        wavenumber = wave.wavenumber
         n_freq, span = len(wavenumber), float(np.ptp(wavenumber))
-        self._even = A.sweep.is_uniform
+        self._even = wave.sweep.is_uniform
         if padding * n_freq > MAX_PROFILE:
             raise ValueError(
                 f"padding {padding:g} makes {padding * n_freq:.0f} samples of {n_freq} frequencies: expected "
@@ -135,7 +135,7 @@ class RangeProfiles:
             self.step = span / max(1, n_freq - 1)
             self._turn = (np.arange(n_freq) - n_freq // 2) / self.n_profile  # of each frequency in a sample
         else:
-            low, high = path_bounds(A)
+            low, high = path_bounds(wave)
             self.carrier = float(wavenumber.max() + wavenumber.min()) / 2
             spacing = 2 * np.pi / (padding * span)
             self.n_profile = 2 * math.ceil(((high - low).max() / spacing + 2 * TAPS) / 2)
@@ -203,14 +203,14 @@ def _spectrum(turn: npt.NDArray[np.float64], shape: float) -> npt.NDArray[np.flo
     return np.real(TAPS * np.where(root == 0, 1.0, np.sinh(root) / np.where(root == 0, 1, root))) / np.i0(shape)
 
 
-def path_bounds(A: ImagingOperator) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def path_bounds(wave: Propagation) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Paths of each channel that no voxel of the grid lies below or above, float64 (n_channel,) each, metres."""
-    axes = (A.grid.x, A.grid.y, A.grid.z)
+    axes = (wave.grid.x, wave.grid.y, wave.grid.z)
     low, high = np.array([a[0] for a in axes]), np.array([a[-1] for a in axes])
-    index = np.ones(1) if A.wave.layers is None else np.sqrt(A.wave.layers.permittivity)
-    channels = A.array.channel_indices()
+    index = np.ones(1) if wave.layers is None else np.sqrt(wave.layers.permittivity)
+    channels = wave.array.channel_indices()
     below, above = np.zeros(len(channels)), np.zeros(len(channels))
-    for positions, column in ((A.array.tx_pos, channels[:, 0]), (A.array.rx_pos, channels[:, 1])):
+    for positions, column in ((wave.array.tx_pos, channels[:, 0]), (wave.array.rx_pos, channels[:, 1])):
         nearest = np.linalg.norm(np.clip(positions, low, high) - positions, axis=1)
         farthest = np.linalg.norm(np.maximum(np.abs(positions - low), np.abs(positions - high)), axis=1)
         below += index.min() * nearest[column]
@@ -219,17 +219,17 @@ def path_bounds(A: ImagingOperator) -> tuple[npt.NDArray[np.float64], npt.NDArra
 
 
 def _image_torch(
-    A: ImagingOperator, profiles: RangeProfiles, rows: torch.Tensor, channels: torch.Tensor
+    wave: Propagation, profiles: RangeProfiles, rows: torch.Tensor, channels: torch.Tensor
 ) -> torch.Tensor:
     """What channels.h does, tile by tile of channels and voxels."""
-    centers = torch.as_tensor(A.grid.centers(), device=A.device)
-    sides = [Side(A.wave, side, A.device) for side in (0, 1)]
-    middle = torch.as_tensor(profiles.middle.copy(), device=A.device)
-    weights = torch.as_tensor(profiles.weights, dtype=A.dtype.to_real(), device=A.device)
-    carrier = torch.full((1, 1, 1), profiles.carrier, dtype=torch.float64, device=A.device)
-    out = torch.zeros((len(rows), A.grid.n_voxel), dtype=A.dtype, device=A.device)
+    centers = torch.as_tensor(wave.grid.centers(), device=rows.device)
+    sides = [Side(wave, side, rows.device) for side in (0, 1)]
+    middle = torch.as_tensor(profiles.middle.copy(), device=rows.device)
+    weights = torch.as_tensor(profiles.weights, dtype=rows.dtype.to_real(), device=rows.device)
+    carrier = torch.full((1, 1, 1), profiles.carrier, dtype=torch.float64, device=rows.device)
+    out = torch.zeros((len(rows), wave.grid.n_voxel), dtype=rows.dtype, device=rows.device)
     wide = min(len(channels), math.isqrt(TILE))
-    for first in range(0, A.grid.n_voxel, TILE // wide):
+    for first in range(0, wave.grid.n_voxel, TILE // wide):
         points = centers[first : first + TILE // wide]
         (tx_path, tx_size), (rx_path, rx_size) = (side.path_and_amplitude(BACKPROJECTION, points) for side in sides)
         for c in range(0, len(channels), wide):
@@ -238,9 +238,9 @@ def _image_torch(
             turn = (path - middle[c : c + wide, None]) * (profiles.step / (2 * math.pi))
             at = ((turn - turn.round() + 0.5) * (profiles.n_profile * PARTS)).round().long()
             near, part = at // PARTS, at % PARTS
-            value = torch.zeros((len(rows), *near.shape), dtype=A.dtype, device=A.device)
+            value = torch.zeros((len(rows), *near.shape), dtype=rows.dtype, device=rows.device)
             for tap in range(TAPS):
                 value += rows[:, c : c + wide].take_along_dim((near + tap)[None], 2) * weights[part, tap]
             factor = phasor(path, carrier)[0].conj() * tx_size[tx] * rx_size[rx]
-            out[:, first : first + TILE // wide] += (value * factor.to(A.dtype)).sum(1)
+            out[:, first : first + TILE // wide] += (value * factor.to(rows.dtype)).sum(1)
     return out

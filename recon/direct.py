@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from mimo import GramFactor
 from mimo import backproject as _backproject
+from mimo import backproject_factorised as _backproject_factorised
 from mimo import backproject_fast as _backproject_fast
 from mimo import kirchhoff as _kirchhoff
+from mimo import range_migration as _range_migration
 from mimo.propagation import BACKPROJECTION, KIRCHHOFF, KIRCHHOFF_COMPENSATED
 from recon.registry import Images, Problem, reconstructor
 
@@ -24,6 +26,28 @@ def backprojection_fast(problem: Problem, *, padding: float = 2.0) -> Images:
     `padding` is the number of samples in a range profile over the frequencies; see `mimo.backproject_fast`.
     """
     return Images(_backproject_fast(problem.measurement, problem.operator, padding=padding))
+
+
+@reconstructor("backprojection-factorised", "back-projection through sub-apertures: for many antennas", general=False)
+def backprojection_factorised(problem: Problem, *, tolerance: float = 1e-2) -> Images:
+    """The image of `backprojection` to a tolerance, for arrays of every pair with many antennas.
+
+    `tolerance` is the largest error of an interpolated phasor; see `mimo.backproject_factorised`.
+    """
+    return Images(_backproject_factorised(problem.measurement, problem.operator, tolerance=tolerance))
+
+
+@reconstructor("range-migration", "planar monostatic scans: back-projection through plane waves", general=False)
+def range_migration(
+    problem: Problem, *, padding: float = 1.0, aperture_taper: float = 0.0, band_taper: float = 0.0
+) -> Images:
+    """The image of `backprojection` at a cost of a few transforms, for monostatic scans over rows and columns.
+
+    `padding` is the period of the transforms over that which the scene's angles need, the tapers are the shares of the
+    aperture and of the band under a cosine window; see `mimo.range_migration`.
+    """
+    options = {"padding": padding, "aperture_taper": aperture_taper, "band_taper": band_taper}
+    return Images(_range_migration(problem.measurement, problem.operator, **options))
 
 
 @reconstructor("kirchhoff", "Kirchhoff migration: obliquity and near-field terms")

@@ -98,11 +98,15 @@ class Method:
         For the command line.
     run
         The function; its keyword-only arguments are the options.
+    general
+        Whether it takes every array and grid and is no choice among others: `demo` runs these. A method that does not
+        take an array says what it expects.
     """
 
     name: str
     summary: str
     run: Callable[..., Images]
+    general: bool = True
 
     @property
     def options(self) -> dict[str, Any]:
@@ -140,11 +144,13 @@ METHODS: dict[str, Method] = {}
 """Every method that ships, by name, in the order in which tables list them."""
 
 
-def reconstructor(name: str, summary: str) -> Callable[[Callable[..., Images]], Callable[..., Images]]:
-    """Register a reconstructor under a name."""
+def reconstructor(
+    name: str, summary: str, *, general: bool = True
+) -> Callable[[Callable[..., Images]], Callable[..., Images]]:
+    """Register a reconstructor under a name; for `general` see `Method`."""
 
     def register(run: Callable[..., Images]) -> Callable[..., Images]:
-        METHODS[name] = Method(name, summary, run)
+        METHODS[name] = Method(name, summary, run, general)
         return run
 
     return register

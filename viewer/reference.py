@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-UNITLESS = frozenset({"backprojection", "backprojection-fast", "kirchhoff"})
+UNITLESS = frozenset(
+    {
+        "auto-physics",
+        "backprojection",
+        "backprojection-factorised",
+        "backprojection-fast",
+        "kirchhoff",
+        "range-migration",
+    }
+)
 """Methods that sum what was measured: their images are proportional to reflectivity, by a factor that nobody knows."""
 
 

@@ -1,0 +1,212 @@
+"""Antennas and frequencies replaced by fewer: nodes that say the same of a small block of voxels.
+
+Seen from the middle c of a block, the phase of a channel, k (P_t(v) + P_r(v) - P_t(c) - P_r(c)), changes slowly from
+antenna to antenna and from frequency to frequency for every voxel v of the block. So it is interpolated from few nodes,
+
+    exp(+j k (P_t(v) - P_t(c))) = sum_i W[i, t] exp(+j k (P_i(v) - P_i(c))),
+
+and the transpose of W gathers the data of many antennas at the nodes. Antennas are gathered group by group at the
+Chebyshev places of each group's box, whose interpolation converges as the Bessel functions of the phase's swing; and
+frequencies at even steps, by the weights of least squares. It is one level of the butterfly algorithm for radar
+(Demanet, Ferrara, Maxwell, Poulson, Ying, SIAM J. Imaging Sciences 5 (2012) 203), with nodes in the data alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import jv
+
+Floats = npt.NDArray[np.float64]
+
+_BLOCKS_LOOKED_AT = 48
+_MAX_NODES = 128
+_MAX_DEPTH = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """A grid of voxels in blocks of nearly the same size.
+
+    Attributes
+    ----------
+    slices
+        Of each axis.
+    center, half
+        Middle and half extent of every block, z varying fastest, float64 ``(n_block, 3)``, metres.
+    """
+
+    slices: tuple[list[slice], list[slice], list[slice]]
+    center: Floats
+    half: Floats
+
+    @classmethod
+    def of(cls, axes: tuple[Floats, Floats, Floats], size: float) -> Blocks:
+        """Blocks that are at most about `size` metres along every axis."""
+        slices, middles, halves = [], [], []
+        for axis in axes:
+            extent = float(axis[-1] - axis[0]) * len(axis) / max(1, len(axis) - 1)
+            n = min(len(axis), max(1, math.ceil(extent / size - 1e-9)))
+            bounds = [len(axis) * i // n for i in range(n + 1)]
+            parts = [slice(a, b) for a, b in itertools.pairwise(bounds)]
+            slices.append(parts)
+            middles.append([float(axis[p][0] + axis[p][-1]) / 2 for p in parts])
+            halves.append([float(axis[p][-1] - axis[p][0]) / 2 for p in parts])
+        center, half = (np.stack(np.meshgrid(*m, indexing="ij"), axis=-1).reshape(-1, 3) for m in (middles, halves))
+        return cls((slices[0], slices[1], slices[2]), center, half)
+
+    def sample(self) -> tuple[Floats, Floats]:
+        """Middles (n, 3) and corners (n, 8, 3) of some blocks: those at the grid's own corners among them."""
+        shape = [len(s) for s in self.slices]
+        ends = np.ravel_multi_index(np.array([*itertools.product(*((0, n // 2, n - 1) for n in shape))]).T, shape)
+        drawn = np.random.default_rng(0).choice(len(self.center), min(len(self.center), _BLOCKS_LOOKED_AT), False)
+        which = np.unique(np.concatenate([ends, drawn]))
+        signs = np.array([*itertools.product((-1.0, 1.0), repeat=3)])
+        return self.center[which], self.center[which, None] + self.half[which, None] * signs
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Antennas that share nodes.
+
+    Attributes
+    ----------
+    antenna
+        Their indices.
+    node
+        Places of the nodes, ``(n_node, 3)``, metres.
+    weight
+        Interpolation from nodes to antennas, ``(n_node, n_antenna)``.
+    """
+
+    antenna: npt.NDArray[np.int64]
+    node: Floats
+    weight: Floats
+
+
+def grouped(positions: Floats, blocks: Blocks, k_max: float, tolerance: float) -> list[Group]:
+    """Groups of antennas with as few nodes together as is found, for phases at wavenumbers up to `k_max`."""
+    sample = blocks.sample()
+
+    def split(whole: Group, depth: int) -> list[Group]:
+        """The groups that a group is better cut into: while two halves have fewer nodes together."""
+        if depth == 0 or len(whole.node) <= 2:
+            return [whole]
+        coordinate = _box(positions[whole.antenna])[2]
+        tried = []
+        for axis in range(3):
+            if np.ptp(coordinate[:, axis]) > 1e-9:
+                order = np.argsort(coordinate[:, axis], kind="stable")
+                gaps = np.diff(coordinate[order, axis])
+                widest = int(gaps.argmax()) + 1
+                cut = widest if gaps[widest - 1] > 4 * np.median(gaps) else len(order) // 2
+                halves = (np.sort(whole.antenna[part]) for part in (order[:cut], order[cut:]))
+                tried.append([_nodes(positions, half, sample, k_max, tolerance) for half in halves])
+        fewest = min(tried, key=_count)
+        if _count(fewest) > len(whole.node):
+            return [whole]
+        cut_on = [group for half in fewest for group in split(half, depth - 1)]
+        return cut_on if _count(cut_on) < len(whole.node) else [whole]
+
+    whole = _nodes(positions, np.arange(len(positions)), sample, k_max, tolerance)
+    return split(whole, _MAX_DEPTH if len(positions) > 3 else 0)
+
+
+def _count(groups: list[Group]) -> int:
+    return sum(len(group.node) for group in groups)
+
+
+def _box(points: Floats) -> tuple[Floats, Floats, Floats]:
+    """Middle, directions (3, 3) in rows and half extents of a box around points, and their coordinates in it."""
+    mean = points.mean(0)
+    axes = np.linalg.eigh((points - mean).T @ (points - mean))[1].T
+    coordinate = (points - mean) @ axes.T
+    low, high = coordinate.min(0), coordinate.max(0)
+    middle = mean + (low + high) / 2 @ axes
+    return middle, axes, coordinate - (low + high) / 2
+
+
+def _nodes(
+    positions: Floats, index: npt.NDArray[np.int64], sample: tuple[Floats, Floats], k_max: float, tolerance: float
+) -> Group:
+    """Nodes of one group: Chebyshev places of its box, or the antennas themselves where those are no more."""
+    middle, axes, coordinate = _box(positions[index])
+    half = np.abs(coordinate).max(0)
+    half[half < 1e-9] = 0
+    center, corner = sample
+    swing = np.zeros(3)
+    for place in itertools.product(*((-1, 0, 1) if h else (0,) for h in half)):
+        p = middle + (half * place) @ axes
+        turn = _unit(corner - p) - _unit(center - p)[:, None]
+        swing = np.maximum(swing, k_max * half * np.abs(turn @ axes.T).max((0, 1)))
+    counts = [chebyshev_count(s, tolerance) for s in swing]
+    if math.prod(counts) >= len(index):
+        return Group(index, positions[index], np.eye(len(index)))
+    places = [np.cos(np.pi * (np.arange(n) + 0.5) / n) for n in counts]
+    mesh = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1).reshape(-1, 3)
+    weight = np.ones((1, len(index)))
+    for i, nodes in enumerate(places):
+        along = _lagrange(nodes, coordinate[:, i] / (half[i] or 1.0))
+        weight = (weight[:, None] * along).reshape(-1, len(index))
+    return Group(index, middle + (mesh * half) @ axes, weight)
+
+
+def _unit(vectors: Floats) -> Floats:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12))
+
+
+def chebyshev_count(swing: float, tolerance: float) -> int:
+    """Chebyshev nodes that interpolate exp(j swing x), |x| <= 1, to a tolerance: by the tail of its Bessel series."""
+    terms = 2 * np.abs(jv(np.arange(_MAX_NODES), swing))
+    tail = np.cumsum(terms[::-1])[::-1]
+    good = np.flatnonzero(tail < tolerance)
+    return max(1, int(good[0])) if len(good) else _MAX_NODES**3
+
+
+def _lagrange(nodes: Floats, at: Floats) -> Floats:
+    """Values of the Lagrange polynomials of Chebyshev nodes (of the first kind), (n_node, n_at)."""
+    n = len(nodes)
+    # sum over degrees of T_m(node) T_m(at), the discrete orthogonality of Chebyshev polynomials
+    degree = np.arange(n)
+    known = np.cos(np.multiply.outer(degree, np.arccos(nodes)))
+    wanted = np.cos(np.multiply.outer(degree, np.arccos(np.clip(at, -1, 1))))
+    return np.asarray((known * np.where(degree, 2.0, 1.0)[:, None]).T @ wanted / n)
+
+
+def frequency_nodes(wavenumber: Floats, path: float, tolerance: float) -> tuple[Floats, Floats] | None:
+    """Evenly spaced wavenumbers, and the weights (n_node, n_freq) that make exp(j k d) of them for |d| <= path.
+
+    Weights are those of least squares over all d: between two phasors the integral of their product is a sinc. They are
+    checked at some of the wavenumbers, the outermost among them.
+    """
+    low, high = float(wavenumber.min()), float(wavenumber.max())
+    span = high - low
+    at_least = max(2, math.ceil(span * path / np.pi))
+    middle = (low + high) / 2
+    offset = wavenumber - middle
+    some = offset[np.unique(np.linspace(0, len(offset) - 1, 24).round().astype(int))]
+    lengths = path * np.linspace(0, 1, at_least + 12)  # weights are real: what holds for d holds for -d
+    goal = np.exp(1j * np.multiply.outer(lengths, some))
+    for n in range(at_least, len(wavenumber)):
+        for outside in (0.5, 1.0, 1.5, 2.0):  # steps that the nodes reach beyond the band
+            if n - 1 <= 2 * outside:
+                continue
+            reach = span / 2 * (n - 1) / (n - 1 - 2 * outside)
+            if reach > 0.95 * middle:
+                continue
+            nodes = np.linspace(-reach, reach, n)
+            weight = _sinc_weights(nodes, some, path)
+            if np.abs(np.exp(1j * np.multiply.outer(lengths, nodes)) @ weight - goal).max() < tolerance:
+                return middle + nodes, _sinc_weights(nodes, offset, path)
+    return None
+
+
+def _sinc_weights(nodes: Floats, at: Floats, path: float) -> Floats:
+    """Real weights (n_node, n_at) of least squares; the ridge keeps them near one where nodes are more than enough."""
+    among = np.sinc(np.subtract.outer(nodes, nodes) * path / np.pi)
+    between = np.sinc(np.subtract.outer(nodes, at) * path / np.pi)
+    return np.asarray(np.linalg.solve(among + 1e-11 * np.eye(len(nodes)), between))
