@@ -274,6 +274,7 @@ def _draw_projection(
 
 def _finish_surface(axes: Any, grid: VoxelGrid, cell: Cell) -> None:
     """Set few ticks and near labels, of a small box the axes' names alone: the defaults are made for large windows."""
+    axes.patch.set_visible(False)  # or it would cover the names of the row above
     if not cell.show_x:
         for name in "xyz":
             _set_ticks(axes, name, 0.0, False)

@@ -168,7 +168,9 @@ def _rows(
         if i == 0:
             page.texts.append((at + 0.1 * row, names_top, "", "surface"))
         page.cells.append(Cell(i, None, at, page.height - 0.04 * row, 1.25 * row, 1.2 * row))
-        page.height += row + 3.5
+        page.height += row + (
+            3.5 if tallest < 1.1 * max(drawn["x"], drawn["z"]) else 7.0
+        )  # names hang below a tall box
     page.height += 6.0
     below = pictures - gaps[2]
     wide = min(max(NARROWEST, below), page.width - 10)

@@ -98,7 +98,7 @@ class Raycaster:
         self._gradient: torch.Tensor | None = None
 
     def maximum(self, camera: Camera, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-        """Largest value along each ray.
+        """Largest value of the voxels that each ray meets, not interpolated: a single bright one keeps its level.
 
         Parameters
         ----------
@@ -114,7 +114,7 @@ class Raycaster:
         """
         picture = np.full(shape, np.nan, np.float32)
         for rows in self._blocks(camera, shape):
-            values, inside, _ = self._samples(camera, shape, rows)
+            values, inside, _ = self._samples(camera, shape, rows, "nearest")
             values = torch.where(inside, values, torch.full_like(values, -torch.inf))
             highest = values.amax(-1)
             picture[rows] = torch.where(highest > -torch.inf, highest, torch.nan).numpy()
@@ -171,7 +171,7 @@ class Raycaster:
         return [slice(start, min(start + each, shape[0])) for start in range(0, shape[0], each)]
 
     def _samples(
-        self, camera: Camera, shape: tuple[int, int], rows: slice
+        self, camera: Camera, shape: tuple[int, int], rows: slice, mode: str = "bilinear"
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Values ``(row, column, step)`` from the reader inwards, whether inside, and where, in -1 to 1 of the box."""
         right, up, towards = camera.axes()
@@ -189,13 +189,13 @@ class Raycaster:
             parts.append(torch.from_numpy(plane.astype(np.float32))[..., None] + along)
         where = torch.stack(parts, -1)
         inside = where.abs().amax(-1) <= 1
-        return _sample(self._volume, where)[0, 0], inside, where
+        return _sample(self._volume, where, mode)[0, 0], inside, where
 
 
-def _sample(volume: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-    """Interpolate ``(1, n_part, n_x, n_y, n_z)`` linearly at places ``(a, b, c, 3)``: ``(1, n_part, a, b, c)``."""
+def _sample(volume: torch.Tensor, where: torch.Tensor, mode: str = "bilinear") -> torch.Tensor:
+    """``(1, n_part, n_x, n_y, n_z)`` at places ``(a, b, c, 3)``, linearly or the nearest: ``(1, n_part, a, b, c)``."""
     return torch.nn.functional.grid_sample(
-        volume, where.flip(-1)[None], mode="bilinear", padding_mode="border", align_corners=False
+        volume, where.flip(-1)[None], mode=mode, padding_mode="border", align_corners=False
     )
 
 

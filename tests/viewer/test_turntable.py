@@ -43,11 +43,7 @@ def test_rays_along_an_axis_give_the_maximum_projection(azimuth, elevation, view
         expected = expected[::-1]
     if flip[1]:
         expected = expected[:, ::-1]
-    # A ray through voxel centres meets samples between them: at most as bright, and near the maximum.
-    difference = expected[::-1] - seen
-    assert difference.min() > -1e-6
-    assert difference.max() < 0.25
-    assert difference.mean() < 0.06
+    np.testing.assert_allclose(seen, expected[::-1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("azimuth", [0.0, 37.0, 200.0])
@@ -56,7 +52,8 @@ def test_a_bright_voxel_is_seen_where_the_camera_projects_it(azimuth) -> None:
     volume[3, 2, 7] = 1.0
     camera = orbit(GRID, azimuth, 25.0)
     seen = np.nan_to_num(Raycaster(volume, GRID).maximum(camera, (240, 200)))
-    row, column = np.unravel_index(seen.argmax(), seen.shape)
+    assert seen.max() == 1, "its level, from wherever it is seen"
+    row, column = np.argwhere(seen == 1).mean(0)
     u, v = camera.project([GRID.x[3], GRID.y[2], GRID.z[7]])
     assert (column + 0.5) / 100 - 1 == pytest.approx(u, abs=0.05)
     assert 1 - (row + 0.5) / 120 == pytest.approx(v, abs=0.05)

@@ -17,6 +17,8 @@ export function quantities(panels) {
   return [...found].sort((a, b) => rank(a[0]) - rank(b[0]));
 }
 
+const DASHES = [[], [9, 4], [3, 3], [10, 3, 2, 3], [5, 5]]; // pixels drawn and left out
+
 export class History {
   constructor(view, root) {
     Object.assign(this, { view, root });
@@ -66,9 +68,9 @@ export class History {
     return curveColor(this.numberOf(panel));
   }
 
-  /** Curves beyond the colours that there are come round again, dashed. */
+  /** The first curve is whole, the next are broken in ways of their own: what coincides shows through. */
   dashOf(panel) {
-    return this.numberOf(panel) < CURVE_NAMES.length ? [] : [6, 3];
+    return DASHES[this.numberOf(panel) % DASHES.length];
   }
 
   paint(context, width, height, name, having) {

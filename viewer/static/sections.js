@@ -111,12 +111,15 @@ export class Sections {
     context.fillStyle = ink.muted;
     context.textAlign = "center";
     context.textBaseline = "top";
+    let written = -Infinity;
     for (const tick of ticksOf(volume, view.across, width, labelRoom(context))) {
       const x = left + across(volume, view, tick) * width;
       const half = context.measureText(plain(tick)).width / 2;
+      const place = Math.min(left + width + GAP / 2 - half, Math.max(left - GAP / 2 + half, x)); // not in the next picture
       context.fillRect(x - 0.5, top + height + 1, 1, 3);
-      if (x - half < left - GAP / 2 || x + half > left + width + GAP / 2) continue; // it would meet the next picture's
-      context.fillText(plain(tick), x, top + height + 5);
+      if (place - half < written + 3) continue;
+      context.fillText(plain(tick), place, top + height + 5);
+      written = place + half;
     }
     context.fillText(`${AXIS_NAMES[view.across]} (m)`, left + width / 2, top + height + 18);
     if (n !== 1) this.paintUpright(context, volume, cell);

@@ -63,6 +63,12 @@ function parseValue(name, text) {
   return undefined;
 }
 
+/** The keys of panels that there are; null, as if nothing had been said, where none of those named is there. */
+function known(hidden, keys) {
+  const found = hidden && hidden.filter((key) => keys.includes(key));
+  return found && (found.length || !hidden.length) ? found : null;
+}
+
 function parseNumber(text, [low, high], whole) {
   const value = text.trim() === "" ? NaN : Number(text);
   if (!Number.isFinite(value)) return undefined;
@@ -70,7 +76,7 @@ function parseNumber(text, [low, high], whole) {
 }
 
 function parsePoint(text) {
-  const parts = text.split(",").map(Number);
+  const parts = text.split(",").map((part) => (part.trim() === "" ? NaN : Number(part)));
   return parts.length === 3 && parts.every((v) => Math.abs(v) <= FARTHEST) ? parts : undefined;
 }
 
@@ -99,7 +105,7 @@ export function fitState(state, { scenes, channels, keys }) {
     ...state,
     scene: scenes.reduce(nearer),
     channel: Math.max(0, Math.min(channels - 1, state.channel)),
-    hidden: state.hidden && state.hidden.filter((key) => keys.includes(key)),
+    hidden: known(state.hidden, keys),
   };
 }
 
