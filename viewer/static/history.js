@@ -1,6 +1,6 @@
 // What the solvers recorded: one plot a quantity, one curve a method, over iterations.
 
-import { CURVE_NAMES, curveColor } from "./colors.js";
+import { curveColor } from "./colors.js";
 import { element } from "./panels.js";
 import { paintCurve, paintFrame, rangeOf } from "./plots.js";
 
