@@ -197,14 +197,14 @@ class ImagingOperator:
     def __repr__(self) -> str:
         reference = self.wave.reference_path
         extras = "".join(
-            f", {name}={value}"
+            f", {name}={value!r}"
             for name, value, default in (
                 ("permittivity", self.permittivity, 1.0),
                 ("reference_path", None if reference is None else reference.tolist(), None),
                 ("pattern", self.wave.pattern, None),
                 ("layers", self.wave.layers, None),
                 ("dtype", self.dtype, torch.complex64),
-                ("device", repr(str(self.device)), repr("cpu")),
+                ("device", str(self.device), "cpu"),
             )
             if value != default
         )
