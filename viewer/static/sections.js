@@ -115,7 +115,7 @@ export class Sections {
     for (const tick of ticksOf(volume, view.across, width, labelRoom(context))) {
       const x = left + across(volume, view, tick) * width;
       const half = context.measureText(plain(tick)).width / 2;
-      const place = Math.min(left + width + GAP / 2 - half, Math.max(left - GAP / 2 + half, x)); // not in the next picture
+      const place = Math.min(left + width + 1 - half, Math.max(left - 1 + half, x)); // clear of the next picture's
       context.fillRect(x - 0.5, top + height + 1, 1, 3);
       if (place - half < written + 3) continue;
       context.fillText(plain(tick), place, top + height + 5);
