@@ -83,7 +83,7 @@ def scores(condition: Condition) -> dict[str, float]:
     """PSNR, SSIM and seconds of one method on scenes of one kind; kept, under a name that has the weights' digest."""
     path = KEPT / f"{condition.stem}.json"
     if path.exists():
-        return json.loads(path.read_text())  # type: ignore[no-any-return]
+        return dict(json.loads(path.read_text()))
     from recon.evaluate import score_file
     from recon.files import reconstruct_file
     from synth import Realism, generate
@@ -207,7 +207,7 @@ def denoiser_scores(name: str) -> dict[str, float]:
     """PSNR of a denoiser by kind and level of noise, and seconds a volume (the fastest of ten); kept."""
     path = KEPT / f"{'_'.join(['denoised', name, *digest_of(name)])}.json"
     if path.exists():
-        return json.loads(path.read_text())  # type: ignore[no-any-return]
+        return dict(json.loads(path.read_text()))
     import torch
 
     from models import Denoiser
