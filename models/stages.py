@@ -25,9 +25,12 @@ class DataStep(Protocol):
         ...
 
     def solve(
-        self, s1: torch.Tensor, s2: torch.Tensor, kappa: float | torch.Tensor
+        self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: float | torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """``argmin |A x - s2|^2 + kappa |x - s1|^2`` and ``A x``, `s2` and ``A x`` in the step's coordinates."""
+        """``argmin |A x - s2|^2 + kappa |x - s1|^2`` and ``A x``, `s2` and ``A x`` in the step's coordinates.
+
+        An `s1` of None is zero, at no cost.
+        """
         ...
 
 
@@ -107,8 +110,7 @@ def _measurement(physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> 
 def regularised_inverse(physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
     """``A^H (A A^H + w I)^-1 y`` with the Wiener weight of the noise, ``(n_scene, n_x, n_y, n_z)`` complex."""
     step = physics.solver().step
-    zero = torch.zeros((len(y), *physics.operator.volume_shape), dtype=y.dtype, device=y.device)
-    return step.solve(zero, step.encode(y), physics.wiener_weight(y, noise_std).to(y.abs().dtype))[0]
+    return step.solve(None, step.encode(y), physics.wiener_weight(y, noise_std).to(y.abs().dtype))[0]
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ class XStep(Protocol):
         """Measurements ``(n_scene, ...)`` in the step's coordinates, ``(n_scene, m)``; norms are kept."""
         ...
 
-    def solve(self, s1: torch.Tensor, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
+    def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
         """``argmin |A x - s2|^2 + kappa |x - s1|^2`` and ``A x``; `s2` and ``A x`` in the step's coordinates.
 
-        `kappa` is one number or one for each scene.
+        An `s1` of None is zero, at no cost. `kappa` is one number or one for each scene.
         """
         ...
 
@@ -50,12 +50,14 @@ class GramStep:
         """``U^H y``."""
         return self._factor.coefficients(y)
 
-    def solve(self, s1: torch.Tensor, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
+    def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
         """See `XStep`."""
         A, s = self._factor.A, self._eigenvalues
         weight = torch.as_tensor(kappa, dtype=s.dtype, device=s.device).reshape(-1, 1)
-        z = (weight * self.encode(A.forward(s1)) / self._scale + s * s2) / (weight + s)
-        return s1 + A.adjoint(self._factor.measurement(s2 - z)) / (self._scale * weight[..., None, None]), z
+        known = s * s2 if s1 is None else weight * self.encode(A.forward(s1)) / self._scale + s * s2
+        z = known / (weight + s)
+        update = A.adjoint(self._factor.measurement(s2 - z)) / (self._scale * weight[..., None, None])
+        return update if s1 is None else s1 + update, z
 
 
 class ConjugateGradientStep:
@@ -86,9 +88,11 @@ class ConjugateGradientStep:
         """The measurement itself, flattened."""
         return y.flatten(1)
 
-    def solve(self, s1: torch.Tensor, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
+    def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
         """See `XStep`; it starts from the solution of the call before, or from `s1`, whichever is nearer."""
         A, scale = self._A, self._scale
+        if s1 is None:
+            s1 = torch.zeros((len(s2), *A.volume_shape), dtype=s2.dtype, device=s2.device)
         kappa = per_scene(kappa, s1)
 
         def normal(x: torch.Tensor) -> torch.Tensor:
