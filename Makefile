@@ -11,7 +11,7 @@ READY  := $(VENV)/.ready
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): pyproject.toml constraints.txt mimo/kernels.c mimo/kernels.h mimo/channels.h
+$(READY): pyproject.toml constraints.txt mimo/kernels.c mimo/kernels.h mimo/batches.h mimo/channels.h
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from mimo import kernels
+from mimo import kernels, side_by_side
 from mimo.propagation import FactorModel, Propagation, Side, check_apart, phasor
 
 STRIDE = 16
@@ -27,7 +27,10 @@ grows by about 6e-8 a step, so it stays near 1e-6)."""
 PARTITION_BYTES = 2**26
 MIN_PARTITIONS = 8
 SCENES_AT_ONCE = 4
-"""Scenes that pass over a block together: their partial sums stay in the second-level cache."""
+"""Scenes that pass over a block together, when they are few: their partial sums stay in the second-level cache."""
+
+MANY_SCENES = 128
+"""Scenes that the matrix is made for at most, a block at a time; a larger batch makes it again."""
 
 
 class SeparableKernel:
@@ -161,6 +164,22 @@ class FactorisedSum(SeparableKernel):
     # -- compiled ------------------------------------------------------------------------------------------------
 
     def _forward_compiled(self, x: torch.Tensor) -> torch.Tensor:
+        y = [self._forward_many(some) if many else self._forward_few(some) for many, some in self._split(x)]
+        return torch.cat(y) if len(y) != 1 else y[0]
+
+    def _spread_compiled(self, y: torch.Tensor) -> torch.Tensor:
+        x = [self._spread_many(some) if many else self._spread_few(some) for many, some in self._split(y)]
+        return torch.cat(x) if len(x) != 1 else x[0]
+
+    def _split(self, scenes: torch.Tensor) -> Iterator[tuple[bool, torch.Tensor]]:
+        """Parts of a batch, and whether a part is of many scenes that fill the processor's vectors."""
+        n_many, _ = side_by_side.padded_count(len(scenes), self._lanes)
+        for start in range(0, n_many, MANY_SCENES):
+            yield True, scenes[start : min(start + MANY_SCENES, n_many)]
+        if n_many < len(scenes) or n_many == 0:
+            yield False, scenes[n_many:]
+
+    def _forward_few(self, x: torch.Tensor) -> torch.Tensor:
         n_scene, n_voxel = x.shape
         planar = torch.zeros((n_scene, 2, self._padded), dtype=self.real_dtype)
         planar[:, :, :n_voxel] = torch.view_as_real(x).movedim(-1, 1)
@@ -173,10 +192,10 @@ class FactorisedSum(SeparableKernel):
                 target = partial[index, s : s + SCENES_AT_ONCE]
                 yield kernels.make_task(self._problem(len(scenes)), tables, scenes, target)
 
-        self._run_compiled("forward", tasks)
+        self._run_compiled("forward_blocks", tasks)
         return partial.sum(0)
 
-    def _spread_compiled(self, y: torch.Tensor) -> torch.Tensor:
+    def _spread_few(self, y: torch.Tensor) -> torch.Tensor:
         planar = torch.zeros((len(y), 2, self._padded), dtype=self.real_dtype)
 
         def tasks(index: int, tables: tuple[torch.Tensor, ...]) -> Iterator[kernels.Task]:
@@ -184,8 +203,33 @@ class FactorisedSum(SeparableKernel):
                 scenes = planar[s : s + SCENES_AT_ONCE, :, self._parts[index][0] :]
                 yield kernels.make_task(self._problem(len(scenes)), tables, y[s : s + SCENES_AT_ONCE], scenes)
 
-        self._run_compiled("spread", tasks)
+        self._run_compiled("spread_blocks", tasks)
         return torch.complex(planar[:, 0, : self.grid.n_voxel], planar[:, 1, : self.grid.n_voxel])
+
+    def _forward_many(self, x: torch.Tensor) -> torch.Tensor:
+        _, padded = side_by_side.padded_count(len(x), self._lanes)
+        m = self.n_freq * math.prod(self.channel_shape)
+        scenes = side_by_side.pack(x, padded, self._padded, self._lanes)
+        partial = torch.empty((len(self._parts), 2 * padded * m), dtype=self.real_dtype)
+
+        def tasks(index: int, tables: tuple[torch.Tensor, ...]) -> Iterator[kernels.Task]:
+            yield kernels.make_task(self._problem(padded, self._parts[index][0]), tables, scenes, partial[index])
+
+        self._run_compiled("forward_batches", tasks)
+        y = side_by_side.unpack(partial.sum(0), len(x), padded, m, self._lanes)
+        return y.view(len(x), self.n_freq, *self.channel_shape)
+
+    def _spread_many(self, y: torch.Tensor) -> torch.Tensor:
+        _, padded = side_by_side.padded_count(len(y), self._lanes)
+        m = self.n_freq * math.prod(self.channel_shape)
+        measured = side_by_side.pack(y.reshape(len(y), m), padded, m, self._lanes)
+        scenes = torch.zeros(2 * padded * self._padded, dtype=self.real_dtype)
+
+        def tasks(index: int, tables: tuple[torch.Tensor, ...]) -> Iterator[kernels.Task]:
+            yield kernels.make_task(self._problem(padded, self._parts[index][0]), tables, measured, scenes)
+
+        self._run_compiled("spread_batches", tasks)
+        return side_by_side.unpack(scenes, len(y), padded, self.grid.n_voxel, self._lanes)
 
     def _run_compiled(
         self, name: str, tasks: Callable[[int, tuple[torch.Tensor, ...]], Iterator[kernels.Task]]
@@ -196,9 +240,13 @@ class FactorisedSum(SeparableKernel):
         while chunk := list(itertools.islice(tables, at_once)):
             kernels.run(name, self.real_dtype, [task for index, part in chunk for task in tasks(index, part)])
 
-    def _problem(self, n_scene: int) -> kernels.Problem:
+    @property
+    def _lanes(self) -> int:
+        return kernels.lanes(self.real_dtype)
+
+    def _problem(self, n_scene: int, first: int = 0) -> kernels.Problem:
         array = self.array
-        sizes = (self.n_freq, array.n_tx, array.n_rx, n_scene, kernels.BLOCK, self._stride, self._padded)
+        sizes = (self.n_freq, array.n_tx, array.n_rx, n_scene, kernels.BLOCK, self._stride, self._padded, first)
         return kernels.Problem(*sizes)
 
     def _tables(self, first: int, last: int) -> tuple[torch.Tensor, ...]:

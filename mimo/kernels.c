@@ -10,6 +10,7 @@ typedef struct {
     long block;   /* voxels in a block, a multiple of the vector length */
     long stride;  /* frequencies from one tabulated factor to the next */
     long x_plane; /* voxels in a padded volume: the distance from its real to its imaginary part */
+    long first;   /* of many scenes at once: the task's first voxel */
 } Problem;
 
 /* One call of a kernel: the tables of `n_block` consecutive blocks, what is read and what is written. */
@@ -69,10 +70,14 @@ void run_tasks(Job *job)
     }
 }
 
+#define BLOCK 240 /* as in kernels.py */
+#define MATRIX_ROWS 192 /* rows of the matrix made at once, so that they stay in the second-level cache */
+
 #if defined(__x86_64__)
 
 #define BYTES 64
 #define TILE 4
+#define TILE_ROWS 6
 #define TARGET __attribute__((target("avx512f,avx512dq,avx2,fma")))
 #define REAL float
 #define WHOLE int
@@ -84,10 +89,12 @@ void run_tasks(Job *job)
 #include "kernels.h"
 #undef BYTES
 #undef TILE
+#undef TILE_ROWS
 #undef TARGET
 
 #define BYTES 32
 #define TILE 2
+#define TILE_ROWS 2
 #define TARGET __attribute__((target("avx2,fma")))
 #define REAL float
 #define WHOLE int
@@ -99,6 +106,7 @@ void run_tasks(Job *job)
 #include "kernels.h"
 #undef BYTES
 #undef TILE
+#undef TILE_ROWS
 #undef TARGET
 
 #endif
@@ -106,8 +114,10 @@ void run_tasks(Job *job)
 #define BYTES 16
 #if defined(__aarch64__)
 #define TILE 4
+#define TILE_ROWS 6
 #else
 #define TILE 2
+#define TILE_ROWS 2
 #endif
 #define TARGET
 #define REAL float

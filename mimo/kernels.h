@@ -4,6 +4,7 @@
  *   REAL    float or double
  *   BYTES   width of a vector in bytes
  *   TILE    transmitters treated together (bounded by the vector registers of the target)
+ *   TILE_ROWS  rows of a product with two vectors of scenes treated together (likewise)
  *   TARGET  function attribute that names the instruction set, or nothing
  *   WHOLE   int or long long, the whole number as wide as REAL
  *   NAME(x) the name of function x for this precision and instruction set
@@ -235,6 +236,7 @@ TARGET void NAME(spread_blocks)(const void *given, void *scratch)
                      task->source, (REAL *)task->target + b * p->block, scratch);
 }
 
+#include "batches.h"
 #include "channels.h"
 
 #undef VEC

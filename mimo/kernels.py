@@ -25,13 +25,16 @@ BLOCK = 240
 """Voxels in a block: both sides' factors fit the first-level cache, and an odd count of vectors avoids conflicts."""
 
 _MAX_LANES = 16
+_MATRIX_ROWS = 192  # as in kernels.c
 _SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
 
 
 class Problem(ctypes.Structure):
     """The sizes that every task states; mirrors ``Problem`` in kernels.c."""
 
-    _fields_ = [(name, ctypes.c_long) for name in ("n_freq", "n_tx", "n_rx", "n_scene", "block", "stride", "x_plane")]
+    _fields_ = [
+        (name, ctypes.c_long) for name in ("n_freq", "n_tx", "n_rx", "n_scene", "block", "stride", "x_plane", "first")
+    ]
 
 
 class Task(ctypes.Structure):
@@ -105,10 +108,19 @@ def make_task(problem: Problem, tables: tuple[torch.Tensor, ...], source: torch.
     return Task(problem, *(t.data_ptr() for t in (*tables, source, target)), len(tables[0]))
 
 
+def lanes(dtype: torch.dtype) -> int:
+    """How many real numbers of `dtype` a vector of this processor holds: the width of `run_batches`."""
+    return {"avx512": 64, "avx2": 32}.get(instruction_set(), 16) // dtype.itemsize
+
+
 def run(name: str, dtype: torch.dtype, tasks: Sequence[Task]) -> None:
-    """Run "forward" or "spread" tasks, real numbers of `dtype`, on as many threads as torch uses."""
-    size = max(_scratch_size(task.problem) for task in tasks) * dtype.itemsize
-    _run(f"{name}_blocks", dtype, (Task * len(tasks))(*tasks), size)
+    """Run tasks on real numbers of `dtype`, on as many threads as torch uses.
+
+    The kernels are "forward_blocks", "spread_blocks" and, for many scenes that lie side by side as `mimo.side_by_side`
+    lays them, "forward_batches" and "spread_batches".
+    """
+    space = _matrix_size if name.endswith("batches") else _scratch_size
+    _run(name, dtype, (Task * len(tasks))(*tasks), max(space(task.problem) for task in tasks) * dtype.itemsize)
 
 
 def run_channels(name: str, dtype: torch.dtype, tasks: Sequence[ChannelTask]) -> None:
@@ -146,6 +158,12 @@ def _scratch_size(problem: Problem) -> int:
     """How many real numbers of working space a task needs: factors under way, and sums spread over the lanes."""
     factors = 2 * problem.block * (2 * problem.n_tx + problem.n_rx)
     return int(factors + 2 * _MAX_LANES * problem.n_scene * problem.n_freq * problem.n_tx * problem.n_rx)
+
+
+def _matrix_size(problem: Problem) -> int:
+    """The same for many scenes: factors under way, and the part of the matrix that is made at once."""
+    rows = max(_MATRIX_ROWS // problem.n_rx, 1) * problem.n_rx
+    return int(2 * problem.block * (problem.n_tx + problem.n_rx + rows))
 
 
 _local = threading.local()

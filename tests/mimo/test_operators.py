@@ -106,21 +106,41 @@ def test_a_batch_is_a_loop(case, way, rng):
     assert relative_gap(A.adjoint(y), images) < 1e-6
 
 
+@every_case
+@every_precision
+@pytest.mark.parametrize("n_scene", [8, 13, 37, 70])
+@pytest.mark.parametrize("instructions", ["avx512", "avx2", "base"])
+def test_many_scenes_are_a_loop(case, dtype, n_scene, instructions, monkeypatch, rng):
+    """Scenes side by side, whole vectors of them and rests, by every kernel that this processor can run."""
+    known = ["base", "avx2", "avx512"]
+    if known.index(instructions) > known.index(factorised_module.kernels.instruction_set() or "base"):
+        pytest.skip(f"this processor has no {instructions}")
+    A = operator(case, dtype)
+    x = torch.randn(n_scene, *A.volume_shape, dtype=dtype, generator=rng)
+    y = torch.stack([A.forward(one) for one in x])
+    images = torch.stack([A.adjoint(one) for one in y])
+    monkeypatch.setattr(factorised_module.kernels, "instruction_set", lambda: instructions)
+    monkeypatch.setattr(factorised_module, "MANY_SCENES", 64)
+    assert relative_gap(A.forward(x), y) < TOLERANCE[dtype]
+    assert relative_gap(A.adjoint(y), images) < TOLERANCE[dtype]
+
+
 @every_case_and_way
 @every_precision
 def test_the_memory_budget_changes_nothing(case, dtype, way, rng):
     kept, fly = operator(case, dtype), operator(case, dtype, memory=0)
-    x = torch.randn(*kept.volume_shape, dtype=dtype, generator=rng)
-    y = kept.forward(x)
-    for _ in range(2):
-        assert torch.equal(fly.forward(x), y)
-        assert torch.equal(fly.adjoint(y), kept.adjoint(y))
+    for batch in ((), (20,)):
+        x = torch.randn(*batch, *kept.volume_shape, dtype=dtype, generator=rng)
+        y = kept.forward(x)
+        for _ in range(2):
+            assert torch.equal(fly.forward(x), y)
+            assert torch.equal(fly.adjoint(y), kept.adjoint(y))
 
 
 def test_the_number_of_threads_changes_nothing(rng):
     grid = VoxelGrid.from_extent(x=(-0.15, 0.15, 13), y=(-0.15, 0.15, 17), z=(0.35, 0.65, 19))
     A = BornOperator(ARRAY, SWEEP, grid)
-    x = torch.randn(5, *grid.shape, dtype=A.dtype, generator=rng)
+    x = torch.randn(21, *grid.shape, dtype=A.dtype, generator=rng)
     before = torch.get_num_threads()
     results = []
     try:

@@ -1,0 +1,43 @@
+"""Scenes side by side, so that a vector holds one number of many scenes: the layout of ``batches.h``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+FULL = 0.8
+"""Share of a vector's lanes that scenes must fill for the vector to be worth its work."""
+
+
+def padded_count(n_scene: int, lanes: int) -> tuple[int, int]:
+    """How many of `n_scene` scenes go side by side, and to how many they are padded: a multiple of `lanes`."""
+    whole = n_scene // lanes * lanes
+    return (n_scene, whole + lanes) if n_scene - whole >= FULL * lanes else (whole, whole)
+
+
+def pack(values: torch.Tensor, padded: int, length: int, lanes: int) -> torch.Tensor:
+    """Lay complex ``(n_scene, m)`` out in groups ``[length][2][width]``, zero beyond scenes and numbers; a flat tensor."""
+    out = torch.zeros(2 * padded * length, dtype=values.real.dtype)
+    for start, group in _groups(out, padded, length, lanes):
+        some = torch.view_as_real(values[start : start + group.shape[2]])
+        group[: some.shape[1], :, : len(some)] = some.permute(1, 2, 0)
+    return out
+
+
+def unpack(packed: torch.Tensor, n_scene: int, padded: int, m: int, lanes: int) -> torch.Tensor:
+    """Undo `pack`: the first `m` numbers of `n_scene` scenes."""
+    out = torch.empty((n_scene, m, 2), dtype=packed.dtype)
+    for start, group in _groups(packed, padded, len(packed) // (2 * padded), lanes):
+        some = out[start : start + group.shape[2]]
+        some.copy_(group[:m, :, : len(some)].permute(2, 0, 1))
+    return torch.view_as_complex(out)
+
+
+def _groups(flat: torch.Tensor, padded: int, length: int, lanes: int) -> Iterator[tuple[int, torch.Tensor]]:
+    """First scene and view of every group: two vectors wide, but for a last of one."""
+    start = 0
+    while start < padded:
+        width = 2 * lanes if padded - start >= 2 * lanes else lanes
+        yield start, flat[2 * start * length : 2 * (start + width) * length].view(length, 2, width)
+        start += width
