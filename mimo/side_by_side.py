@@ -17,7 +17,7 @@ def padded_count(n_scene: int, lanes: int) -> tuple[int, int]:
 
 
 def pack(values: torch.Tensor, padded: int, length: int, lanes: int) -> torch.Tensor:
-    """Lay complex ``(n_scene, m)`` out in groups ``[length][2][width]``, zero beyond scenes and numbers; a flat tensor."""
+    """Lay complex ``(n_scene, m)`` out in groups ``[length][2][width]``, flat, zero beyond scenes and numbers."""
     out = torch.zeros(2 * padded * length, dtype=values.real.dtype)
     for start, group in _groups(out, padded, length, lanes):
         some = torch.view_as_real(values[start : start + group.shape[2]])
