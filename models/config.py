@@ -52,6 +52,7 @@ class NetworkConfig:
     gate: bool = False
     head: int = 0
     output: str = "linear"
+    detail: int = 0
     planar: bool = False
     algebra: str = "real"
     order: int = 1

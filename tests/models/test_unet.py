@@ -18,10 +18,10 @@ def randomised(network: UNet3D) -> UNet3D:
     return network
 
 
-@pytest.mark.parametrize("subpixel", [1, 2])
+@pytest.mark.parametrize(("subpixel", "detail"), [(1, 0), (2, 0), (2, 4)])
 @pytest.mark.parametrize("shape", SIZES)
-def test_any_size(shape, subpixel):
-    network = randomised(UNet3D(2, out_channels=3, width=8, subpixel=subpixel))
+def test_any_size(shape, subpixel, detail):
+    network = randomised(UNet3D(2, out_channels=3, width=8, subpixel=subpixel, detail=detail))
     out = network(torch.rand(2, 2, *shape))
     assert out.shape == (2, 3, *shape)
     assert out.isfinite().all()
@@ -34,10 +34,27 @@ def test_parameters_of_the_paper():
     assert 1.36e6 < UNet3D(2, width=32, levels=3, subpixel=2).n_parameters < 1.38e6
 
 
-@pytest.mark.parametrize("norm", ["none", "group"])
-def test_starts_as_the_identity(norm):
+@pytest.mark.parametrize("detail", [0, 4])
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_starts_as_the_identity(norm, detail):
     volume = torch.rand(1, 2, 5, 7, 11)
-    assert torch.equal(UNet3D(2, width=8, norm=norm, subpixel=2)(volume)[:, 0], volume[:, 0])
+    network = UNet3D(2, width=8, norm=norm, subpixel=2, detail=detail)
+    assert torch.equal(network(volume)[:, 0], volume[:, 0])
+
+
+def test_detail_starts_almost_empty_and_sees_every_voxel():
+    """Behind a shuffle alone voxels of one block share their features; with detail each has its neighbours' own."""
+    network = UNet3D(1, width=8, subpixel=2, residual=False, output="sigmoid", detail=4).eval()
+    assert network(torch.rand(1, 1, 4, 4, 4)).mean() < 0.1
+    with torch.no_grad():  # nothing but the input passes
+        network.head.weight.zero_()
+        first = network(torch.zeros(1, 1, 6, 6, 6))
+        volume = torch.zeros(1, 1, 6, 6, 6)
+        volume[0, 0, 3, 3, 3] = 1
+        changed = (network(volume) != first)[0, 0]
+    assert changed.any()
+    assert not changed[:2].any()
+    assert not changed[5:].any()
 
 
 def test_shuffle_is_undone_and_keeps_blocks():
@@ -69,6 +86,7 @@ def test_translation_by_the_multiple():
         ({"width": 0}, "at least 1"),
         ({"norm": "layer"}, "none, group, batch"),
         ({"width": 12, "norm": "group"}, "multiple of 8"),
+        ({"detail": 8}, "detail goes with subpixel 2"),
     ],
 )
 def test_wrong_options(options, message):
