@@ -88,6 +88,8 @@ def draw_pictures() -> None:
     """Contact sheets of targets, the demo's picture, and the real scan where it is at hand."""
     import app
     from data import IMPORTERS
+    from recon import METHODS
+    from recon.learned import LEARNED
     from synth import draw
     from synth.paper import paper_grid
     from viewer.contact_sheet import contact_sheet
@@ -112,6 +114,11 @@ def draw_pictures() -> None:
             voxels = "x=-0.07:0.07:57,y=-0.07:0.07:57,z=0:0.07:29"
             run(app, "reconstruct", scan, image, "--method", "backprojection", "--grid", voxels, "--quiet")
             run(app, "figure", image, str(pictures / "b0.png"), "--floor-db", "-20", "--quiet")
+            learned = [name for name in LEARNED if name in METHODS]
+            if learned:
+                methods = [word for name in learned for word in ("--method", name)]
+                run(app, "reconstruct", image, image, *methods, "--quiet")
+                run(app, "figure", image, str(pictures / "b0-learned.png"), "--floor-db", "-20", "--quiet")
         if GOTCHA.is_dir() and "gotcha" in IMPORTERS:
             scan, image = f"{folder}/gotcha.h5", f"{folder}/gotcha-image.h5"
             run(app, "import", str(GOTCHA), scan, "--quiet")

@@ -27,7 +27,7 @@ def build_network(method: MethodConfig, network: NetworkConfig, setting: Setting
     """Make the network of a reconstructor; only fully connected layers depend on the setting."""
     channels = STAGES[method.stage].channels
     if method.kind == "unrolled":
-        return Unrolled(replace(network, in_channels=3).build, method.steps)
+        return Unrolled(replace(network, in_channels=2).build, method.steps)
     if method.kind == "resnet":
         return ResNet3D(channels, width=network.width, blocks=method.blocks, norm=network.norm)
     if method.kind == "dense":

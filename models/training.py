@@ -96,6 +96,10 @@ class Lesson(ABC):
     def restore(self, state: dict[str, Any]) -> None:  # noqa: B027, most have nothing to restore
         """Go on with what `state` gave."""
 
+    def start_from(self, weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        """Return the state to start from, given the weights that the user named."""
+        return weights
+
     def samples(self, network: nn.Module) -> dict[str, torch.Tensor]:
         """Return volumes to look at."""
         return {}
@@ -158,7 +162,7 @@ def run_training(
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     optimizer = torch.optim.AdamW(network.parameters(), lr=steps.learning_rate, weight_decay=steps.weight_decay)
     if start is not None and not resume:
-        _start_from(network, start)
+        _start_from(network, lesson.start_from(start))
     averaged = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     step, seconds, history, best = 0, 0.0, list[dict[str, float]](), dict[str, Any]()
     if resume:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
@@ -11,6 +12,11 @@ from models.stages import Physics, regularised_inverse
 
 __all__ = ["Unrolled"]
 
+LEVELS = (0.3, 0.08)
+"""Noise levels that the first and the last network are told at the start of the training, relative to the peak."""
+KAPPA = 10.0
+"""Weight of the data step at the start of the training, relative to the Wiener weight of the noise."""
+
 
 class Unrolled(nn.Module):
     """Alternates a network on the magnitude, the phase kept, with the exact data step.
@@ -18,17 +24,20 @@ class Unrolled(nn.Module):
     ::
 
         x_0     = A^H (A A^H + w I)^-1 y
-        v_k     = N_k(|x_k|, |x_0|) exp(j arg x_k)
+        v_k     = N_k(|x_k|, level_k) exp(j arg x_k)
         x_{k+1} = argmin |A x - y|^2 + kappa_k |x - v_k|^2
-        image   = N_K(|x_K|, |x_0|)
+        image   = N_K(|x_K|, level_K)
 
-    The last image is not pulled back to the data: the network has the final word, as in the two-stage methods. Every
-    network is one of its own; ``log kappa_k`` is learned, relative to the Wiener weight of the noise.
+    This is half-quadratic splitting with a denoiser, cut after K steps, each network one of its own; what a denoiser
+    learned is a good start (`from_denoiser`). ``kappa_k`` is learned relative to the Wiener weight of the noise, and
+    ``level_k`` with its growth with the noise's share of the measurement. The networks work on images divided by the
+    largest magnitude of ``x_0``; what they give is multiplied by it again, so every image fits the data's units. The
+    last one is not pulled back to the data: the network has the final word, as in the two-stage methods.
 
     Parameters
     ----------
     make
-        Makes a network from three channels, ``|x_k|``, ``|x_0|`` and the noise's share of the measurement, to one.
+        Makes a network from two channels, a magnitude and the noise level, to one.
     steps
         Data steps K, at least 1.
     """
@@ -38,26 +47,36 @@ class Unrolled(nn.Module):
         if steps < 1:
             raise ValueError(f"steps is {steps}, expected at least 1")
         self.networks = nn.ModuleList(make() for _ in range(steps + 1))
-        self.log_kappa = nn.Parameter(torch.zeros(steps))
+        self.log_kappa = nn.Parameter(torch.full((steps,), math.log(KAPPA)))
+        first, last = LEVELS
+        self.log_level = nn.Parameter(torch.linspace(math.log(first), math.log(last), steps + 1))
+        self.slope = nn.Parameter(torch.zeros(steps + 1))
+
+    def from_denoiser(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return this module's state with every network that of a denoiser; other weights as they are."""
+        if "log_kappa" in weights:
+            return dict(weights)
+        copies = {f"networks.{k}.{name}": value for k in range(len(self.networks)) for name, value in weights.items()}
+        return copies | {name: value for name, value in self.state_dict().items() if not name.startswith("networks.")}
 
     def forward(self, physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> list[torch.Tensor]:
         """Return the image after each network, ``steps + 1`` of ``(n_scene, n_x, n_y, n_z)``; the last is the best."""
         with torch.no_grad():
-            start = regularised_inverse(physics, y, noise_std)
+            solver = physics.solver()
+            start = regularised_inverse(physics, y, noise_std) / solver.scale
             peak = start.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-30)
-            step = physics.solver().step
-            data = step.encode(y) / peak.flatten()[:, None]
+            data = solver.step.encode(y) / (solver.scale * peak.flatten()[:, None])
             weight = physics.wiener_weight(y, noise_std).to(peak.dtype)
             share = noise_std.to(peak.dtype) * physics.operator.n_measurement**0.5 / y.flatten(1).norm(dim=1)
+            share = share.clamp_max(1).reshape(-1, 1, 1, 1)
             x = start / peak
-            first = x.abs()
-            level = share.clamp_max(1).reshape(-1, 1, 1, 1).expand_as(first)
         images: list[torch.Tensor] = []
         for k, network in enumerate(self.networks):
             magnitude = x.abs()
-            image = network(torch.stack((magnitude, first, level), dim=1))[:, 0]
-            images.append(image)
+            level = (self.log_level[k] + self.slope[k] * share).exp().expand_as(magnitude)
+            image = network(torch.stack((magnitude, level), dim=1))[:, 0]
+            images.append(image * peak)
             if k < len(self.log_kappa):
                 v = x / magnitude.clamp_min(1e-12) * image.clamp_min(0)
-                x = step.solve(v, data, weight * self.log_kappa[k].exp())[0]
+                x = solver.step.solve(v, data, weight * self.log_kappa[k].exp())[0]
         return images

@@ -25,6 +25,7 @@ from models.scenes import DrawScene, ScenePool
 from models.setting import Setting
 from models.stages import Physics
 from models.training import Lesson, Share, fresh_network, step_seed
+from models.unrolled import Unrolled
 from recon.metrics import psnr, ssim
 from recon.physics import make_physics
 from recon.registry import Problem
@@ -92,6 +93,10 @@ class ReconstructionLesson(Lesson):
         """See `Lesson`."""
         mine = self.describe()
         return all(description.get(key) == mine[key] for key in ("network", "method", "setting"))
+
+    def start_from(self, weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        """See `Lesson`; an unrolled network starts from a denoiser too."""
+        return self.network.from_denoiser(weights) if isinstance(self.network, Unrolled) else weights
 
     def headline(self) -> str:
         """See `Lesson`."""

@@ -220,7 +220,23 @@ def test_the_regularised_inverse_is_matched_to_the_noise():
 
 
 def test_early_stopping(tmp_path):
-    """A network that cannot improve ends after `patience` validations."""
-    config = small("two-stage", n_step=40, learning_rate=0.0)
+    """A network that cannot improve (and has no running mean) ends after `patience` validations."""
+    config = small("unrolled", n_step=40, learning_rate=0.0)
     config = replace(config, output=replace(config.output, validate_every=2, patience=3))
     assert load_checkpoint(run_training(lesson_of(config), tmp_path, report=quiet))["step"] == 8
+
+
+def test_unrolled_starts_from_a_denoiser(tmp_path):
+    """Every network of it is the denoiser; a run goes on from there, and weights of another network are refused."""
+    lesson = lesson_of(small("unrolled", n_step=1, learning_rate=0.0))
+    denoiser = lesson.network.networks[0]
+    weights = {name: torch.full_like(value, 0.01 * i) for i, (name, value) in enumerate(denoiser.state_dict().items())}
+    state = load_checkpoint(run_training(lesson, tmp_path / "a", start=weights, report=quiet))["model"]
+    for k in range(len(lesson.network.networks)):
+        for name, value in weights.items():
+            assert torch.equal(state[f"networks.{k}.{name}"], value)
+    again = lesson_of(small("unrolled", n_step=1, learning_rate=0.0))
+    same = load_checkpoint(run_training(again, tmp_path / "b", start=state, report=quiet))["model"]
+    assert all(torch.equal(same[name], value) for name, value in state.items())
+    with pytest.raises(ValueError, match="another network"):
+        run_training(lesson, tmp_path / "c", start={"x": torch.zeros(1)}, report=quiet)
