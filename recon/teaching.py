@@ -105,10 +105,16 @@ class ReconstructionLesson(Lesson):
         return f"{method.kind} on {method.stage}, {n:,} parameters, {self.setting.n_measurement} measurements, {shape}"
 
     def loss(self, network: nn.Module, step: int, averaged: Mapping[str, torch.Tensor], share: Share) -> torch.Tensor:
-        """See `Lesson`: mean square error; a negative value where the truth is 0 costs nothing, as it is clipped."""
+        """See `Lesson`: mean square error; a negative value where the truth is 0 costs nothing, as it is clipped.
+
+        Images of an unrolled network have the data's scale, that of a regularised inverse, which shrinks: they are
+        compared in the scale that suits each scene best.
+        """
         exercise = self.exercise(step)
         part = Exercise(exercise.physics, *(values[share.slice] for values in exercise[1:]))
         images = run_network(network, self.config.method, part.physics, part.y, part.noise_std)
+        if isinstance(self.network, Unrolled):
+            images = [image * _best_scale(image.detach().clamp(min=0), part.truth) for image in images]
         errors = [
             torch.where(part.truth > 0, image - part.truth, image.clamp(min=0)).square().mean() for image in images
         ]
@@ -214,6 +220,12 @@ class ReconstructionLesson(Lesson):
     def _images(self, network: nn.Module, exercise: Exercise) -> torch.Tensor:
         images = run_network(network, self.config.method, exercise.physics, exercise.y, exercise.noise_std)
         return images[-1].clamp_min(0)
+
+
+def _best_scale(image: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """The factor of each scene that brings an image nearest to its truth; 1 for an empty image."""
+    power = image.square().sum((1, 2, 3), keepdim=True)
+    return torch.where(power > 0, (image * truth).sum((1, 2, 3), keepdim=True) / power.clamp_min(1e-30), 1.0)
 
 
 def export_reconstructor(
