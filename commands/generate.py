@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from commands.images import print_scores
-from commands.shared import PAPER_GRID, as_json, example, layers, medium, pattern, progress_bar, quiet, say, writing
+from commands.shared import (
+    PAPER_GRID,
+    as_json,
+    example,
+    layers,
+    medium,
+    parse_part,
+    part,
+    pattern,
+    progress_bar,
+    quiet,
+    say,
+    scheduler,
+    writing,
+)
 
 
 @click.command()
@@ -56,8 +71,9 @@ def demo(out: Path, preset: str, n_freq: int, snr_db: float, seed: int, quiet: b
 @click.option("--snr-db", default="30", show_default=True, help="dB; LOW:HIGH draws it for each scene; none: no noise.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--workers", default=1, show_default=True, help="Processes.")
-@click.option("--scheduler", metavar="ADDRESS", help="An existing dask scheduler, tcp://host:port.")
+@scheduler
 @click.option("--shard-size", default=100, show_default=True, help="Scenes a file; more scenes make several, joined.")
+@part
 @click.option("--gain-error-db", default=0.0, help="Standard deviation of the channels' gain, dB.")
 @click.option("--phase-error-deg", default=0.0, help="Standard deviation of the channels' phase, degrees.")
 @click.option("--position-error", default=0.0, help="Standard deviation of antenna coordinates, metres.")
@@ -72,6 +88,7 @@ def synth(
     patterns: tuple[str, ...],
     layers: str | None,
     snr_db: str,
+    part: str | None,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -93,7 +110,13 @@ def synth(
         if chosen is None:
             raise click.UsageError(f"{like} has no grid: give --grid")
     with writing(out):
-        path = generate(out, grid=chosen, snr_db=_snr(snr_db), realism=realism, progress=not quiet, **options)
+        share = parse_part(part)
+        path = generate(
+            out, grid=chosen, snr_db=_snr(snr_db), realism=realism, part=share, progress=not quiet, **options
+        )
+    if not path.exists():
+        say(f"part {part} is done; the part that is done last writes {path}", hidden=quiet)
+        return
     say(f"{path}: {options['n']} scenes", hidden=quiet)
 
 
@@ -105,3 +128,23 @@ def _snr(text: str) -> float | tuple[float, float] | None:
     if len(numbers) > 2:
         raise click.BadParameter(f"{text!r}: expected dB, LOW:HIGH or none", param_hint="--snr-db")
     return None if not numbers else numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+
+
+def measure_batches(workers: int, n_rounds: int, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Measure `synth` and `reconstruct` at the papers' size by one and by several workers."""
+    from recon.batch_benchmark import SHARD_SIZE, Job, measure_workers, reconstruction_jobs
+    from synth import generate
+    from synth.paper import paper_array, paper_grid
+
+    n_scene, n_few = 256 * workers, 32 * workers
+
+    def make(out: Path, address: str) -> Path:
+        return generate(out, n=n_scene, scheduler=address, shard_size=SHARD_SIZE)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scenes = generate(folder / "scenes.h5", n=n_scene, workers=workers)
+        few = generate(folder / "few.h5", n=n_few, workers=workers)
+        jobs = {"synth": Job(n_scene, make), **reconstruction_jobs(scenes, few, n_scene, n_few)}
+        pairs = paper_array().n_channel * paper_grid().n_voxel
+        return measure_workers(jobs, folder, workers=workers, n_rounds=n_rounds, pairs=pairs, progress=progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,17 +14,20 @@ from commands.shared import (
     example,
     layers,
     medium,
+    parse_part,
+    part,
     pattern,
     print_json,
     progress_bar,
     quiet,
     say,
+    scheduler,
     writing,
 )
 
 
 @click.command()
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("sources", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--method", "methods", multiple=True, help="A method's name; may be given several times.")
 @click.option("--grid", metavar="GRID", help="Voxels, START:STOP:COUNT in metres, ends included; else the file's.")
@@ -39,6 +43,14 @@ from commands.shared import (
     show_default=True,
     help="MiB of kernel factors to keep; less is slower.",
 )
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; by default a core each where it pays.")
+@scheduler
+@click.option(
+    "--shard-size",
+    type=click.IntRange(min=1),
+    help="Scenes a file; more make several, joined. By default 64, fewer on large grids.",
+)
+@part
 @click.option(
     "--list",
     "list_",
@@ -54,63 +66,90 @@ from commands.shared import (
 @as_json
 @example(f"mimo reconstruct out/scenes.h5 out/images.h5 --method tikhonov --method kirchhoff --grid {PAPER_GRID}")
 def reconstruct(
-    source: Path,
+    sources: tuple[Path, ...],
     out: Path,
     methods: tuple[str, ...],
     grid: str | None,
     settings: tuple[str, ...],
     patterns: tuple[str, ...],
     layers: str | None,
-    subtract_background: bool,
-    device: str,
-    memory: int,
     live: int | None,
     history: Path | None,
+    memory: int,
+    workers: int | None,
+    scheduler: str | None,
+    shard_size: int | None,
+    part: str | None,
     quiet: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
-    """Reconstruct every scene of IN and write the measurement and its images to OUT.
+    """Reconstruct every scene of IN and write the measurement and its images to OUT; of several IN to the folder OUT.
 
     OUT may be IN: images are added to those that it holds, and one of the same method is replaced.
+
+    More scenes than --shard-size, several IN, or one of --workers, --scheduler, --shard-size, --part: scenes are shared
+    by processes of one thread each, and an interrupted run resumes when run again. OUT is then another file than IN.
     """
-    import data
     from mimo import VoxelGrid
+    from recon.batches import in_one_piece, reconstruct_files, runs_of
     from recon.files import reconstruct_file, write_history
     from recon.registry import DEFAULT_METHOD, parse_settings
 
     hidden = quiet or as_json
     names = list(dict.fromkeys(methods or (DEFAULT_METHOD,)))
-    options = parse_settings(names, settings)
-    around = medium(patterns, layers)
+    options["options"] = parse_settings(names, settings)
+    options["grid"] = VoxelGrid.parse(grid) if grid else None
+    options["memory"] = memory * 2**20
+    options |= medium(patterns, layers)
+    shared = len(sources) > 1 or any(value is not None for value in (workers, scheduler, shard_size, part))
+    if live and shared:
+        raise click.UsageError("--live shows the one file of one process: expected it without sharing the work")
+    missing: list[Path] = []
+    made: list[Any] = []  # images, or how they were made
     with writing(out):
-        written = reconstruct_file(
-            source,
-            out,
-            names,
-            measurement=data.subtract_background(data.load(source)) if subtract_background else None,
-            grid=VoxelGrid.parse(grid) if grid else None,
-            options=options,
-            **around,
-            device=device,
-            memory=memory * 2**20,
-            live=live or 0,
-            watch=lambda name: progress_bar(name, hidden),
-        )
-    made = written.made
-    if history is not None:
+        if not shared and (live or in_one_piece(sources[0], out, options["grid"])):
+            written = reconstruct_file(
+                sources[0], out, names, live=live or 0, watch=lambda name: progress_bar(name, hidden), **options
+            )
+            left_behind = written.left_behind
+            made.extend(written.made)
+        else:
+            with progress_bar(", ".join(names), hidden) as advance:
+                batch = reconstruct_files(
+                    sources,
+                    out,
+                    names,
+                    workers=workers,
+                    scheduler=scheduler,
+                    shard_size=shard_size,
+                    part=parse_part(part),
+                    progress=advance,
+                    **options,
+                )
+            missing, left_behind = batch.missing, batch.left_behind
+            for path in [] if missing else batch.outputs:
+                made.extend(runs_of(path, names, history=history is not None))
+    if history is not None and not missing:
         with writing(history):
             write_history(history, made)
     if any(each.parameters.get("interrupted") for each in made):
         click.echo(f"interrupted: {out} has what was reached", err=True)
-    if written.left_behind:
+    if left_behind:
         click.echo("the grid differs from the file's: its truth and images are not carried over", err=True)
     if as_json:
-        print_json([{"method": m.method, "seconds": m.seconds, "parameters": m.parameters} for m in made])
+        rows = [{"method": m.method, "seconds": m.seconds, "parameters": m.parameters} for m in made]
+        named = [{"file": str(m.file), **row} for m, row in zip(made, rows, strict=True)] if len(sources) > 1 else rows
+        print_json(named)
+        return
+    if missing:
+        say(f"part {part} is done; {len(missing)} files are left to other parts, the last joins them", hidden=quiet)
         return
     for each in made:
         once = each.parameters["setup_seconds"]
         extra = f", {once:.1f} s once for the geometry" if once > 0.05 else ""
-        say(f"{each.method}: {each.n_scene} scenes, {each.seconds.mean():.3g} s each{extra}", hidden=quiet)
+        name = f"{each.file.name}: {each.method}" if len(sources) > 1 else each.method
+        say(f"{name}: {len(each.seconds)} scenes, {each.seconds.mean():.3g} s each{extra}", hidden=quiet)
     say(f"written to {out}", hidden=quiet)
 
 

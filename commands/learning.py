@@ -83,10 +83,11 @@ def train(
     "--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Rounds to take medians over."
 )
 @click.option("--large", is_flag=True, help="Measure image formers at scanners' sizes instead, about five minutes.")
+@click.option("--workers", type=click.IntRange(min=2), help="Measure batches by one and by so many processes instead.")
 @quiet
 @as_json
 @example("mimo bench --rounds 3")
-def bench(rounds: int, large: bool, quiet: bool, as_json: bool) -> None:
+def bench(rounds: int, large: bool, workers: int | None, quiet: bool, as_json: bool) -> None:
     """Measure the operators against the published way of computing them and the machine's bound, in one run."""
     from recon.benchmark import measure, table
     from recon.solver_benchmark import measure_solvers, solver_table
@@ -103,6 +104,13 @@ def bench(rounds: int, large: bool, quiet: bool, as_json: bool) -> None:
 
         found = measure_large(n_rounds=min(rounds, 2), progress=tell)
         print_json(found) if as_json else say(large_table(found))
+        return
+    if workers:
+        from commands.generate import measure_batches
+        from recon.batch_benchmark import worker_table
+
+        found = measure_batches(workers, min(rounds, 5), tell)
+        print_json(found) if as_json else say(worker_table(found))
         return
     result = measure(n_rounds=rounds, progress=tell)
     tell("solvers")

@@ -285,12 +285,12 @@ def _target(text: str) -> PointTarget | Plate:
 def info(
     file: Path, figure: Path | None, scene: int, patterns: tuple[str, ...], layers: str | None, as_json: bool
 ) -> None:
-    """Say what is in a file: array, sweep, grid, shapes, expected resolution, steps, warnings.
+    """Say what is in a file: array, sweep, grid, shapes, shards and which are missing, expected resolution, warnings.
 
     A pattern and layers show in the figure's point-spread function. Of a .safetensors file, or by the name of weights
     that ship, the model card is printed.
     """
-    from data import describe_file
+    from data import FileError, describe_file
     from models.card import card_of
     from models.checkpoint import WEIGHTS
 
@@ -300,7 +300,8 @@ def info(
         return
     facts = describe_file(file)
     around = medium(patterns, layers)
-    if figure is not None:
+    incomplete = facts.get("missing", "none") != "none" or "array" not in facts
+    if figure is not None and not incomplete:
         from viewer.figure import save
         from viewer.overview import overview_of_file
 
@@ -308,7 +309,9 @@ def info(
             save(overview_of_file(file, scene=scene, **around), figure)
     if as_json:
         print_json(facts)
-        return
-    for name, value in facts.items():
-        for i, line in enumerate(value if isinstance(value, list) else [value]):
-            click.echo(f"{name if i == 0 else '':<16}{line}")
+    else:
+        for name, value in facts.items():
+            for i, line in enumerate(value if isinstance(value, list) else [value]):
+                click.echo(f"{name if i == 0 else '':<16}{line}")
+    if incomplete:
+        raise FileError(file, "is not complete: expected all shards; the command that made it, again, makes the others")

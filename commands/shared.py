@@ -7,9 +7,12 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from data.batches import Part
 
 PAPER_GRID = "x=-0.15:0.15:25,y=-0.15:0.15:25,z=0.35:0.65:49"
 
@@ -27,6 +30,8 @@ layers = click.option(
     metavar="LAYERS",
     help="Medium in layers across z instead of the file's permittivity: 1,z=0.5,4,z=0.7,1 or a .toml file.",
 )
+scheduler = click.option("--scheduler", metavar="ADDRESS", help="An existing dask scheduler, tcp://host:port.")
+part = click.option("--part", metavar="I/N", help="Make share I of N only, as a task of a job array.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for scripts.")
 
 
@@ -45,6 +50,13 @@ def medium(patterns: Sequence[str], layers: str | None) -> dict[str, Any]:
     from data.medium import layers_from_text, patterns_from_text
 
     return {"pattern": patterns_from_text(patterns), "layers": layers_from_text(layers)}
+
+
+def parse_part(text: str | None) -> Part | None:
+    """Read the option ``--part``."""
+    from data.batches import Part
+
+    return None if text is None else Part.parse(text)
 
 
 @contextmanager

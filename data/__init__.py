@@ -25,6 +25,7 @@ from data.importers import IMPORTERS, explain_formats, read_measured
 from data.store import (
     FileError,
     Measurement,
+    MeasurementFile,
     Reconstruction,
     create_file,
     file_sha256,
@@ -42,6 +43,7 @@ __all__ = [
     "FileError",
     "Gate",
     "Measurement",
+    "MeasurementFile",
     "Plate",
     "PointTarget",
     "Reconstruction",

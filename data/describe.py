@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.constants import speed_of_light
 
 from data.measurement import Measurement
 from data.reader import MeasurementFile, open_measurement
+from data.shard_report import shards_of
 from data.steps import describe_steps
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
 from mimo.sampling import expected_sampling
@@ -21,16 +23,23 @@ MANY_WAVELENGTHS = 2000
 def describe_file(path: str | PathLike[str]) -> dict[str, Any]:
     """Facts by name, in the order in which to show them; values are strings, or lists of strings.
 
+    A file whose shards are not all there, or not yet joined, has no facts but ``file``, ``scenes``, ``shards`` and
+    ``missing``, a list.
+
     Raises
     ------
     data.FileError
         When the file is not a sound file of the schema.
     """
+    shards = shards_of(Path(path))
+    if shards is not None and (shards.missing or not Path(path).exists()):
+        return {"file": str(path), "scenes": str(shards.n_scene), **shards.facts()}
     with open_measurement(path) as file:
         facts: dict[str, Any] = {
             "file": str(path),
             "source": file.source or "not stated",
             "scenes": str(file.n_scene),
+            **({} if shards is None else shards.facts()),
             "array": _array(file.array),
             "antennas": _span(file.array),
             "sweep": _sweep(file.sweep),

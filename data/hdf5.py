@@ -110,6 +110,16 @@ def dataset(path: Path, parent: h5py.Group, place: str, field: Field, *, name: s
     return found
 
 
+def virtual_dataset(parent: h5py.Group, place: str) -> h5py.Dataset | None:
+    """Return the dataset at `place` when there is one and it is virtual; its shards are not looked at."""
+    *groups, last = place.split("/")
+    group: h5py.Group | None = parent
+    for part in groups:
+        group = None if group is None else subgroup(group, part)
+    found = None if group is None else _linked(group, last, place)
+    return found if isinstance(found, h5py.Dataset) and found.is_virtual else None
+
+
 def foreign_dataset(parent: h5py.Group, place: str) -> h5py.Dataset | None:
     """Return a dataset of another program's file, ``None`` when absent, after the checks that need no schema.
 
@@ -167,39 +177,40 @@ def _check_storage(found: h5py.Dataset, name: str) -> None:
 
 def _check_shards(path: Path, found: h5py.Dataset, field: Field, name: str) -> None:
     """Refuse a virtual dataset whose shards are outside the file's folder, missing, damaged or of another shape."""
-    covered = 0
-    for source in found.virtual_sources():
-        place = PurePosixPath(source.file_name)
-        if place.is_absolute() or ".." in place.parts or source.file_name in ("", "."):
-            raise UnfitError(f"{name} has its data in {source.file_name!r}: expected a shard in this file's folder")
-        start, stop = source.vspace.get_select_bounds()
-        scenes = f"scenes {start[0]} to {stop[0]} of {name}"
-        shard = path.resolve().parent / place
-        if not shard.is_file():
-            raise UnfitError(
-                f"{scenes} are in {source.file_name}, which is missing: expected all shards beside the file"
-            )
-        with open_hdf5(shard) as file, guarded(shard):
-            inner = file
-            *groups, last = source.dset_name.strip("/").split("/")
-            for part in groups:
-                inner = subgroup(inner, part)
-                if inner is None:
-                    raise UnfitError(f"{source.dset_name} is missing: expected {scenes} of {path.name}")
-            values = _linked(inner, last, source.dset_name)
-            if values is None:
-                raise UnfitError(f"{source.dset_name} is missing: expected {scenes} of {path.name}")
-            _check_dataset(values, field, source.dset_name)
-            _check_storage(values, source.dset_name)
-            expected = (stop[0] - start[0] + 1, *found.shape[1:])
-            if values.is_virtual or values.shape != expected or values.dtype != found.dtype:
-                raise UnfitError(
-                    f"{source.dset_name} has shape {values.shape}, {values.dtype}: "
-                    f"expected {expected}, {found.dtype}, stored in the shard"
-                )
-        covered += expected[0]
+    covered = sum(check_shard(path, found, source, field, name) for source in found.virtual_sources())
     if covered != found.shape[0]:
         raise UnfitError(f"{name} has {found.shape[0]} scenes, its shards hold {covered}: expected every scene once")
+
+
+def check_shard(path: Path, found: h5py.Dataset, source: Any, field: Field, name: str) -> int:
+    """Return how many scenes of a virtual dataset one of its sources holds; UnfitError, FileError when it is unfit."""
+    place = PurePosixPath(source.file_name)
+    if place.is_absolute() or ".." in place.parts or source.file_name in ("", "."):
+        raise UnfitError(f"{name} has its data in {source.file_name!r}: expected a shard in this file's folder")
+    start, stop = source.vspace.get_select_bounds()
+    scenes = f"scenes {start[0]} to {stop[0]} of {name}"
+    shard = path.resolve().parent / place
+    if not shard.is_file():
+        raise UnfitError(f"{scenes} are in {source.file_name}, which is missing: expected all shards beside the file")
+    with open_hdf5(shard) as file, guarded(shard):
+        inner = file
+        *groups, last = source.dset_name.strip("/").split("/")
+        for part in groups:
+            inner = subgroup(inner, part)
+            if inner is None:
+                raise UnfitError(f"{source.dset_name} is missing: expected {scenes} of {path.name}")
+        values = _linked(inner, last, source.dset_name)
+        if values is None:
+            raise UnfitError(f"{source.dset_name} is missing: expected {scenes} of {path.name}")
+        _check_dataset(values, field, source.dset_name)
+        _check_storage(values, source.dset_name)
+        expected = (stop[0] - start[0] + 1, *found.shape[1:])
+        if values.is_virtual or values.shape != expected or values.dtype != found.dtype:
+            raise UnfitError(
+                f"{source.dset_name} has shape {values.shape}, {values.dtype}: "
+                f"expected {expected}, {found.dtype}, stored in the shard"
+            )
+    return int(expected[0])
 
 
 def attribute(owner: Any, name: str, kind: str) -> Any:

@@ -180,6 +180,13 @@ class MeasurementFile:
         result["iterations"] = int(result["iterations"])
         return result
 
+    def _method_facts(self, method: str) -> dict[str, Any]:
+        """Attributes of a method and, where it has one, its history."""
+        facts, name = self._method_attributes(method), f"reconstruction/{method}/history"
+        if name in self._datasets:
+            facts["history"] = _json(name, _text(self._datasets[name][()]))
+        return facts
+
     # -- data ----------------------------------------------------------------------------------------------------
 
     def _whole(self, name: str) -> Array | None:
@@ -200,6 +207,10 @@ class MeasurementFile:
             for i, scene in enumerate(scenes):
                 values[i] = source[scene]
                 check_finite(field, values[i : i + 1], name=name, first=scene)
+        if source.is_virtual:  # while it is open HDF5 keeps memory for each shard that was read
+            file, place = source.file, source.name
+            source.id.close()
+            self._datasets[name] = file[place]
         return values.conj() if self.phase_sign == 1 and field.dtype == "c8" else values
 
     @property
@@ -263,15 +274,24 @@ class MeasurementFile:
                 known = ", ".join(self.methods) or "none"
                 raise UnfitError(f"reconstruction/{method} is missing: expected one of the file's methods ({known})")
             chosen = scene_numbers(scenes, self.n_scene)
-            parts = self._method_attributes(method)
+            parts = self._method_facts(method)
             parts["seconds"] = parts["seconds"][list(chosen)]
-            history = self._datasets.get(f"reconstruction/{method}/history")
-            if history is not None:
-                parts["history"] = _json(f"reconstruction/{method}/history", _text(history[()]))
             image = self._read(*found, chosen)
             if found[1].dtype == "f4":
                 image = image.astype(np.float32, copy=False)
             return Reconstruction(image=image, grid=self.grid, **parts)
+
+    def run(self, method: str) -> dict[str, Any]:
+        """Read how a method of the file was run, without its images: the other fields of `Reconstruction`, by name."""
+        with guarded(self.path):
+            return self._method_facts(method)
+
+    def image_dataset(self, method: str) -> tuple[Field, h5py.Dataset]:
+        """Return the table's entry and the open dataset of a method's images."""
+        found = self._image(method) if method in self._groups else None
+        if found is None:
+            raise KeyError(method)
+        return found[1], self._datasets[found[0]]
 
     def scene_datasets(self) -> dict[str, h5py.Dataset]:
         """Return the open datasets that count scenes, by path; without those of the methods."""

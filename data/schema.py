@@ -145,6 +145,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("", "schema_version", "whole number", True, f"{SCHEMA_VERSION}; a newer one is refused"),
     Attribute("", "created", "string", False, "when the file was written, ISO 8601, UTC"),
     Attribute("", "creator", "string", False, "program and version"),
+    Attribute("", "recipe", "string", False, "what a resumable run made the file from, a JSON object"),
     Attribute("array", "name", "string", False, "a label"),
     Attribute(
         "measurement/values",

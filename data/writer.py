@@ -7,7 +7,7 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -33,6 +33,7 @@ from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
 
 CHUNK_BYTES = 2**20
 MOST_CHUNK_BYTES = 2**28
+RECIPE_ATTRIBUTE = "recipe"
 
 STORED = {"f8": "<f8", "f4": "<f4", "c8": "<c8", "i4": "<i4", "bool": "?"}
 FILL = {"c8": np.complex64(np.nan), "f4": np.float32(np.nan)}
@@ -52,8 +53,11 @@ def writing(path: str | PathLike[str], sink: Sink | None = None) -> Iterator[Non
 
 
 @contextmanager
-def new_file(path: str | PathLike[str]) -> Iterator[tuple[h5py.File, Sink]]:
-    """Yield a new HDF5 file and its sink; it takes the place of `path` on a clean exit and vanishes on any other."""
+def new_file(path: str | PathLike[str], recipe: str = "") -> Iterator[tuple[h5py.File, Sink]]:
+    """Yield a new HDF5 file and its sink; it takes the place of `path` on a clean exit and vanishes on any other.
+
+    `recipe` states what the file is made from, see `data.tasks`.
+    """
     path = Path(path)
     with writing(path):
         is_folder, has_folder = path.is_dir(), path.parent.is_dir()
@@ -74,6 +78,7 @@ def new_file(path: str | PathLike[str]) -> Iterator[tuple[h5py.File, Sink]]:
                     file.attrs["schema_version"] = SCHEMA_VERSION
                     file.attrs["created"] = datetime.now(UTC).isoformat(timespec="seconds")
                     file.attrs["creator"] = _creator()
+                    _put_text(file, RECIPE_ATTRIBUTE, recipe)
                 yield file, sink
             finally:
                 file.close()
@@ -175,9 +180,15 @@ def mark_values(values: h5py.Dataset, permittivity: float, source: str) -> None:
 
 
 def save(
-    path: str | PathLike[str], measurement: Measurement, *, reconstructions: Sequence[Reconstruction] = ()
+    path: str | PathLike[str],
+    measurement: Measurement,
+    *,
+    reconstructions: Sequence[Reconstruction] = (),
+    recipe: str = "",
 ) -> None:
     """Write a measurement, and images made from it, to a new file that takes the place of `path`.
+
+    `recipe` states what the file is made from, where a program must know it again (`data.tasks`).
 
     Raises
     ------
@@ -192,7 +203,7 @@ def save(
     twice = sorted({m for m in methods if methods.count(m) > 1})
     if twice:
         raise ValueError(f"reconstructions holds {twice[0]} twice: expected each method once")
-    with new_file(path) as (file, sink), writing(path, sink):
+    with new_file(path, recipe) as (file, sink), writing(path, sink):
         put_geometry(file, measurement.array, measurement.sweep, measurement.grid)
         for name, place in MEASUREMENT_PATHS.items():
             value = getattr(measurement, name)
@@ -224,16 +235,27 @@ def _put_reconstruction(file: h5py.File, made: Reconstruction, parameters: str, 
     data = made.image.astype(STORED[field.dtype], copy=False)
     chunks = _scene_chunks(data.shape, data.itemsize)
     describe(file.create_dataset(name, data=data, chunks=chunks), field)
-    group = file[name].parent
-    _put_text(group, "method", made.method)
-    _put_text(group, "parameters", parameters)
-    group.attrs["seconds"] = made.seconds
-    group.attrs["iterations"] = made.iterations
-    _put_text(group, "version", made.version)
-    _put_text(group, "source_sha256", made.source_sha256)
+    put_method(
+        file,
+        made.method,
+        {"parameters": parameters, "version": made.version, "source_sha256": made.source_sha256},
+        {"seconds": made.seconds, "iterations": made.iterations},
+        history,
+    )
+
+
+def put_method(
+    file: h5py.File, method: str, texts: Mapping[str, str], numbers: Mapping[str, npt.ArrayLike], history: str | None
+) -> None:
+    """Write what belongs to a method's image, which is there already: attributes, and the history as JSON."""
+    group = file[f"reconstruction/{method}"]
+    for name, text in {"method": method, **texts}.items():
+        _put_text(group, name, text)
+    for name, number in numbers.items():
+        group.attrs[name] = number
     if history is not None:
         field = BY_PATH["reconstruction/<method>/history"]
-        put_text(file, field, history, name=field.at(made.method))
+        put_text(file, field, history, name=field.at(method))
 
 
 def to_json(name: str, value: Any) -> str:
@@ -325,6 +347,7 @@ def create_file(
     permittivity: float = 1.0,
     with_truth: bool = True,
     source: str = "",
+    recipe: str = "",
 ) -> Iterator[FileWriter]:
     """Make a file of `n_scene` scenes to be written a few at a time; it takes the place of `path` on a clean exit.
 
@@ -344,7 +367,7 @@ def create_file(
         raise ValueError("grid is None: expected a grid for the truth")
     permittivity = check_permittivity(permittivity)
     n_scene = int(n_scene)
-    with new_file(path) as (file, sink):
+    with new_file(path, recipe) as (file, sink):
         shapes: dict[str, tuple[int, ...]] = {
             "measurement/values": (n_scene, sweep.n_freq, *array.measurement_shape),
             "measurement/snr_db": (n_scene,),

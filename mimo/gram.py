@@ -13,11 +13,14 @@ import math
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 import torch
+from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -33,6 +36,9 @@ DOUBLE_UP_TO = 4_000
 """Up to this many measurements the eigendecomposition is done in complex128 whatever the operator's precision."""
 
 TILE = 512
+
+LONGEST_WAIT = 600
+"""Seconds for which a process waits for a factor that another one makes."""
 
 
 class GramFactor:
@@ -81,22 +87,41 @@ class GramFactor:
                 "fewer; select fewer frequencies or channels"
             )
         path = None if cache is False else _cache_folder(cache) / f"gram-{_fingerprint(A)}.safetensors"
-        if path is not None and path.exists():
-            try:
-                stored = load_file(path)
-                vectors = torch.view_as_complex(stored["eigenvectors"]).to(A.device, A.dtype)
-                if vectors.shape == (A.n_measurement, A.n_measurement):
-                    return cls(A, stored["eigenvalues"].to(A.device), vectors)
-            except (SafetensorError, OSError, KeyError, RuntimeError) as error:
-                warnings.warn(f"{path} cannot be read and is made again: {error}", RuntimeWarning, stacklevel=2)
+        if path is None:
+            return cls._made(A)
+        found = cls._kept(A, path)
+        if found is None:
+            with _alone(path):
+                found = cls._kept(A, path)  # another process may have made it meanwhile
+                if found is None:
+                    found = cls._made(A)
+                    _write(path, found)
+        return found
+
+    @classmethod
+    def _kept(cls, A: ImagingOperator, path: Path) -> GramFactor | None:
+        """Read a factor from the cache; ``None`` when it is not there or damaged."""
+        if not path.exists():
+            return None
+        try:
+            stored = load_file(path)
+            # a copy: where numbers lie in memory, and in which order, decides on the last bits of products with them
+            vectors = torch.view_as_complex(stored["eigenvectors"]).to(A.device, A.dtype, copy=True)
+            if vectors.shape == (A.n_measurement, A.n_measurement):
+                return cls(A, stored["eigenvalues"].to(A.device), vectors)
+        except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+            warnings.warn(f"{path} cannot be read and is made again: {error}", RuntimeWarning, stacklevel=3)
+            with suppress(OSError):
+                path.unlink()
+        return None
+
+    @classmethod
+    def _made(cls, A: ImagingOperator) -> GramFactor:
         matrix = gram_matrix(A)
         if A.n_measurement > DOUBLE_UP_TO:
             matrix = matrix.to(A.dtype)
         values, vectors = torch.linalg.eigh(matrix)
-        result = cls(A, values.double().clamp_min(0), vectors.to(A.dtype))
-        if path is not None:
-            _write(path, result)
-        return result
+        return cls(A, values.double().clamp_min(0), vectors.to(A.dtype).contiguous())
 
     def coefficients(self, y: torch.Tensor) -> torch.Tensor:
         """``U^H y``: measurements ``(..., *A.measurement_shape)`` to ``(..., m)``."""
@@ -232,6 +257,21 @@ def _fingerprint(A: ImagingOperator) -> str:
         part = np.zeros(0) if values is None else values
         digest.update(f"{part.dtype.str}{part.shape}".encode() + np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()[:32]
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let processes that want the same factor wait for the first, which makes it; without a lock each makes its own."""
+    lock = FileLock(path.with_suffix(".lock"), timeout=LONGEST_WAIT)
+    with suppress(OSError, NotImplementedError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        if lock.is_locked:
+            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.release()
 
 
 def _write(path: Path, factor: GramFactor) -> None:

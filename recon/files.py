@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 import data
-from data import Measurement, Reconstruction
+from data import Measurement, MeasurementFile, Reconstruction
+from data.shards import batches_of_history
 from mimo import LayeredMedium, VoxelGrid
 from mimo.linear import DEFAULT_MEMORY
 from mimo.pattern import Patterns
 from recon.run import Live, Progress, make_problem, run_method
+
+
+class Made(Protocol):
+    """How a method was run: a `data.Reconstruction`, or what is known of one without its images."""
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What it was run with and found out."""
+
+    @property
+    def seconds(self) -> npt.NDArray[np.float64]:
+        """Run time of each scene."""
+
+    @property
+    def history(self) -> Any:
+        """What the solver recorded, or ``None``."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +54,8 @@ def reconstruct_file(
     out: Path,
     methods: Sequence[str],
     *,
-    measurement: Measurement | None = None,
     grid: VoxelGrid | None = None,
+    subtract_background: bool = False,
     pattern: Patterns = None,
     layers: LayeredMedium | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
@@ -48,10 +72,10 @@ def reconstruct_file(
         Files of the schema. Images that `source` holds are carried over; one of the same method is replaced.
     methods
         Names; they share one operator.
-    measurement
-        What to reconstruct instead of what is in `source`, say with its background subtracted.
     grid
         Voxels; the file's own by default. On another grid its truth and images are not carried over.
+    subtract_background
+        Subtract the file's background first.
     options
         Options of each method by its name.
     pattern, layers, device, memory
@@ -66,12 +90,8 @@ def reconstruct_file(
     ValueError
         When a file, a method, an option or the geometry does not fit; nothing is written then.
     """
-    measurement = data.load(source) if measurement is None else measurement
-    kept = data.load_reconstructions(source)
-    other = grid is not None and grid != measurement.grid
-    left_behind = other and (measurement.truth is not None or bool(kept))
-    if other:
-        kept, measurement = {}, replace(measurement, grid=grid, truth=None)
+    with data.open_measurement(source) as file:
+        measurement, kept, left_behind = take(file, None, grid, subtract_background)
     problem = make_problem(measurement, pattern=pattern, layers=layers, device=device, memory=memory)
     sha = data.file_sha256(source)
     written = replace(measurement, grid=problem.operator.grid)
@@ -100,7 +120,49 @@ def reconstruct_file(
     return Written(made, left_behind)
 
 
-def write_history(path: Path, made: Sequence[Reconstruction]) -> None:
+def take(
+    file: MeasurementFile, scenes: slice | None, grid: VoxelGrid | None, subtract_background: bool
+) -> tuple[Measurement, dict[str, Reconstruction], bool]:
+    """Read scenes and their images by method; the last says whether truth and images of another grid were left behind.
+
+    Parameters are those of `reconstruct_file`, `scenes` ``None`` for all.
+    """
+    measurement = file.measurement(scenes)
+    if subtract_background:
+        measurement = data.subtract_background(measurement)
+    other = grid is not None and grid != measurement.grid
+    if other:
+        left_behind = measurement.truth is not None or bool(file.methods)
+        return replace(measurement, grid=grid, truth=None), {}, left_behind
+    kept = {method: file.reconstruction(method, scenes) for method in file.methods}
+    if scenes is not None:
+        chosen = range(file.n_scene)[scenes]
+        kept = {method: _of_scenes(each, chosen, file.n_scene) for method, each in kept.items()}
+    return measurement, kept, False
+
+
+def _of_scenes(made: Reconstruction, chosen: range, n_scene: int) -> Reconstruction:
+    """Images of some scenes with what was recorded of these scenes of `n_scene`; a part of a batch stays a batch."""
+    parameters = {
+        name: value[chosen.start : chosen.stop] if isinstance(value, list) and len(value) == n_scene else value
+        for name, value in made.parameters.items()
+    }
+    history, first = [], 0
+    for batch in batches_of_history(made.history):
+        n = scenes_of_batch(batch)
+        here = slice(max(chosen.start - first, 0), max(min(chosen.stop - first, n), 0))
+        if here.start < here.stop:
+            history.append([{k: v[here] if isinstance(v, list) else v for k, v in entry.items()} for entry in batch])
+        first += n
+    return replace(made, parameters=parameters, history=history or None)
+
+
+def scenes_of_batch(batch: Sequence[Mapping[str, Any]]) -> int:
+    """Number of scenes in a batch of a solver's record."""
+    return max((len(v) for entry in batch for v in entry.values() if isinstance(v, list)), default=0)
+
+
+def write_history(path: Path, made: Iterable[Made]) -> None:
     """Write the figures of each iteration as CSV: a row for each method, scene and iteration.
 
     Columns are ``method``, ``scene``, ``iteration`` (from 1), ``seconds`` and whatever the methods recorded; a figure
@@ -119,10 +181,9 @@ def write_history(path: Path, made: Sequence[Reconstruction]) -> None:
 
 def history_rows(history: Any) -> Iterator[tuple[int, int, dict[str, float]]]:
     """Yield scene (from 0), iteration (from 1) and figures of a history: of one batch, or a list of several."""
-    batches = history if history and isinstance(history[0], list) else [history or []]
     first = 0
-    for batch in batches:
-        n_scene = max((len(v) for entry in batch for v in entry.values() if isinstance(v, list)), default=0)
+    for batch in batches_of_history(history):
+        n_scene = scenes_of_batch(batch)
         for scene in range(n_scene):
             for i, entry in enumerate(batch):
                 values = {name: v[scene] for name, v in entry.items() if isinstance(v, list)}

@@ -92,7 +92,7 @@ def measure_one(setting: str, method: str, *, n_rounds: int = 2) -> dict[str, An
     a, b = here.abs().flatten(), exact.abs().flatten()
     return {
         "seconds": seconds,
-        "peak memory, MB": _peak_mb(),
+        "peak memory, MB": peak_mb(),
         "largest error, dB of the image's maximum": 20
         * math.log10(float((here - exact).abs().max() / image.abs().max())),
         "rms error, dB of the rms": 20 * math.log10(float((here - exact).norm() / exact.norm())),
@@ -116,7 +116,8 @@ def _exact_seconds(A: ImagingOperator, y: torch.Tensor, block: int) -> float:
     return spent * A.grid.n_voxel / voxels
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
+    """Largest memory that this process has taken so far, MB; NaN but on Linux."""
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
     return int(found[1]) * 1024 / 1e6 if found else math.nan

@@ -205,6 +205,12 @@ def unknown(kind: str, name: str, known: Sequence[str]) -> str:
 
 
 def run_start(method: str, problem: Problem) -> torch.Tensor:
-    """Return a method's image as the first image of another, with the method's own defaults and unobserved."""
+    """Return a method's image as the first image of another, with the method's own defaults and unobserved.
+
+    An interrupt that cuts it short ends the run: the other method makes no iteration, its scenes count as cut short.
+    """
     quiet = Problem(problem.operator, problem.measurement, problem.noise_std, _shared=problem._shared)
-    return find_method(method).run(quiet).image
+    made = find_method(method).run(quiet)
+    if made.interrupted:
+        problem._shared["interrupted"] = True
+    return made.image

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from data import Measurement, Reconstruction, divide_gain
-from mimo import LayeredMedium, VoxelGrid, born_operator
+from mimo import ImagingOperator, LayeredMedium, VoxelGrid, born_operator
 from mimo.linear import DEFAULT_MEMORY
 from mimo.pattern import Patterns, describe_patterns
 from recon.registry import Images, Problem, find_method, unknown
@@ -86,13 +86,28 @@ def make_problem(
     ValueError
         When there is no grid, a voxel lies on an antenna, the pattern sees no voxel, or the device is not at hand.
     """
+    operator = make_operator(
+        measurement, grid, pattern=pattern, layers=layers, device=device, dtype=dtype, memory=memory
+    )
+    return pose(operator, measurement)
+
+
+def make_operator(
+    measurement: Measurement,
+    grid: VoxelGrid | None = None,
+    *,
+    pattern: Patterns = None,
+    layers: LayeredMedium | None = None,
+    device: str = "auto",
+    dtype: torch.dtype = torch.complex64,
+    memory: int = DEFAULT_MEMORY,
+) -> ImagingOperator:
+    """Return the operator of a measurement's geometry, whatever its scenes; arguments and errors as `make_problem`."""
     grid = measurement.grid if grid is None else grid
     if grid is None:
         raise ValueError(
             "the measurement has no grid: give one, such as x=-0.15:0.15:25,y=-0.15:0.15:25,z=0.35:0.65:49"
         )
-    if measurement.gain is not None:
-        measurement = divide_gain(measurement)
     chosen = pick_device(device)
     operator = born_operator(
         measurement.array,
@@ -111,11 +126,21 @@ def make_problem(
             "the antennas' pattern sees no voxel of the grid: expected antennas that look towards it; their normals "
             "are those of the file, +z where it has none"
         )
-    y = torch.tensor(measurement.values, dtype=dtype, device=chosen)
+    return operator
+
+
+def pose(operator: ImagingOperator, measurement: Measurement, shared: dict[str, Any] | None = None) -> Problem:
+    """Return the problem of a measurement on its geometry's operator, gain divided out.
+
+    `shared` holds what was made once for the operator by an earlier problem, and gets what this one makes.
+    """
+    if measurement.gain is not None:
+        measurement = divide_gain(measurement)
+    y = torch.tensor(measurement.values, dtype=operator.dtype, device=operator.device)
     truth = None
-    if measurement.truth is not None and grid == measurement.grid:
-        truth = torch.tensor(np.abs(measurement.truth), device=chosen)
-    return Problem(operator, y, _noise_std(measurement, y), truth)
+    if measurement.truth is not None and operator.grid == measurement.grid:
+        truth = torch.tensor(np.abs(measurement.truth), device=operator.device)
+    return Problem(operator, y, _noise_std(measurement, y), truth, _shared={} if shared is None else shared)
 
 
 def _noise_std(measurement: Measurement, y: torch.Tensor) -> torch.Tensor | None:

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
-import signal
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import h5py
-from tqdm import tqdm
-
-from data import FileError, create_file, join_shards, validate
+from data import create_file
+from data.batches import Output, Part, run_outputs
+from data.tasks import Advance, FileTask
 from mimo import ArrayGeometry, FrequencySweep, LayeredMedium, VoxelGrid
 from mimo.pattern import Patterns
 from synth.noise import Realism, check_snr, with_missing_channels
 from synth.paper import N_FREQ, paper_array, paper_grid, paper_sweep
-from synth.scene import Recipe, batches, one_thread
+from synth.scene import Recipe, batches
 from synth.targets import check_preset
 
-RECIPE_ATTRIBUTE = "recipe"
 SHARD_SIZE = 128
 """Scenes in a shard: a few seconds of work, a multiple of the operator's batch."""
-PART = ".part.h5"
-"""How the names of unfinished files end."""
-
-Advance = Callable[[int], None]
 
 
 def generate(
@@ -51,6 +39,7 @@ def generate(
     scheduler: str | None = None,
     shard_size: int = SHARD_SIZE,
     realism: Realism | None = None,
+    part: Part | None = None,
     progress: bool | Callable[[int, int], None] = False,
 ) -> Path:
     """Make a dataset of scenes and their measurements.
@@ -91,13 +80,16 @@ def generate(
         Scenes in a shard; the bar of several processes moves, and an interrupted run loses work, by shards.
     realism
         Departures from the ideal measurement; none when ``None``.
+    part
+        The share of the shards that this process makes, one of several that are given the same parameters; all for
+        ``None``. `out` appears when the last share is done.
     progress
         ``True`` shows a bar with rate and remaining time; a function is called with (scenes done, `n`).
 
     Returns
     -------
     Path
-        Of the finished file.
+        Of the file; finished unless other parts are not.
 
     Raises
     ------
@@ -134,199 +126,42 @@ def generate(
         seed=int(seed),
         realism=realism,
     )
-    with _progress(progress, n) as advance:
-        if _is_finished(out, recipe, n):
-            advance(n)
-            return out
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if n <= shard_size:
-            if scheduler is None:
-                make_shard(Shard(recipe, 0, n, out), advance)
-            else:
-                _on_cluster([Shard(recipe, 0, n, out)], workers, scheduler, advance)
-            _remove_parts(out.parent, out.name)
-            return out
-        folder = out.with_name(f"{out.stem}-shards")
-        shards = [
-            Shard(recipe, start, min(start + shard_size, n), folder / f"shard-{i:05d}.h5")
-            for i, start in enumerate(range(0, n, shard_size))
-        ]
-        for shard in shards:
-            shard.check_owner()
-        folder.mkdir(exist_ok=True)
-        if workers == 1 and scheduler is None:
-            for shard in shards:
-                make_shard(shard, advance)
-        else:
-            _on_cluster(shards, workers, scheduler, advance)
-        _join(out, recipe, n, shards)
+    output = Output.of_scenes(
+        out, n, shard_size, lambda path, start, stop: Shard(path, start, stop, recipe), recipe.describe(0, n)
+    )
+    run_outputs([output], workers=workers, scheduler=scheduler, part=part, progress=progress)
     return out
 
 
-@dataclass(frozen=True)
-class Shard:
-    """Scenes `start` to `stop` - 1 of a recipe and the file they go to: one task of a cluster."""
+@dataclass(frozen=True, eq=False)
+class Shard(FileTask):
+    """Scenes of a recipe and the file they go to."""
 
-    recipe: Recipe
-    start: int
-    stop: int
-    path: Path
+    scenes: Recipe
+    maker = "generate"
 
-    def check_owner(self) -> None:
-        """Raise `FileError` when the file exists and holds something that `generate` must not replace."""
-        found = read_recipe(self.path)
-        if found is not None:
-            check_same(self.path, found, self.recipe)
+    @property
+    def recipe(self) -> str:
+        """All that the arrays depend on, as JSON."""
+        return self.scenes.describe(self.start, self.stop)
 
-    def is_finished(self) -> bool:
-        """Whether the file holds exactly these scenes, and all of them."""
-        found = read_recipe(self.path)
-        return found == self.recipe.describe(self.start, self.stop) and _is_valid(self.path)
-
-
-def make_shard(shard: Shard, advance: Advance | None = None) -> int:
-    """Write a shard, unless it is finished already, and return its number of scenes.
-
-    The file appears under its name when it is complete. `advance` is called with the number of scenes of each batch.
-    """
-    n_scene = shard.stop - shard.start
-    advance = advance or (lambda n: None)
-    if shard.is_finished():
-        advance(n_scene)
-        return n_scene
-    shard.check_owner()
-    recipe = shard.recipe
-    part = shard.path.with_name(f".{shard.path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}{PART}")
-    try:
-        with (
-            one_thread(),
-            create_file(
-                part,
-                array=recipe.array,
-                sweep=recipe.sweep,
-                grid=recipe.grid,
-                n_scene=n_scene,
-                permittivity=recipe.permittivity,
-                with_truth=True,
-                source=recipe.title,
-            ) as file,
-        ):
-            for batch in batches(recipe, shard.start, shard.stop):
-                file.write(batch.first - shard.start, batch.values, batch.truth, batch.snr_db)
+    def write(self, advance: Advance) -> None:
+        """Make the scenes, batch by batch."""
+        recipe = self.scenes
+        with create_file(
+            self.path,
+            array=recipe.array,
+            sweep=recipe.sweep,
+            grid=recipe.grid,
+            n_scene=self.n_scene,
+            permittivity=recipe.permittivity,
+            with_truth=True,
+            source=recipe.title,
+            recipe=self.recipe,
+        ) as file:
+            for batch in batches(recipe, self.start, self.stop):
+                file.write(batch.first - self.start, batch.values, batch.truth, batch.snr_db)
                 advance(len(batch.values))
-        _publish(part, shard.path, recipe.describe(shard.start, shard.stop))
-    except FileError as error:
-        raise FileError(shard.path, error.problem) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return n_scene
-
-
-def _work(shard: Shard) -> int:
-    """Make a shard in a worker of a cluster."""
-    return make_shard(shard)
-
-
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C, which a terminal sends to every process, to the one that owns the cluster and ends the others."""
-    with suppress(ValueError):  # only a process's main thread may
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _on_cluster(shards: list[Shard], workers: int, scheduler: str | None, advance: Advance) -> None:
-    """Make shards by the workers of a cluster, a local one unless there is a scheduler's address."""
-    from distributed import Client, LocalCluster, as_completed
-
-    with ExitStack() as stack:
-        address: Any = scheduler
-        if scheduler is None:
-            address = stack.enter_context(
-                LocalCluster(
-                    n_workers=min(workers, len(shards)),
-                    threads_per_worker=1,
-                    dashboard_address=None,
-                    host="127.0.0.1",
-                    memory_limit=None,
-                    silence_logs=logging.ERROR,
-                )
-            )
-        client = stack.enter_context(Client(address, set_as_default=False))
-        if scheduler is None:
-            client.run(_ignore_interrupt)
-        futures = client.map(_work, shards, pure=False, retries=2)
-        del shards
-        for future in as_completed(futures, loop=client.loop):
-            advance(future.result())
-            future.release()
-
-
-def _join(out: Path, recipe: Recipe, n: int, shards: list[Shard]) -> None:
-    """Write the virtual dataset, then remove what killed processes left behind."""
-    part = out.with_name(f".{out.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}{PART}")
-    try:
-        join_shards(part, [shard.path for shard in shards])
-        _publish(part, out, recipe.describe(0, n))
-    finally:
-        part.unlink(missing_ok=True)
-    _remove_parts(out.parent, out.name)
-    for shard in shards:
-        _remove_parts(shard.path.parent, shard.path.name)
-
-
-def _publish(part: Path, path: Path, text: str) -> None:
-    """Mark a complete file with its recipe and give it its name."""
-    with h5py.File(part, "r+") as file:
-        file.attrs[RECIPE_ATTRIBUTE] = text
-    part.replace(path)
-
-
-def _remove_parts(folder: Path, name: str) -> None:
-    """Remove the unfinished files of `name`: hidden, named after it, and marked as unfinished."""
-    for path in folder.iterdir():
-        if path.name.startswith(".") and path.name.lstrip(".").startswith(f"{name}.") and PART in path.name:
-            path.unlink(missing_ok=True)
-
-
-def _is_finished(out: Path, recipe: Recipe, n: int) -> bool:
-    """Whether `out` is the finished dataset; `FileError` when it is anything else but a damaged one."""
-    if not out.exists():
-        return False
-    found = read_recipe(out)
-    if found is None:
-        raise FileError(out, "exists and cannot be read as HDF5: delete it or choose another name")
-    check_same(out, found, recipe)
-    n_found = json.loads(found)["scenes"][1]
-    if n_found != n:
-        raise FileError(out, f"holds {n_found} scenes, asked for {n}: delete it to make it anew (its shards are kept)")
-    return _is_valid(out)
-
-
-def read_recipe(path: Path) -> str | None:
-    """Return the recipe a file states, "" when it states none, ``None`` when there is no file that HDF5 can read."""
-    try:
-        with h5py.File(path, "r") as file:
-            return str(file.attrs.get(RECIPE_ATTRIBUTE, ""))
-    except OSError:
-        return None
-
-
-def check_same(path: Path, found: str, recipe: Recipe) -> None:
-    """Raise `FileError`, naming what differs, when a file was made by other parameters than those of `recipe`."""
-    if not found:
-        raise FileError(path, "exists and was not made by generate: delete it or choose another name")
-    theirs, ours = json.loads(found), json.loads(recipe.describe(0, 0))
-    differ = [key for key in {**ours, **theirs} if key != "scenes" and theirs.get(key) != ours.get(key)]
-    if differ:
-        what = "; ".join(f"{key} is {theirs.get(key)!r}, asked for {ours.get(key)!r}" for key in differ)
-        raise FileError(path, f"belongs to a dataset of other parameters ({what}): delete it or choose another name")
-
-
-def _is_valid(path: Path) -> bool:
-    try:
-        validate(path)
-    except (FileError, OSError):
-        return False
-    return True
 
 
 def _snr_range(snr_db: float | tuple[float, float] | None) -> tuple[float, float] | None:
@@ -338,20 +173,3 @@ def _snr_range(snr_db: float | tuple[float, float] | None) -> tuple[float, float
     if low > high or (low != high and high == float("inf")):
         raise ValueError(f"snr_db is ({low}, {high}): expected the lower limit first, both finite")
     return None if low == float("inf") else (low, high)
-
-
-@contextmanager
-def _progress(progress: bool | Callable[[int, int], None], n: int) -> Iterator[Advance]:
-    """Yield the function that counts finished scenes."""
-    if callable(progress):
-        done = 0
-
-        def count(more: int) -> None:
-            nonlocal done
-            done += more
-            progress(done, n)
-
-        yield count
-    else:
-        with tqdm(total=n, unit="scene", disable=not progress, smoothing=0.1, dynamic_ncols=True) as bar:
-            yield bar.update

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
@@ -13,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from data.tasks import fingerprint
 from mimo import ArrayGeometry, FrequencySweep, ImagingOperator, LayeredMedium, VoxelGrid, born_operator
 from mimo.pattern import Patterns, describe_patterns
 from synth.noise import Realism, add_clutter, add_noise, chain_gains, displaced, draw_clutter
@@ -29,7 +28,6 @@ STREAMS = ("target", "phase", "noise", "gain", "position", "clutter")
 """What a scene draws, each from a generator of its own, so that an option does not change what the others draw."""
 GEOMETRY = ("array", "sweep", "grid", "permittivity", "pattern", "layers")
 """What the operator is made of, of a recipe's fields."""
-LONGEST_REPR = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +83,9 @@ class Recipe:
         fields = {
             "recipe_version": RECIPE_VERSION,
             "preset": self.preset,
-            "array": _fingerprint(self.array),
-            "sweep": _fingerprint(self.sweep),
-            "grid": _fingerprint(self.grid),
+            "array": fingerprint(self.array),
+            "sweep": fingerprint(self.sweep),
+            "grid": fingerprint(self.grid),
             "permittivity": self.permittivity,
             "snr_db": None if self.snr_db is None else list(self.snr_db),
             "seed": self.seed,
@@ -95,7 +93,7 @@ class Recipe:
             "scenes": [start, stop],
         }
         more = {"pattern": self.pattern, "layers": self.layers}  # absent from the files of a version without them
-        fields |= {name: _fingerprint(value) for name, value in more.items() if value is not None}
+        fields |= {name: fingerprint(value) for name, value in more.items() if value is not None}
         return json.dumps(fields)
 
 
@@ -208,20 +206,3 @@ def _operator(
 
 _common_operator = lru_cache(maxsize=1)(_operator)
 """The operator, made once in a process."""
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread, then as many as before: every process computes the same way."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _fingerprint(value: object) -> str:
-    """Return the value's repr, which evaluates to it, or its hash when that is long."""
-    text = repr(value)
-    return text if len(text) <= LONGEST_REPR else "sha256:" + hashlib.sha256(text.encode()).hexdigest()

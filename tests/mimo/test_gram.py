@@ -1,7 +1,9 @@
 """The factorised Gram matrix: against dense linear algebra, its cache, and the choice of the weight."""
 
 import math
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -112,11 +114,30 @@ def test_the_cache_serves_the_same_geometry_alone(tmp_path):
     again = GramFactor.of(operator("full"), cache=tmp_path)
     assert file.stat().st_mtime_ns == stamp
     assert torch.equal(first.eigenvectors, again.eigenvectors)
+    assert first.eigenvectors.stride() == again.eigenvectors.stride()  # else products with them differ in the last bits
+    y = torch.randn(16, *A.measurement_shape, dtype=A.dtype, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(first.tikhonov(y)[0], again.tikhonov(y)[0])
     for case in ("uneven sweep", "permittivity", "mask", "paired", "uneven grid", "layers", "cosine pattern"):
         GramFactor.of(operator(case), cache=tmp_path)
     GramFactor.of(operator("full", torch.complex128), cache=tmp_path)
     GramFactor.of(operator("full", reference_path=PATHS), cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 10
+
+
+def test_of_two_that_want_the_same_factor_one_makes_it(tmp_path, monkeypatch):
+    made, make = [], GramFactor._made
+
+    def slowly(A):
+        made.append(A)
+        time.sleep(0.5)
+        return make(A)
+
+    monkeypatch.setattr(GramFactor, "_made", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        one, two = pool.map(lambda _: GramFactor.of(operator("full"), cache=tmp_path), range(2))
+    assert len(made) == 1
+    assert torch.equal(one.eigenvectors, two.eigenvectors)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
 
 
 @pytest.mark.parametrize("damage", ["truncate", "text", "other size"])

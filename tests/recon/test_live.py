@@ -75,6 +75,11 @@ def test_an_interrupt_ends_all_batches_and_methods(scenes, source, tmp_path, mon
     assert made.parameters["scene_iterations"] == [2] * BATCH + [0, 0]
     assert torch.isfinite(torch.from_numpy(made.magnitude)).all() and np.abs(made.image[-1]).max() > 0
     calls.clear()
+    made = run_method("tv", make_problem(scenes))  # in l1, whose image tv starts from
+    assert len(calls) == 3
+    assert made.parameters["interrupted"] == [True] * 4
+    assert made.parameters["scene_iterations"] == [0] * 4
+    calls.clear()
     written = reconstruct_file(source, tmp_path / "out.h5", ["l1", "backprojection"])
     assert [each.method for each in written.made] == ["l1"]
     assert set(data.load_reconstructions(tmp_path / "out.h5")) == {"l1"}

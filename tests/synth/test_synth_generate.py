@@ -47,7 +47,7 @@ def reference(tmp_path_factory):
 
 
 def leftovers(folder):
-    return [path for path in folder.rglob(".*") if path.is_file()]
+    return list(folder.rglob(".*.tmp"))
 
 
 def test_one_file_follows_the_schema(tmp_path, reference):
