@@ -41,7 +41,7 @@ from commands.shared import (
     type=click.IntRange(min=0),
     default=1024,
     show_default=True,
-    help="MiB of kernel factors to keep; less is slower.",
+    help="MiB that factors and working space of the operator may take; less is slower.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; by default a core each where it pays.")
 @scheduler

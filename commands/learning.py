@@ -10,7 +10,7 @@ import click
 import numpy as np
 import torch
 
-from commands.shared import as_json, example, print_json, quiet, say
+from commands.shared import as_json, example, print_json, quiet, say, writing
 
 
 @click.command()
@@ -84,10 +84,19 @@ def train(
 )
 @click.option("--large", is_flag=True, help="Measure image formers at scanners' sizes instead, about five minutes.")
 @click.option("--workers", type=click.IntRange(min=2), help="Measure batches by one and by so many processes instead.")
+@click.option(
+    "--cost",
+    is_flag=True,
+    help="Measure back-projections against voxels, channels and frequencies instead, and what auto-physics predicts; "
+    "two minutes.",
+)
+@click.option("--figure", metavar="PNG", type=click.Path(path_type=Path), help="With --cost: draw the times here.")
 @quiet
 @as_json
 @example("mimo bench --rounds 3")
-def bench(rounds: int, large: bool, workers: int | None, quiet: bool, as_json: bool) -> None:
+def bench(
+    rounds: int, large: bool, workers: int | None, cost: bool, figure: Path | None, quiet: bool, as_json: bool
+) -> None:
     """Measure the operators against the published way of computing them and the machine's bound, in one run."""
     from recon.benchmark import measure, table
     from recon.solver_benchmark import measure_solvers, solver_table
@@ -99,6 +108,21 @@ def bench(rounds: int, large: bool, workers: int | None, quiet: bool, as_json: b
         if not (quiet or as_json):
             click.echo(f"measuring: {text}", err=True)
 
+    if figure is not None and not cost:
+        raise click.UsageError("--figure draws what --cost measures: give both")
+    if large + cost + bool(workers) > 1:
+        raise click.UsageError("--large, --cost and --workers measure different things: give one")
+    if cost:
+        from recon.cost_benchmark import cost_table, measure_costs
+        from viewer.cost_figure import cost_figure
+        from viewer.figure import save
+
+        costs = measure_costs(n_rounds=min(rounds, 2), progress=tell)
+        if figure is not None:
+            with writing(figure):
+                save(cost_figure(costs), figure)
+        print_json(costs) if as_json else say(cost_table(costs))
+        return
     if large:
         from recon.large_benchmark import large_table, measure_large
 

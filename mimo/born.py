@@ -43,8 +43,10 @@ class BornOperator(ImagingOperator):
     device
         ``"cpu"`` or a CUDA device.
     memory
-        Bytes of factors that may be kept. Above it they are made per partition of voxels at every call; the results
-        are the same to the last bit.
+        Bytes that factors and working space may take, beside data and images. Factors that do not fit are made for a
+        partition of voxels and a tile of frequencies at a time, at every call; the results are the same to the last
+        bit. The least that a call works with is a partition a thread at 16 frequencies: at most 32 MiB of factors and,
+        in `forward`, 2 KiB for each channel and scene (up to four), and some 30 MiB in all.
 
     Raises
     ------

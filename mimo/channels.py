@@ -10,6 +10,7 @@ sweep every term has a phasor of its own.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 import torch
 
 from mimo import kernels
+from mimo.progress import Report, silent
 from mimo.propagation import FactorModel, Propagation, Side
 
 BLOCK = 256
@@ -29,11 +31,17 @@ PARTS, FORWARD_PARTS = 64, 16
 """Partitions of the volume at least, where it has as many blocks: tasks to share among threads. Those of forward each
 have measurements of their own, summed up at the end."""
 
-TABLES, TABLE_BYTES = 8, 2**25
+PART_PAIRS = 2**26
+"""Pairs of channel and voxel in a partition at most, half a second or so: what long sums report their progress by."""
+
+TABLES, TABLE_BYTES = 8, 2**23
 """Partitions at least, and bytes of one's tables of paths and amplitudes at most, where there are any."""
 
+MAKING_PAIRS = 2**16
+"""Pairs of antenna and voxel whose paths and amplitudes are made at a time."""
+
 PARTIAL_BYTES = 2**27
-"""Bytes of partial measurements that forward sums up, beyond those of two partitions."""
+"""Bytes of partial measurements that forward sums up at a time, beyond one of each thread."""
 
 
 class ChannelSums:
@@ -47,9 +55,14 @@ class ChannelSums:
         Which amplitudes.
     dtype
         complex64 or complex128.
+    memory
+        Bytes that partial measurements may take, beyond one of each thread.
     """
 
-    def __init__(self, wave: Propagation, model: FactorModel, *, dtype: torch.dtype) -> None:
+    def __init__(
+        self, wave: Propagation, model: FactorModel, *, dtype: torch.dtype, memory: int = PARTIAL_BYTES
+    ) -> None:
+        self._partial_bytes = min(memory, PARTIAL_BYTES)
         self._wave, self._model, self._dtype = wave, model, dtype
         self._real = torch.float32 if dtype == torch.complex64 else torch.float64
         device = torch.device("cpu")
@@ -75,20 +88,22 @@ class ChannelSums:
         """Number of channels."""
         return len(self._channels)
 
-    def forward(self, x: torch.Tensor, step: float) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, step: float, report: Report = silent) -> torch.Tensor:
         """Measurements (n_scene, n_freq, n_channel) of volumes (n_scene, n_voxel); `step` as in `spread`."""
         n_scene, n_voxel = x.shape
         planar = torch.zeros((n_scene, 2, self._padded), dtype=self._real)
         planar[:, :, :n_voxel] = torch.view_as_real(x).movedim(-1, 1)
         shape = (n_scene, self.n_channel, len(self._turns))
-        size = int(np.prod(shape)) * self._dtype.itemsize
-        parts = self._parts(max(2, min(FORWARD_PARTS, PARTIAL_BYTES // size)))
-        partial = torch.zeros((len(parts), *shape), dtype=self._dtype)
-        targets = [partial[i] for i in range(len(parts))]
-        self._run("forward", parts, targets, planar, step=step)
-        return partial.sum(0).mT
+        most = max(1, self._partial_bytes // (math.prod(shape) * self._dtype.itemsize))
+        total = torch.zeros(shape, dtype=self._dtype)
+        for chunk in self._chunks(self._parts(FORWARD_PARTS), report, most=most):
+            partial = torch.zeros((len(chunk), *shape), dtype=self._dtype)
+            self._run("forward", chunk, list(partial), planar, step=step)
+            for one in partial:  # one after another: the same sum whatever is computed at once
+                total += one
+        return total.mT
 
-    def spread(self, y: torch.Tensor, step: float) -> torch.Tensor:
+    def spread(self, y: torch.Tensor, step: float, report: Report = silent) -> torch.Tensor:
         """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_channel): conjugate factors, summed.
 
         `step` is the wavenumber from one frequency to the next in a uniform sweep, 0 in any other, radians a metre.
@@ -101,8 +116,8 @@ class ChannelSums:
             y = y[:, None]
         data = y.resolve_conj().contiguous()
         planar = torch.zeros((len(y), 2, self._padded), dtype=self._real)
-        parts = self._parts(PARTS)
-        self._run("spread", parts, [data] * len(parts), planar, step=step, n_moment=data.shape[1])
+        for chunk in self._chunks(self._parts(PARTS), report):
+            self._run("spread", chunk, [data] * len(chunk), planar, step=step, n_moment=data.shape[1])
         return self._complex(planar)
 
     def compressed(
@@ -113,6 +128,7 @@ class ChannelSums:
         reference: npt.NDArray[np.float64],
         step: float,
         carrier: float,
+        report: Report = silent,
     ) -> torch.Tensor:
         """Images (n_scene, n_voxel) of range profiles (n_scene, n_channel, n_profile + taps).
 
@@ -120,13 +136,12 @@ class ChannelSums:
         of its profile, `step` the wavenumber of one turn through a profile and `carrier` that which profiles lack.
         """
         planar = torch.zeros((len(profiles), 2, self._padded), dtype=self._real)
-        parts = self._parts(PARTS)
         taps = weights.shape[1]
         weights = weights.repeat_interleave(2, dim=1).contiguous()  # for real and imaginary parts
         more = {"n_profile": profiles.shape[2] - taps, "weights": weights.data_ptr()}
-        self._run(
-            "compressed", parts, [profiles] * len(parts), planar, step=step, carrier=carrier, to=reference, **more
-        )
+        for chunk in self._chunks(self._parts(PARTS), report):
+            data = [profiles] * len(chunk)
+            self._run("compressed", chunk, data, planar, step=step, carrier=carrier, to=reference, **more)
         return self._complex(planar)
 
     def _complex(self, planar: torch.Tensor) -> torch.Tensor:
@@ -139,8 +154,23 @@ class ChannelSums:
             row = len(self._positions) * (8 + self._real.itemsize)
             n_part = max(min(n_part, TABLES), -(-self._padded * row // TABLE_BYTES))
         n_block = self._padded // BLOCK
-        n_part = min(n_block, n_part)
+        n_part = min(n_block, max(n_part, -(-self.n_channel * self._padded // PART_PAIRS)))
         return list(itertools.pairwise(BLOCK * (n_block * i // n_part) for i in range(n_part + 1)))
+
+    def _chunks(
+        self, parts: list[tuple[int, int]], report: Report, most: int | None = None
+    ) -> Iterator[list[tuple[int, int]]]:
+        """Partitions to be treated at once: one a thread at least, `most` else, and not for long without a report."""
+        threads = torch.get_num_threads()
+        at_once = max(4 * threads, math.ceil(len(parts) * 2 * PART_PAIRS / (self.n_channel * self._padded)))
+        if self._tabulated:  # tables of a few at a time
+            at_once = threads
+        if most is not None:
+            at_once = max(threads, min(at_once, most))
+        for first in range(0, len(parts), at_once):
+            chunk = parts[first : first + at_once]
+            yield chunk
+            report((first + len(chunk)) / len(parts))
 
     def _run(
         self,
@@ -155,7 +185,7 @@ class ChannelSums:
         to: npt.NDArray[np.float64] | None = None,
         **more: int,
     ) -> None:
-        """All partitions at once; as many as there are threads where each has tables."""
+        """All these partitions at once."""
         reference = self.reference if to is None else to
         shape = self._wave.grid.shape
         axes = dict(zip(("x", "y", "z"), (axis.ctypes.data for axis in self._axes), strict=True))
@@ -166,27 +196,30 @@ class ChannelSums:
         common |= {"channels": self._channels.ctypes.data, "reference": reference.ctypes.data}
         common |= {"turns": self._turns.ctypes.data, "spreading": int(self._model.divides), "image": planar.data_ptr()}
         turns = {"step": step / (2 * np.pi), "carrier": carrier / (2 * np.pi)}
-        made = zip(parts, data, self._tables(parts), strict=True)
-        while chunk := list(itertools.islice(made, torch.get_num_threads() if self._tabulated else len(parts))):
-            tasks = []
-            for (first, last), values, tables in chunk:
-                pointers = {key: table.data_ptr() for key, table in tables.items()}
-                task = {"first": first, "last": last, "table": last - first, "data": values.data_ptr(), **pointers}
-                tasks.append(kernels.ChannelTask(**common, **turns, **task))
-            kernels.run_channels(name, self._real, tasks)
+        kept = [self._tables(*part) if self._tabulated else {} for part in parts]
+        tasks = []
+        for (first, last), values, tables in zip(parts, data, kept, strict=True):
+            pointers = {key: table.data_ptr() for key, table in tables.items()}
+            task = {"first": first, "last": last, "table": last - first, "data": values.data_ptr(), **pointers}
+            tasks.append(kernels.ChannelTask(**common, **turns, **task))
+        kernels.run_channels(name, self._real, tasks)
 
-    def _tables(self, parts: list[tuple[int, int]]) -> Iterator[dict[str, torch.Tensor]]:
+    def _tables(self, first: int, last: int) -> dict[str, torch.Tensor]:
         """Paths and amplitudes of every antenna, (n_antenna, n), where the kernel cannot form them itself."""
-        if not self._tabulated:
-            yield from itertools.repeat({}, len(parts))
-            return
-        centers = torch.as_tensor(self._wave.grid.centers())
-        for first, last in parts:
-            index = torch.arange(first, last).clamp_max(self._wave.grid.n_voxel - 1)
-            sides = self._sides[:1] if self._shared else self._sides
-            made = [side.path_and_amplitude(self._model, centers[index], near_field=False) for side in sides]
-            path = torch.cat([path for path, _ in made]).contiguous()
-            yield {"path": path, "amplitude": torch.cat([size for _, size in made]).to(self._real).contiguous()}
+        shape = (len(self._positions), last - first)
+        path, amplitude = torch.empty(shape, dtype=torch.float64), torch.empty(shape, dtype=self._real)
+        at_once = max(1, MAKING_PAIRS // len(self._positions))
+        for start in range(first, last, at_once):
+            index = np.arange(start, min(start + at_once, last)).clip(max=self._wave.grid.n_voxel - 1)
+            places = np.unravel_index(index, self._wave.grid.shape)
+            points = torch.as_tensor(np.stack([axis[i] for axis, i in zip(self._axes, places, strict=True)], axis=1))
+            row = 0
+            for side in self._sides[:1] if self._shared else self._sides:
+                some, size = side.path_and_amplitude(self._model, points, near_field=False)
+                where = slice(row, row + len(some)), slice(start - first, start - first + len(index))
+                path[where], amplitude[where] = some, size
+                row += len(some)
+        return {"path": path, "amplitude": amplitude}
 
 
 def _of_channels(wave: Propagation) -> npt.NDArray[np.float64]:

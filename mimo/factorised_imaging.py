@@ -161,6 +161,7 @@ def _image(A: ImagingOperator, plan: Plan, y: torch.Tensor) -> torch.Tensor:
             grid = VoxelGrid(*(axis[part] for axis, part in zip(axes, box, strict=True)))
             wave = Propagation(gather.nodes, plan.sweep, grid, A.permittivity)
             out[(slice(None), *box)] = image_by_profiles(wave, PROFILE_PADDING, data).view(-1, *grid.shape)
+        A.report(min(1.0, (first + at_once) / len(boxes)))
     return out.flatten(1)
 
 

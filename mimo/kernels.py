@@ -24,7 +24,9 @@ import torch
 BLOCK = 240
 """Voxels in a block: both sides' factors fit the first-level cache, and an odd count of vectors avoids conflicts."""
 
-_MAX_LANES = 16
+MAX_LANES = 16
+"""Real numbers in the widest vector: a sum over voxels is spread over as many."""
+
 _MATRIX_ROWS = 192  # as in kernels.c
 _SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
 
@@ -157,7 +159,7 @@ def _run(name: str, dtype: torch.dtype, tasks: ctypes.Array[Any], scratch_bytes:
 def _scratch_size(problem: Problem) -> int:
     """How many real numbers of working space a task needs: factors under way, and sums spread over the lanes."""
     factors = 2 * problem.block * (2 * problem.n_tx + problem.n_rx)
-    return int(factors + 2 * _MAX_LANES * problem.n_scene * problem.n_freq * problem.n_tx * problem.n_rx)
+    return int(factors + 2 * MAX_LANES * problem.n_scene * problem.n_freq * problem.n_tx * problem.n_rx)
 
 
 def _matrix_size(problem: Problem) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from mimo.array import ArrayGeometry
 from mimo.grid import VoxelGrid
 from mimo.layers import LayeredMedium
 from mimo.pattern import Patterns
+from mimo.progress import Report, silent
 from mimo.propagation import BORN, FactorModel, Propagation
 from mimo.sweep import FrequencySweep
 
@@ -22,11 +24,11 @@ DEFAULT_MEMORY = 2**30
 class KernelSum(Protocol):
     """What an operator computes with: flat batches in and out, exact conjugate transposes of each other."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, report: Report = silent) -> torch.Tensor:
         """(n_scene, n_voxel) to (n_scene, n_freq, *channels)."""
         ...
 
-    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+    def adjoint(self, y: torch.Tensor, report: Report = silent) -> torch.Tensor:
         """(n_scene, n_freq, *channels) to (n_scene, n_voxel)."""
         ...
 
@@ -67,6 +69,7 @@ class ImagingOperator:
         self.wave = Propagation(array, sweep, grid, permittivity, reference, pattern, layers)
         self.array, self.sweep, self.grid, self.permittivity = array, sweep, grid, self.wave.permittivity
         self.dtype, self.device, self.memory = dtype, torch.device(device), int(memory)
+        self._report: Report = silent
         self._sums: dict[str, KernelSum] = {}
         self._mask = None
         if array.mask is not None:
@@ -85,6 +88,22 @@ class ImagingOperator:
     def prepare(self, model: FactorModel = BORN) -> None:
         """Make the factors of a kernel now, as far as the memory budget keeps them, instead of at its first use."""
         self.kernel_sum(model).prepare()
+
+    @contextmanager
+    def watched(self, report: Report) -> Iterator[None]:
+        """Within it, each forward, adjoint and image tells `report` the share of it that is done, 0 to 1.
+
+        A long one tells it every second or so, a short one once; the cost is that of the calls.
+        """
+        before, self._report = self._report, report
+        try:
+            yield
+        finally:
+            self._report = before
+
+    def report(self, share: float) -> None:
+        """Tell whoever watches: for image formers that work in steps."""
+        self._report(share)
 
     @property
     def volume_shape(self) -> tuple[int, int, int]:
@@ -143,7 +162,7 @@ class ImagingOperator:
 
     def image(self, y: torch.Tensor, model: FactorModel) -> torch.Tensor:
         """Conjugate factors of `model` summed over channels: the image formers of `mimo.imaging` (no gradients)."""
-        return self.image_by(y, self.kernel_sum(model).adjoint)
+        return self.image_by(y, lambda flat: self.kernel_sum(model).adjoint(flat, self._report))
 
     def image_by(self, y: torch.Tensor, former: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """Apply `former`, (n_scene, *measurement_shape) to (n_scene, n_voxel), to any batch (no gradients).
@@ -179,7 +198,7 @@ class ImagingOperator:
         batch = x.shape[:-3]
         if not x.numel():
             return torch.empty((*batch, *self.measurement_shape), dtype=self.dtype, device=self.device)
-        y = kernel.forward(x.resolve_conj().reshape(-1, self.grid.n_voxel))
+        y = kernel.forward(x.resolve_conj().reshape(-1, self.grid.n_voxel), self._report)
         if self._mask is not None:
             y = y * self._mask
         return y.reshape(*batch, *self.measurement_shape)
@@ -218,7 +237,9 @@ class _Apply(torch.autograd.Function):
     def forward(ctx: Any, value: torch.Tensor, operator: ImagingOperator, adjoint: bool) -> torch.Tensor:
         ctx.operator, ctx.adjoint = operator, adjoint
         kernel = operator.kernel_sum(BORN)
-        return operator._apply_adjoint(value, kernel.adjoint) if adjoint else operator._apply_forward(value, kernel)
+        if adjoint:
+            return operator._apply_adjoint(value, lambda y: kernel.adjoint(y, operator.report))
+        return operator._apply_forward(value, kernel)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:

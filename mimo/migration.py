@@ -23,6 +23,7 @@ from scipy.fft import next_fast_len
 from mimo import kernels
 from mimo.channels import ChannelSums
 from mimo.linear import ImagingOperator
+from mimo.progress import Report, silent
 from mimo.propagation import BACKPROJECTION, Propagation, Side, phasor
 
 TAPS = 4
@@ -82,10 +83,10 @@ def backproject_fast(y: torch.Tensor, A: ImagingOperator, *, padding: float = 2.
             "the antennas' pattern is complex or depends on the frequency: expected a real one, the same at every "
             "frequency, for range profiles; backprojection takes any"
         )
-    return A.image_by(y, functools.partial(image_by_profiles, A.wave, float(padding)))
+    return A.image_by(y, lambda flat: image_by_profiles(A.wave, float(padding), flat, A.report))
 
 
-def image_by_profiles(wave: Propagation, padding: float, y: torch.Tensor) -> torch.Tensor:
+def image_by_profiles(wave: Propagation, padding: float, y: torch.Tensor, report: Report = silent) -> torch.Tensor:
     """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, *channels), in their dtype and on their device."""
     sums = ChannelSums(wave, BACKPROJECTION, dtype=y.dtype)
     channels = torch.as_tensor(wave.array.channel_indices().copy(), dtype=torch.long, device=y.device)
@@ -97,9 +98,10 @@ def image_by_profiles(wave: Propagation, padding: float, y: torch.Tensor) -> tor
         if profiles.n_profile * PARTS > MAX_SINGLE and y.dtype == torch.complex64:
             sums, rows = ChannelSums(wave, BACKPROJECTION, dtype=torch.complex128), rows.to(torch.complex128)
         weights = torch.as_tensor(profiles.weights, dtype=rows.dtype.to_real())
-        image = sums.compressed(rows, weights, reference=profiles.middle, step=profiles.step, carrier=profiles.carrier)
+        at = {"step": profiles.step, "carrier": profiles.carrier}
+        image = sums.compressed(rows, weights, reference=profiles.middle, report=report, **at)
         return image.to(y.dtype)
-    return _image_torch(wave, profiles, rows, channels)
+    return _image_torch(wave, profiles, rows, channels, report)
 
 
 class RangeProfiles:
@@ -219,7 +221,7 @@ def path_bounds(wave: Propagation) -> tuple[npt.NDArray[np.float64], npt.NDArray
 
 
 def _image_torch(
-    wave: Propagation, profiles: RangeProfiles, rows: torch.Tensor, channels: torch.Tensor
+    wave: Propagation, profiles: RangeProfiles, rows: torch.Tensor, channels: torch.Tensor, report: Report
 ) -> torch.Tensor:
     """What channels.h does, tile by tile of channels and voxels."""
     centers = torch.as_tensor(wave.grid.centers(), device=rows.device)
@@ -243,4 +245,5 @@ def _image_torch(
                 value += rows[:, c : c + wide].take_along_dim((near + tap)[None], 2) * weights[part, tap]
             factor = phasor(path, carrier)[0].conj() * tx_size[tx] * rx_size[rx]
             out[:, first : first + TILE // wide] += (value * factor.to(rows.dtype)).sum(1)
+        report(min(1.0, (first + TILE // wide) / wave.grid.n_voxel))
     return out

@@ -13,6 +13,7 @@ from mimo.array import ArrayGeometry
 from mimo.channels import ChannelSums
 from mimo.factorised import STRIDE, FactorisedSum, SeparableKernel
 from mimo.linear import KernelSum
+from mimo.progress import Report, silent
 from mimo.propagation import FactorModel, Propagation, phasor
 
 TILE = 2**17
@@ -33,18 +34,18 @@ class ScatteredSum:
         self._tx, self._rx = channels[:, 0], channels[:, 1]
         self._reference = reference
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, report: Report = silent) -> torch.Tensor:
         """Measurements (n_scene, n_freq, n_channel) of volumes (n_scene, n_voxel)."""
-        y = self._every_pair.forward(x)[:, :, self._tx, self._rx]
+        y = self._every_pair.forward(x, report)[:, :, self._tx, self._rx]
         return y if self._reference is None else y * self._reference
 
-    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+    def adjoint(self, y: torch.Tensor, report: Report = silent) -> torch.Tensor:
         """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_channel): the conjugate transpose."""
         n_tx, n_rx = self._every_pair.channel_shape
         y = y if self._reference is None else y * self._reference.conj()
         full = torch.zeros((*y.shape[:2], n_tx * n_rx), dtype=y.dtype, device=y.device)
         full.index_add_(2, self._tx * n_rx + self._rx, y)
-        return self._every_pair.adjoint(full.view(*y.shape[:2], n_tx, n_rx))
+        return self._every_pair.adjoint(full.view(*y.shape[:2], n_tx, n_rx), report)
 
     def prepare(self) -> None:
         """Make the factors that will be kept."""
@@ -109,7 +110,7 @@ class PairedSum(SeparableKernel):
         self._reference_path = path.to(self.device)
         self._compiled = None
         if self.device.type == "cpu" and kernels.available() and wave.flat:
-            self._compiled = ChannelSums(wave, model, dtype=dtype)
+            self._compiled = ChannelSums(wave, model, dtype=dtype, memory=memory)
         self._step_or_none = float(self._step) if self.even and self.n_freq > 2 else 0.0
 
     @property
@@ -117,23 +118,23 @@ class PairedSum(SeparableKernel):
         """(n_channel,)."""
         return (len(self._channels),)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, report: Report = silent) -> torch.Tensor:
         """Measurements (n_scene, n_freq, n_channel) of volumes (n_scene, n_voxel)."""
         if self._compiled is not None and not self.model.near_field:
-            return self._compiled.forward(x, self._step_or_none)
+            return self._compiled.forward(x, self._step_or_none, report)
         y = torch.zeros((len(x), self.n_freq, *self.channel_shape), dtype=self.dtype, device=self.device)
-        for channels, first, last in self._tiles():
+        for channels, first, last in self._tiles(report):
             for f, kernel in enumerate(self._kernels(channels, first, last)):
                 y[:, f, channels] += x[:, first:last] @ kernel.T
         return y
 
-    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+    def adjoint(self, y: torch.Tensor, report: Report = silent) -> torch.Tensor:
         """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_channel): the conjugate transpose."""
         if self._compiled is not None:
-            return self._compiled.spread(y, self._step_or_none)
+            return self._compiled.spread(y, self._step_or_none, report)
         conj = y.conj().resolve_conj()
         out = torch.zeros((len(y), self.grid.n_voxel), dtype=self.dtype, device=self.device)
-        for channels, first, last in self._tiles():
+        for channels, first, last in self._tiles(report):
             for f, kernel in enumerate(self._kernels(channels, first, last)):
                 out[:, first:last] += conj[:, f, channels] @ kernel
         return out.conj().resolve_conj()
@@ -146,14 +147,16 @@ class PairedSum(SeparableKernel):
         every = slice(0, len(self._channels))
         return torch.cat(list(self._kernels(every, first, last)))
 
-    def _tiles(self) -> Iterator[tuple[slice, int, int]]:
+    def _tiles(self, report: Report) -> Iterator[tuple[slice, int, int]]:
         """Ranges of channels and voxels, about `TILE` pairs each."""
         n_channel, n_voxel = len(self._channels), self.grid.n_voxel
         wide = min(n_channel, max(1, math.isqrt(TILE)))
         deep = max(1, TILE // wide)
         for c in range(0, n_channel, wide):
             for first in range(0, n_voxel, deep):
-                yield slice(c, min(c + wide, n_channel)), first, min(first + deep, n_voxel)
+                last = min(first + deep, n_voxel)
+                yield slice(c, min(c + wide, n_channel)), first, last
+                report((c + (min(c + wide, n_channel) - c) * last / n_voxel) / n_channel)
 
     def _kernels(self, channels: slice, first: int, last: int) -> Iterator[torch.Tensor]:
         """The kernel of a tile at each frequency in turn, (n, m) in the kernel's dtype."""

@@ -34,6 +34,13 @@ def unpack(packed: torch.Tensor, n_scene: int, padded: int, m: int, lanes: int) 
     return torch.view_as_complex(out)
 
 
+def add(total: torch.Tensor, part: torch.Tensor, padded: int, first: int, lanes: int) -> None:
+    """Add packed numbers to those of `total` from the number `first` of each scene on."""
+    into = _groups(total, padded, len(total) // (2 * padded), lanes)
+    for (_, whole), (_, some) in zip(into, _groups(part, padded, len(part) // (2 * padded), lanes), strict=True):
+        whole[first : first + len(some)] += some
+
+
 def _groups(flat: torch.Tensor, padded: int, length: int, lanes: int) -> Iterator[tuple[int, torch.Tensor]]:
     """First scene and view of every group: two vectors wide, but for a last of one."""
     start = 0

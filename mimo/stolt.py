@@ -26,6 +26,7 @@ import numpy.typing as npt
 import torch
 
 from mimo.linear import ImagingOperator
+from mimo.progress import Report
 from mimo.scan import PlanarScan
 
 STEEPEST = 10.0
@@ -38,9 +39,9 @@ sqrt(2 pi / K * nearest depth) in the plane of the nearest voxels."""
 DEPTHS = 16
 """Depths reached by one table of phasors; another table advances from each such group to the next."""
 
-PRODUCT_RATE, ELEMENT_SECONDS, CALL_SECONDS = 8e10, 2.5e-9, 4e-3
+PRODUCT_RATE, ELEMENT_SECONDS, CALL_SECONDS = 8e10, 3e-9, 2e-2
 """For predictions, on one core: operations a second of complex matrix products, seconds for a product in memory, and
-those of all calls."""
+those of all calls and of what is made before them."""
 
 PRODUCTS_AT_ONCE = 2**23
 """Complex numbers of the largest temporary array."""
@@ -98,7 +99,14 @@ def range_migration(
     if not (isinstance(padding, int | float) and 0.25 <= padding <= 16):
         raise ValueError(f"padding is {padding!r}: expected a number from 0.25 to 16")
     plan = _Plan(A, padding, aperture_taper, band_taper)
-    return A.image_by(y, lambda flat: torch.stack([plan.image(scene) for scene in flat]))
+
+    def images(flat: torch.Tensor) -> torch.Tensor:
+        made = []
+        for i, scene in enumerate(flat):
+            made.append(plan.image(scene, lambda share, i=i: A.report((i + share) / len(flat))))  # type: ignore[misc]
+        return torch.stack(made)
+
+    return A.image_by(y, images)
 
 
 def predicted_seconds(A: ImagingOperator) -> float:
@@ -193,10 +201,10 @@ class _Plan:
         n_freq, n_z = len(self._K), len(self._depth)
         out = n_freq * 2 * m_y * n_x * (n_y + 2 * m_x)
         back = 2 * m_x * n_z * (2 * m_y * (n_freq + len(self._to_y)) + len(self._to_y) * len(self._to_x))
-        touched = m_x * m_y * n_freq * (25 + min(DEPTHS, n_z) + (QUADRANTS + 1) * -(-n_z // DEPTHS))
+        touched = m_x * m_y * n_freq * (60 + min(DEPTHS, n_z) + (QUADRANTS + 1) * -(-n_z // DEPTHS))
         return 8 * (out + back) / PRODUCT_RATE + touched * ELEMENT_SECONDS + CALL_SECONDS
 
-    def image(self, y: torch.Tensor) -> torch.Tensor:
+    def image(self, y: torch.Tensor, report: Report) -> torch.Tensor:
         """Voxels (n_voxel,) of one scene (n_freq, n_channel)."""
         n_x, n_y, n_freq = len(self._scan.x), len(self._scan.y), len(self._K)
         n_kx, n_ky, n_z = len(self._kx), len(self._ky), len(self._depth)
@@ -212,6 +220,7 @@ class _Plan:
             waves = (pair @ columns).view(2, -1, 2, n_ky, n_freq).permute(1, 3, 0, 2, 4)
             depths = self._migrate(waves, self._kx[which])
             rows[:, which] = self._to_y @ depths
+            report(min(1.0, (first + at_once) / n_kx))
         return (self._to_x @ rows.view(2 * n_kx, -1)).flatten()
 
     def _migrate(self, waves: torch.Tensor, kx: torch.Tensor) -> torch.Tensor:

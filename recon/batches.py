@@ -21,8 +21,8 @@ from mimo import ArrayGeometry, FrequencySweep, ImagingOperator, LayeredMedium, 
 from mimo.linear import DEFAULT_MEMORY
 from mimo.pattern import Patterns, describe_patterns
 from recon.files import take
-from recon.registry import BATCH, FILES, find_method
-from recon.run import make_operator, pick_device, pose, program_version, run_method
+from recon.registry import FILES, find_method
+from recon.run import BATCH, make_operator, pick_device, pose, program_version, run_method
 
 RECIPE_VERSION = 1
 """Goes up whenever the same measurement and options would give other images."""

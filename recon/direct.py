@@ -16,7 +16,7 @@ from recon.registry import Images, Problem, reconstructor
 def backprojection(problem: Problem) -> Images:
     """Sum of the data with the phase of each path removed; see `mimo.backproject`."""
     problem.shared("backprojection factors", lambda A: A.prepare(BACKPROJECTION))
-    return Images(_backproject(problem.measurement, problem.operator))
+    return problem.form(_backproject)
 
 
 @reconstructor("backprojection-fast", "back-projection through range profiles: for many frequencies")
@@ -25,7 +25,7 @@ def backprojection_fast(problem: Problem, *, padding: float = 2.0) -> Images:
 
     `padding` is the number of samples in a range profile over the frequencies; see `mimo.backproject_fast`.
     """
-    return Images(_backproject_fast(problem.measurement, problem.operator, padding=padding))
+    return problem.form(_backproject_fast, padding=padding)
 
 
 @reconstructor("backprojection-factorised", "back-projection through sub-apertures: for many antennas", general=False)
@@ -34,7 +34,7 @@ def backprojection_factorised(problem: Problem, *, tolerance: float = 1e-2) -> I
 
     `tolerance` is the largest error of an interpolated phasor; see `mimo.backproject_factorised`.
     """
-    return Images(_backproject_factorised(problem.measurement, problem.operator, tolerance=tolerance))
+    return problem.form(_backproject_factorised, tolerance=tolerance)
 
 
 @reconstructor("range-migration", "planar monostatic scans: back-projection through plane waves", general=False)
@@ -46,8 +46,7 @@ def range_migration(
     `padding` is the period of the transforms over that which the scene's angles need, the tapers are the shares of the
     aperture and of the band under a cosine window; see `mimo.range_migration`.
     """
-    options = {"padding": padding, "aperture_taper": aperture_taper, "band_taper": band_taper}
-    return Images(_range_migration(problem.measurement, problem.operator, **options))
+    return problem.form(_range_migration, padding=padding, aperture_taper=aperture_taper, band_taper=band_taper)
 
 
 @reconstructor("kirchhoff", "Kirchhoff migration: obliquity and near-field terms")
@@ -55,8 +54,7 @@ def kirchhoff(problem: Problem, *, compensate_aperture: bool = False) -> Images:
     """Kirchhoff migration; `compensate_aperture` leaves out the division by the distances; see `mimo.kirchhoff`."""
     model = KIRCHHOFF_COMPENSATED if compensate_aperture else KIRCHHOFF
     problem.shared(f"{model.name} factors", lambda A: A.prepare(model))
-    image = _kirchhoff(problem.measurement, problem.operator, compensate_aperture=compensate_aperture)
-    return Images(image)
+    return problem.form(_kirchhoff, compensate_aperture=compensate_aperture)
 
 
 @reconstructor("tikhonov", "regularised inverse A^H (A A^H + weight I)^-1 y, weight chosen from the data")

@@ -17,16 +17,13 @@ from typing import Any, TypeVar
 import torch
 
 from mimo import ImagingOperator
+from mimo.progress import Report, silent
 from recon.iteration import Observer
 
 DEFAULT_METHOD = "pnp"
 """What `reconstruct` runs when no method is named."""
 
-BATCH = 16
-"""Scenes treated together."""
-
 T = TypeVar("T")
-Progress = Callable[[int, int], None]
 
 
 @dataclass
@@ -45,6 +42,8 @@ class Problem:
         True magnitudes ``(n_scene, n_x, n_y, n_z)``, for the history of an iteration, or ``None``.
     observer
         Told of each iteration (`recon.iteration.Observer`), or ``None``.
+    report
+        Told the share of the work that is done, by methods that apply the operator once.
     """
 
     operator: ImagingOperator
@@ -52,6 +51,7 @@ class Problem:
     noise_std: torch.Tensor | None = None
     truth: torch.Tensor | None = None
     observer: Observer | None = None
+    report: Report = silent
     _shared: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def shared(self, name: str, make: Callable[[ImagingOperator], T]) -> T:
@@ -62,6 +62,11 @@ class Problem:
             self._shared["seconds"] = self._shared.get("seconds", 0.0) + time.perf_counter() - started
         return self._shared[name]
 
+    def form(self, former: Callable[..., torch.Tensor], **options: Any) -> Images:
+        """Return ``former(measurement, operator, **options)``, an image made in one go, telling how far it is."""
+        with self.operator.watched(self.report):
+            return Images(former(self.measurement, self.operator, **options))
+
     def limit(self, iterations: int) -> int:
         """Return the most iterations to make: none more once the run has been interrupted."""
         return 0 if self._shared.get("interrupted") else iterations
@@ -71,7 +76,7 @@ class Problem:
         std = None if self.noise_std is None else self.noise_std[start:stop]
         truth = None if self.truth is None else self.truth[start:stop]
         part = self.measurement[start:stop]
-        return Problem(self.operator, part, std, truth, self.observer, self._shared)
+        return Problem(self.operator, part, std, truth, self.observer, self.report, self._shared)
 
 
 @dataclass

@@ -183,7 +183,8 @@ def reconstruct(
     pattern, layers, device, dtype, memory
         As in `make_problem`.
     progress
-        Called as ``progress(scenes done, scenes in all)``; within an iteration a share of its scenes is done.
+        Called as ``progress(scenes done, scenes in all)``; of iterations, and of an image made in one go, a share of
+        the scenes is done.
     live
         Shown the images of an iterative method while it goes on.
     source_sha256
@@ -267,7 +268,11 @@ def run_method(
                 so_far = history if stop - start == n_scene else batches
                 live.show(record([*(piece.image for piece in pieces), now, rest], iterations=i, history=so_far))
 
-        part = replace(problem.scenes(start, stop), observer=observe)
+        def report(share: float, start: int = start, stop: int = stop) -> None:
+            if progress is not None:
+                progress(start + (stop - start) * share, n_scene)
+
+        part = replace(problem.scenes(start, stop), observer=observe, report=report)
         before = problem._shared.get("seconds", 0.0)
         started = time.perf_counter()
         pieces.append(chosen.run(part, **options))

@@ -10,7 +10,7 @@ from cases import ARRAY, GRID, MASKED, PAIRED, POINT, SCAN, SWEEP
 from helper import fails
 
 from data import Measurement
-from mimo import ArrayGeometry, LayeredMedium, TablePattern, born_operator
+from mimo import ArrayGeometry, LayeredMedium, TablePattern, VoxelGrid, born_operator, channels
 from recon import METHODS, make_problem, reconstruct, run_method
 from recon.registry import DEFAULT_METHOD, find_method
 from recon.run import BATCH, pick_device
@@ -150,6 +150,20 @@ def test_progress_and_what_is_recorded():
     assert made.parameters["cache"] is False
     assert made.parameters["setup_seconds"] > 0
     assert (made.seconds > 0).all()
+
+
+@pytest.mark.parametrize("method", ["backprojection", "kirchhoff", "backprojection-fast", "auto-physics"])
+def test_an_image_made_in_one_go_tells_its_share(method, monkeypatch):
+    """One scene too large to keep factors for, as if its partitions took long: a bar moves before the end."""
+    monkeypatch.setattr(channels, "PART_PAIRS", 2**8)
+    wide = VoxelGrid.from_extent(x=(-0.1, 0.1, 23), y=(-0.1, 0.1, 21), z=(0.3, 0.4, 19))
+    seen = []
+    problem = make_problem(measured(grid=wide, n_scene=1), memory=0)
+    run_method(method, problem, progress=lambda done, of: seen.append((done, of)))
+    shares = [done for done, _ in seen]
+    assert shares == sorted(shares) and shares[-1] == 1
+    assert len({share for share in shares if 0 < share < 1}) > 1
+    assert {of for _, of in seen} == {1}
 
 
 def test_work_for_a_geometry_is_done_once():

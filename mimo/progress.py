@@ -1,0 +1,12 @@
+"""Telling how far a long computation has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Report = Callable[[float], None]
+"""Told the share done, from 0 to 1, every now and then and at the end."""
+
+
+def silent(share: float) -> None:
+    """Tell nobody."""
