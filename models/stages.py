@@ -17,6 +17,10 @@ from mimo import ImagingOperator
 __all__ = ["STAGES", "DataStep", "Physics", "Solver", "features", "unit"]
 
 
+LEAST_WEIGHT = 3e-5
+"""Weight of a regularised inverse at the papers' size for about 35 dB; below it rounding would show."""
+
+
 class DataStep(Protocol):
     """Least squares between a measurement and an image, for the operator divided by `Solver.scale`."""
 
@@ -72,12 +76,12 @@ class Physics:
         """Weight of ``|x|^2`` in the regularised inverse, one a scene: the noise's variance over that of a voxel.
 
         A scene of independent voxels of variance p has ``E|y|^2 = p n_voxel mean_gain + m noise_std^2``; the ratio is
-        kept between 1e-6 and 1e3 of the largest eigenvalue, 1.
+        kept between `LEAST_WEIGHT` and 1e3 of the largest eigenvalue, 1.
         """
         m, n_voxel = self.operator.n_measurement, self.operator.grid.n_voxel
         noise = m * noise_std.double().square()
         signal = (y.abs().double().square().flatten(1).sum(1) - noise).clamp_min(1e-30)
-        return (noise / m * n_voxel * self.solver().mean_gain / signal).clamp(1e-6, 1e3)
+        return (noise / m * n_voxel * self.solver().mean_gain / signal).clamp(LEAST_WEIGHT, 1e3)
 
 
 def unit(volume: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ from helper import fails
 from data import Measurement
 from mimo import ArrayGeometry, LayeredMedium, TablePattern, VoxelGrid, born_operator, channels
 from recon import METHODS, make_problem, reconstruct, run_method
+from recon.learned import LEARNED
 from recon.registry import DEFAULT_METHOD, find_method
 from recon.run import BATCH, pick_device
 
@@ -23,11 +24,14 @@ def measured(array=ARRAY, grid=GRID, n_scene: int = 2, **more) -> Measurement:
     return Measurement(A.forward(x).numpy(), array, SWEEP, grid, **more)
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* is used far from its training:RuntimeWarning")
+
 every_method = pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.general])
 
 
-LOOSE = {"tv": 0.06}
-"""tv's inner solver stops by a tolerance: another rounding may cost it an iteration, which random data amplify."""
+LOOSE = {"tv": 0.06, "two-stage": 0.01, "unrolled": 0.01}
+"""tv's inner solver stops by a tolerance: another rounding may cost it an iteration, which random data amplify; the
+regularised inverse of data without noise amplifies rounding itself."""
 
 
 def same(a, b, tolerance: float = 1e-5) -> None:
@@ -138,7 +142,8 @@ def test_the_unit_of_the_measurement_scales_the_image(method, scale):
     clean = measured()
     scaled = reconstruct(method, replace(clean, values=clean.values * np.float32(scale)))
     expected = reconstruct(method, clean)
-    same(replace(scaled, image=scaled.image / scale), expected, 1e-4)
+    unit = 1 if method in LEARNED else scale  # a network's image is in [0, 1] whatever the unit
+    same(replace(scaled, image=scaled.image / unit), expected, 1e-4)
 
 
 def test_progress_and_what_is_recorded():
