@@ -91,7 +91,8 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
         f"- network: `{method['kind']}`, first stage `{method['stage']}`, {sum(t.numel() for t in counted):,} "
         "parameters, trained on synthetic data alone",
         f"- array: {len(setting['tx_pos'])} transmitters, {len(setting['rx_pos'])} receivers, {n_channel} channels; "
-        f"{' or '.join(map(str, sorted(set(data['n_freq']))))} frequencies from {freq[0] / 1e9:g} to {freq[-1] / 1e9:g} GHz; "
+        f"{' or '.join(map(str, sorted(set(data['n_freq']))))} frequencies from {freq[0] / 1e9:g} to "
+        f"{freq[-1] / 1e9:g} GHz; "
         f"{len(x)} x {len(y)} x {len(z)} voxels, x {x[0]:g} to {x[-1]:g} m, y {y[0]:g} to {y[-1]:g} m, "
         f"z {z[0]:g} to {z[-1]:g} m",
         f"- scenes: synthesized on the fly, preset {data['preset']}, "

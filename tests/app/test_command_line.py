@@ -21,6 +21,8 @@ from mimo import VoxelGrid
 from recon import METHODS, reconstruct
 from recon.metrics import peak_to_mean_db, psnr, ssim
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* is used far from its training:RuntimeWarning")
+
 GENERAL = [name for name, method in METHODS.items() if method.general]
 ROOT = Path(app.__file__).parent
 SMALL = ["--n-freq", "4", "--grid", "x=-0.1:0.1:5,y=-0.1:0.1:7,z=0.4:0.6:11"]
