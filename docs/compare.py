@@ -316,7 +316,7 @@ def seconds_alone(method: str) -> float:
     "--learned", is_flag=True, help="Write the tables of docs/learned.md instead; --n shapes are half as many."
 )
 @click.option("--n", "n_scene", default=30, show_default=True, help="Scenes of each preset, 15 frequencies, 30 dB.")
-@click.option("--n-other", default=10, show_default=True, help="Scenes of each preset of the other conditions.")
+@click.option("--n-other", default=8, show_default=True, help="Scenes of each preset of the other conditions.")
 def main(learned: bool, n_scene: int, n_other: int) -> None:
     """Compare the methods and write the tables of docs/iterative.md."""
     from make import with_generated

@@ -49,7 +49,6 @@ typedef struct {
 #define ROUND_64 6755399441055744.0 /* adding and subtracting it rounds a float64 to the nearest whole number */
 #define ROUND_REAL ((REAL)(sizeof(REAL) == 8 ? ROUND_64 : 12582912.0))
 #define TERMS (sizeof(REAL) == 8 ? 9 : 5)
-#define PROFILE_TERMS (sizeof(REAL) == 8 ? 9 : 4) /* 4e-6, far below the interpolation's error */
 
 /* cos and sin of `turn` turns, |turn| <= 1/2: Taylor series on an eighth of a turn either side of the nearest quarter. */
 INLINE void NAME(phasor)(REAL turn, int terms, REAL *c, REAL *s)
@@ -69,21 +68,51 @@ INLINE void NAME(phasor)(REAL turn, int terms, REAL *c, REAL *s)
     *s = quarter & 2 ? -b : b;
 }
 
-/* sqrt(s) to the last digits of float64, by multiplications: two Newton steps in float32 from the bits of s make y near
- * 1 / sqrt(s) to 5e-6, one of third order makes s y the root, with 1 - s y^2 = miss.  The instruction for a root in
- * float64 takes four times as long, a third of all that range profiles ask for. */
-INLINE double NAME(root)(double s)
+/* The same for range profiles, whose interpolation errs more: in float32 polynomials for a quarter of the angle, the
+ * best there are for |turn| <= 1/2 (2e-6), whose result is squared twice. */
+INLINE void NAME(quick_phasor)(REAL turn, REAL *c, REAL *s)
 {
-    const float single = (float)s, half = 0.5f * single;
-    int bits;
-    float y;
-    __builtin_memcpy(&bits, &single, sizeof bits);
-    bits = 0x5f3759df - (bits >> 1);
-    __builtin_memcpy(&y, &bits, sizeof y);
-    y *= 1.5f - half * y * y;
-    y *= 1.5f - half * y * y;
-    const double r = s * y, miss = 1 - r * y;
-    return r + r * miss * (0.5 + 0.375 * miss);
+    if (sizeof(REAL) == 8) {
+        NAME(phasor)(turn, TERMS, c, s);
+        return;
+    }
+    const REAL q = turn * turn;
+    const REAL even = (REAL)0.99999997 + q * ((REAL)-1.23369701 + q * ((REAL)0.25359864 + q * (REAL)-0.02040835));
+    const REAL odd = turn * ((REAL)1.57079408 + q * ((REAL)-0.64580184 + q * (REAL)0.07795503));
+    const REAL half_c = even * even - odd * odd, half_s = 2 * even * odd;
+    *c = half_c * half_c - half_s * half_s;
+    *s = 2 * half_c * half_s;
+}
+
+/* Distances of a block of voxels from a point, to the last digits of float64, by multiplications: from y near
+ * 1 / sqrt(s), miss = 1 - s y^2, the root is s y (1 - miss)^(-1/2), by its series.  The instruction for a root in
+ * float64 takes four times as long, a third of all that range profiles ask for. */
+INLINE void NAME(distances)(const NAME(Space) * space, const double *from, double *out)
+{
+#if defined(ESTIMATE) /* to 6e-5 */
+    typedef double eight __attribute__((vector_size(64), aligned(8), may_alias));
+    for (int v = 0; v < PAIRS; v += 8) {
+        const eight dx = *(const eight *)(space->x + v) - from[0], dy = *(const eight *)(space->y + v) - from[1];
+        const eight dz = *(const eight *)(space->z + v) - from[2], s = dx * dx + (dy * dy + (dz * dz + 1e-300));
+        const eight y = (eight)ESTIMATE((__m512d)s), r = s * y, miss = 1 - r * y;
+        *(eight *)(out + v) = r + r * miss * (0.5 + miss * (0.375 + miss * 0.3125));
+    }
+#else /* to 5e-6: two Newton steps in float32 from the bits of s */
+    for (int v = 0; v < PAIRS; v++) {
+        const double dx = space->x[v] - from[0], dy = space->y[v] - from[1], dz = space->z[v] - from[2];
+        const double s = dx * dx + dy * dy + dz * dz;
+        const float single = (float)s, half = 0.5f * single;
+        int bits;
+        float y;
+        __builtin_memcpy(&bits, &single, sizeof bits);
+        bits = 0x5f3759df - (bits >> 1);
+        __builtin_memcpy(&y, &bits, sizeof y);
+        y *= 1.5f - half * y * y;
+        y *= 1.5f - half * y * y;
+        const double r = s * y, miss = 1 - r * y;
+        out[v] = r + r * miss * (0.5 + 0.375 * miss);
+    }
+#endif
 }
 
 /* What is left of a number of turns without the whole ones, at most 1/2 either way. */
@@ -129,10 +158,7 @@ INLINE const NAME(Row) * NAME(row_of)(const ChannelTask *task, long antenna, lon
         for (int v = 0; v < PAIRS; v++) path[v] = from[v], amplitude[v] = size[v];
     } else {
         const double *at = task->positions + 3 * antenna;
-        for (int v = 0; v < PAIRS; v++) {
-            const double dx = space->x[v] - at[0], dy = space->y[v] - at[1], dz = space->z[v] - at[2];
-            path[v] = NAME(root)(dx * dx + dy * dy + dz * dz);
-        }
+        NAME(distances)(space, at, path);
         if (task->spreading)
             for (int v = 0; v < PAIRS; v++) amplitude[v] = (REAL)(0.28209479177387814 / path[v]); /* 1 / sqrt(4 pi) */
         else if (!carrier)
@@ -140,7 +166,7 @@ INLINE const NAME(Row) * NAME(row_of)(const ChannelTask *task, long antenna, lon
     }
     if (carrier)
         for (int v = 0; v < PAIRS; v++) {
-            NAME(phasor)(NAME(fraction)(task->carrier * path[v]), PROFILE_TERMS, row->carrier_re + v, row->carrier_im + v);
+            NAME(quick_phasor)(NAME(fraction)(task->carrier * path[v]), row->carrier_re + v, row->carrier_im + v);
             row->turn[v] = NAME(fraction)(task->step * path[v]);
         }
     return row;
@@ -359,6 +385,45 @@ TARGET void NAME(channel_forward)(const void *given, void *scratch)
     }
 }
 
+/* Where a channel's profile is sampled, from turns through it, and between which places. */
+INLINE void NAME(sample)(REAL turn, REAL n_part, int *place, int *part)
+{
+    const unsigned at = (unsigned)(int)(turn * n_part + (REAL)0.5 * (n_part + 1));
+    *place = (int)(at / PARTS * 2);
+    *part = (int)(at % PARTS * 2 * TAPS);
+}
+
+/* Samples, carriers and amplitudes of a channel for a block of voxels, from both antennas' rows. */
+INLINE void NAME(locate)(const ChannelTask *task, long channel, long offset, REAL n_part, NAME(Space) * space)
+{
+    const NAME(Row) *tx, *rx;
+    NAME(rows_of)(task, channel, offset, 1, space, &tx, &rx);
+    const REAL reference = NAME(fraction)(task->step * task->reference[channel]);
+    for (int v = 0; v < PAIRS; v++) {
+        const REAL turn = (tx->turn[v] + rx->turn[v]) - reference;
+        NAME(sample)(turn - ((turn + ROUND_REAL) - ROUND_REAL), n_part, space->place + v, space->part + v);
+        space->c_re[v] = tx->carrier_re[v] * rx->carrier_re[v] - tx->carrier_im[v] * rx->carrier_im[v];
+        space->c_im[v] = tx->carrier_re[v] * rx->carrier_im[v] + tx->carrier_im[v] * rx->carrier_re[v];
+    }
+    if (task->path) /* else all amplitudes are 1 */
+        for (int v = 0; v < PAIRS; v++) {
+            const REAL b = tx->amplitude[v] * rx->amplitude[v];
+            space->c_re[v] *= b, space->c_im[v] *= b;
+        }
+}
+
+/* The same, at once, where one antenna of amplitude 1 sends and receives: no row of it is kept. */
+INLINE void NAME(locate_alone)(const ChannelTask *task, long channel, REAL n_part, NAME(Space) * space)
+{
+    const double step = 2 * task->step, carrier = 2 * task->carrier, middle = task->step * task->reference[channel];
+    NAME(distances)(space, task->positions + 3 * task->channels[2 * channel], space->distance);
+    for (int v = 0; v < PAIRS; v++) {
+        const double d = space->distance[v];
+        NAME(sample)(NAME(fraction)(step * d - middle), n_part, space->place + v, space->part + v);
+        NAME(quick_phasor)(NAME(fraction)(carrier * d), space->c_re + v, space->c_im + v);
+    }
+}
+
 /* Range profiles interpolated: `data` holds [s][c][n_profile + TAPS][2], periodic, `weights` the interpolation kernel
  * at PARTS fractions of a sample, each twice, for real and imaginary parts.  Both are small on purpose: they share the
  * first-level cache with the rows. */
@@ -372,24 +437,11 @@ TARGET void NAME(channel_compressed)(const void *given, void *scratch)
     for (long first = task->first; first < task->last; first += PAIRS) {
         NAME(place_voxels)(task, first, space);
         for (long c = 0; c < task->n_channel; c++) {
-            const NAME(Row) *tx, *rx;
-            NAME(rows_of)(task, c, first - task->first, 1, space, &tx, &rx);
-            const REAL reference = NAME(fraction)(task->step * task->reference[c]);
-            int *place = space->place, *part = space->part;
-            for (int v = 0; v < PAIRS; v++) {
-                const REAL turn = (tx->turn[v] + rx->turn[v]) - reference;
-                const REAL whole = (turn + ROUND_REAL) - ROUND_REAL;
-                const unsigned at = (unsigned)(int)(((turn - whole) + (REAL)0.5) * n_part + (REAL)0.5);
-                place[v] = (int)(at / PARTS * 2);
-                part[v] = (int)(at % PARTS * 2 * TAPS);
-                space->c_re[v] = tx->carrier_re[v] * rx->carrier_re[v] - tx->carrier_im[v] * rx->carrier_im[v];
-                space->c_im[v] = tx->carrier_re[v] * rx->carrier_im[v] + tx->carrier_im[v] * rx->carrier_re[v];
-            }
-            if (task->path) /* else all amplitudes are 1 */
-                for (int v = 0; v < PAIRS; v++) {
-                    const REAL b = tx->amplitude[v] * rx->amplitude[v];
-                    space->c_re[v] *= b, space->c_im[v] *= b;
-                }
+            const int *place = space->place, *part = space->part;
+            if (task->channels[2 * c] == task->channels[2 * c + 1] && !task->path)
+                NAME(locate_alone)(task, c, n_part, space);
+            else
+                NAME(locate)(task, c, first - task->first, n_part, space);
             for (long s = 0; s < task->n_scene; s++) {
                 const REAL *profile = (const REAL *)task->data + (s * task->n_channel + c) * row;
                 REAL *image_re = (REAL *)task->image + 2 * s * task->plane + first, *image_im = image_re + task->plane;

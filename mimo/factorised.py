@@ -22,11 +22,8 @@ import torch
 
 from mimo import kernels, side_by_side
 from mimo.progress import Report, silent
-from mimo.propagation import FactorModel, Propagation, Side, check_apart, phasor
-
-STRIDE = 16
-"""Frequencies between two factors computed from their phase; those between follow by multiplication (complex64 error
-grows by about 6e-8 a step, so it stays near 1e-6)."""
+from mimo.propagation import phasor
+from mimo.separable import MAKING_BYTES, MAKING_COST, STRIDE, SeparableKernel
 
 PARTITION_BYTES = 2**25
 """Factors of a partition at every frequency."""
@@ -38,94 +35,8 @@ MANY_SCENES = 128
 SCENES_AT_ONCE = 4
 """Scenes that pass over a block together: their partial sums stay in the second-level cache."""
 
-MAKING_BYTES = 2**23
-"""Temporary numbers while factors are made: about a cache of them, whatever the partition."""
-
-MAKING_COST = 112, 64
-"""Temporary bytes for an antenna at a voxel, and for its factor at a frequency."""
-
 TERMS_AT_ONCE = 2**33
 """Terms between two reports of how far a sum has come: about half a second."""
-
-
-class SeparableKernel:
-    """What both sums share: the geometry as tensors, and the factors of each side for a range of voxels.
-
-    Parameters
-    ----------
-    wave
-        Geometry, medium, patterns and reference paths.
-    model
-        Which factors.
-    dtype
-        complex64 or complex128.
-    device
-        Where the sums run.
-    memory
-        Bytes that factors and working space may take; when all factors do not fit they are made at each call.
-
-    Raises
-    ------
-    ValueError
-        When a voxel coincides with an antenna and the model divides by the distance.
-    """
-
-    def __init__(
-        self, wave: Propagation, model: FactorModel, *, dtype: torch.dtype, device: torch.device, memory: int
-    ) -> None:
-        if model.divides:
-            check_apart(wave.array, wave.grid)
-        self.wave, self.array, self.grid, self.model = wave, wave.array, wave.grid, model
-        self.dtype, self.device, self.memory = dtype, device, memory
-        self.real_dtype = torch.float32 if dtype == torch.complex64 else torch.float64
-        self.wavenumber = torch.as_tensor(wave.wavenumber.copy(), device=device)
-        self.even = wave.sweep.is_uniform
-        self.uniform = self.even and wave.flat and not model.near_field
-        axes = (wave.grid.x, wave.grid.y, wave.grid.z)
-        self._axes = [torch.as_tensor(axis.copy(), device=device) for axis in axes]
-        self.sides = Side(wave, 0, device), Side(wave, 1, device)
-
-    @property
-    def n_freq(self) -> int:
-        """Number of frequencies."""
-        return len(self.wavenumber)
-
-    def points(self, first: int, last: int) -> torch.Tensor:
-        """Voxel centres `first` to `last` - 1, float64 (n, 3)."""
-        index = torch.arange(first, last, device=self.device)
-        _, n_y, n_z = self.grid.shape
-        parts = (index // (n_y * n_z), index // n_z % n_y, index % n_z)
-        return torch.stack([axis[i] for axis, i in zip(self._axes, parts, strict=True)], dim=1)
-
-    def making(self, n_antenna: int, n_freq: int) -> int:
-        """How many voxels to make factors of at a time."""
-        each, step = MAKING_COST
-        return max(1, MAKING_BYTES // (n_antenna * (each + step * n_freq)))
-
-    def factors(self, side: int, points: torch.Tensor) -> torch.Tensor:
-        """The factors of a side at every frequency, (n_freq, n, m) in the kernel's dtype.
-
-        In a uniform sweep the frequencies between two of every `STRIDE` follow each other by multiplication, in
-        complex128.
-        """
-        path, amplitude = self.sides[side].path_and_amplitude(self.model, points)
-        if not self.uniform or self.n_freq < 3:
-            return (amplitude * phasor(path, self.wavenumber[:, None, None])).to(self.dtype)
-        out = torch.empty((self.n_freq, *path.shape), dtype=self.dtype, device=self.device)
-        ratio = phasor(path, self._step)[0]
-        current = ratio
-        for f in range(self.n_freq):
-            at_anchor = f % STRIDE == 0
-            current = (
-                amplitude * phasor(path, self.wavenumber[f, None, None, None])[0] if at_anchor else current * ratio
-            )
-            out[f] = current
-        return out
-
-    @property
-    def _step(self) -> torch.Tensor:
-        """Wavenumber from one frequency of a uniform sweep to the next, (1, 1, 1); from its ends: rounds least."""
-        return ((self.wavenumber[-1] - self.wavenumber[0]) / max(1, self.n_freq - 1)).reshape(1, 1, 1)
 
 
 class FactorisedSum(SeparableKernel):

@@ -75,10 +75,13 @@ void run_tasks(Job *job)
 
 #if defined(__x86_64__)
 
+#include <immintrin.h>
+
 #define BYTES 64
 #define TILE 4
 #define TILE_ROWS 6
 #define TARGET __attribute__((target("avx512f,avx512dq,avx2,fma")))
+#define ESTIMATE _mm512_rsqrt14_pd
 #define REAL float
 #define WHOLE int
 #define NAME(x) x##_f32_avx512
@@ -91,6 +94,7 @@ void run_tasks(Job *job)
 #undef TILE
 #undef TILE_ROWS
 #undef TARGET
+#undef ESTIMATE
 
 #define BYTES 32
 #define TILE 2

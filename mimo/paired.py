@@ -11,10 +11,11 @@ import torch
 from mimo import kernels
 from mimo.array import ArrayGeometry
 from mimo.channels import ChannelSums
-from mimo.factorised import STRIDE, FactorisedSum, SeparableKernel
+from mimo.factorised import FactorisedSum
 from mimo.linear import KernelSum
 from mimo.progress import Report, silent
 from mimo.propagation import FactorModel, Propagation, phasor
+from mimo.separable import STRIDE, SeparableKernel
 
 TILE = 2**17
 """Pairs (channel, voxel) treated together on the torch path."""

@@ -21,7 +21,7 @@ FACTOR, FACTOR_STEP, TERM = 65 * NANO, 2.4 * NANO, 0.06 * NANO
 PAIR, PAIR_STEP = 6 * NANO, 0.05 * NANO
 """Exact, listed channels: a voxel of a channel, one frequency more of it."""
 
-PROFILE, ROW, TRANSFORM = 1.7 * NANO, 0.5 * NANO, 30 * NANO
+PROFILE, ROW, TRANSFORM = 1.7 * NANO, 0.2 * NANO, 30 * NANO
 """Range profiles: a voxel of a channel, one of an antenna, and one number of the measurement on its way into them."""
 
 CALL, PLAN = 2e-3, 0.2

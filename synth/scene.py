@@ -18,7 +18,7 @@ from synth.noise import Realism, add_clutter, add_noise, chain_gains, displaced,
 from synth.phase import random_phase
 from synth.targets import draw
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Goes up whenever the same parameters would give other scenes."""
 BATCH = 16
 """Scenes that the operator takes at once."""
