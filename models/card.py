@@ -101,8 +101,8 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
         + f"; seed {data['seed']}",
         f"- scenes seen: {samples:,} in steps of {steps['batch']}, the best of the validations (the run: "
         f"{checkpoint['step'] * steps['batch']:,} scenes, {checkpoint['seconds'] / 60:.0f} minutes)",
-        f"- loss: mean square error; AdamW, rate {steps['learning_rate']:g}, {steps['schedule']}; these are averaged "
-        f"weights (decay {steps['ema']:g}), stored in float16",
+        f"- loss: mean square error, weighting `{steps['weighting']}`; AdamW, rate {steps['learning_rate']:g}, "
+        f"{steps['schedule']}; these are averaged weights (decay {steps['ema']:g}), stored in float16",
         f"- torch {checkpoint.get('torch', 'of unknown version')}; licence MIT",
         "",
     ]

@@ -120,7 +120,8 @@ class OptimizerConfig:
     compile: bool = False
     """Compile the network with ``torch.compile`` on CUDA."""
     weighting: str = "mse"
-    """``"relative"`` divides the error of a sample by its noise level + 0.05, ``"mse"`` weighs all alike."""
+    """``"mse"`` weighs all samples alike; ``"relative"`` divides a denoiser's error by the sample's noise level + 0.05
+    and takes the logarithm of a reconstructor's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +196,7 @@ class ReconstructorConfig:
             ("method.stage", self.method.stage, tuple(STAGES)),
             ("data.preset", self.data.preset, PRESETS),
             ("optimizer.schedule", self.optimizer.schedule, SCHEDULES),
+            ("optimizer.weighting", self.optimizer.weighting, WEIGHTINGS),
         ):
             if value not in allowed:
                 raise ValueError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")

@@ -19,6 +19,7 @@ from models.checkpoint import load_checkpoint, save_weights
 from models.config import Config
 from models.corruption import CORRUPTIONS, Pair, band_limited
 from models.denoiser import Denoiser
+from models.layers import fold_batch_norm
 from models.scenes import DrawScene, ScenePool, fit_scene
 from models.training import Lesson, Share, fresh_network, mixed_precision, run_training, step_seed
 
@@ -82,6 +83,10 @@ class DenoisingLesson(Lesson):
         """See `Lesson`."""
         figures = [f"input {name} {psnr(pair.noisy, pair):.2f} dB" for name, pair in self.validation.items()]
         return ", ".join([self.config.data.corruption, *figures])
+
+    def start_from(self, weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        """See `Lesson`; a network without normalisation starts from one with it, folded."""
+        return fold_batch_norm(weights) if self.config.network.norm == "none" else weights
 
     def state(self) -> dict[str, Any]:
         """See `Lesson`."""

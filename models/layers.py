@@ -11,18 +11,19 @@ of the weights of a real layer with as many channels, and n^2 more for learned r
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["ALGEBRAS", "NORMS", "ComplexBatchNorm", "HyperConv3d", "Layers"]
+__all__ = ["ALGEBRAS", "NORMS", "ComplexBatchNorm", "HyperConv3d", "Layers", "fold_batch_norm"]
 
 ALGEBRAS = ("real", "complex", "learned")
 NORMS = ("none", "group", "batch")
 GROUP_SIZE = 8
+BATCH_NORM_EPS = 1e-5
 Size = tuple[int, int, int]
 
 
@@ -200,7 +201,7 @@ class Layers:
         if self.norm == "group":
             return [nn.GroupNorm(n // GROUP_SIZE, n)]
         if self.norm == "batch":
-            return [ComplexBatchNorm(n) if self.algebra == "complex" else nn.BatchNorm3d(n)]
+            return [ComplexBatchNorm(n) if self.algebra == "complex" else nn.BatchNorm3d(n, eps=BATCH_NORM_EPS)]
         return []
 
 
@@ -213,3 +214,42 @@ def _learnable_rules(order: int) -> torch.Tensor:
 def _on(values: torch.Tensor) -> torch.Tensor:
     """Shape one value a channel to broadcast over volumes."""
     return values[None, :, None, None, None]
+
+
+def fold_batch_norm(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Fold each real batch normalisation into the convolution before it.
+
+    A network trained with normalisation, which learns faster at the start, then goes on without, in which the level of
+    its input is not bound to that of the training.
+
+    Parameters
+    ----------
+    weights
+        State of a network of real `Layers` with ``norm="batch"``; without any normalisation it comes back as it is.
+
+    Returns
+    -------
+    dict
+        State of the same network with ``norm="none"``, which gives the same output as the evaluated one.
+    """
+    folded = dict(weights)
+    norms = [key.removesuffix(".running_mean") for key in weights if key.endswith(".running_mean")]
+    for norm in norms:
+        block, _, place = norm.rpartition(".")
+        mean, variance, gain, offset = (
+            folded.pop(f"{norm}.{name}") for name in ("running_mean", "running_var", "weight", "bias")
+        )
+        folded.pop(f"{norm}.num_batches_tracked", None)
+        scale = gain / (variance + BATCH_NORM_EPS).sqrt()
+        conv = f"{block}.{int(place) - 1}"
+        folded[f"{conv}.weight"] = folded[f"{conv}.weight"] * scale[:, None, None, None, None]
+        folded[f"{conv}.bias"] = (folded[f"{conv}.bias"] - mean) * scale + offset
+    return {_without(key, norms): value for key, value in folded.items()}
+
+
+def _without(key: str, norms: Sequence[str]) -> str:
+    """The name of a parameter once its block has lost its normalisations."""
+    module, _, name = key.rpartition(".")
+    block, _, place = module.rpartition(".")
+    before = [norm for norm in norms if norm.rpartition(".")[0] == block and int(norm.rpartition(".")[2]) < int(place)]
+    return f"{block}.{int(place) - len(before)}.{name}" if before else key

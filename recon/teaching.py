@@ -20,6 +20,7 @@ from mimo import FrequencySweep, ImagingOperator, born_operator
 from models.card import reconstructor_card
 from models.checkpoint import load_checkpoint, save_weights
 from models.config import ReconstructorConfig
+from models.layers import fold_batch_norm
 from models.reconstructor import build_network, run_network
 from models.scenes import DrawScene, ScenePool
 from models.setting import Setting
@@ -37,6 +38,8 @@ VALIDATION_SNRS = (30.0, 10.0)
 """dB; the validation's scenes are measured at each."""
 VALIDATED = 4
 """Scenes of the validation treated together."""
+LEAST_ERROR = 1e-5
+"""Keeps the logarithm of a scene's error finite: 50 dB."""
 EARLIER = 0.3
 """Weight of the images before the last of an unrolled network in its loss."""
 
@@ -95,7 +98,9 @@ class ReconstructionLesson(Lesson):
         return all(description.get(key) == mine[key] for key in ("network", "method", "setting"))
 
     def start_from(self, weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-        """See `Lesson`; an unrolled network starts from a denoiser too."""
+        """See `Lesson`; without normalisation from weights with it, folded; an unrolled network from a denoiser too."""
+        if self.config.network.norm == "none":
+            weights = fold_batch_norm(weights)
         return self.network.from_denoiser(weights) if isinstance(self.network, Unrolled) else weights
 
     def headline(self) -> str:
@@ -107,18 +112,23 @@ class ReconstructionLesson(Lesson):
     def loss(self, network: nn.Module, step: int, averaged: Mapping[str, torch.Tensor], share: Share) -> torch.Tensor:
         """See `Lesson`: mean square error; a negative value where the truth is 0 costs nothing, as it is clipped.
 
-        Images of an unrolled network have the data's scale, that of a regularised inverse, which shrinks: they are
-        compared in the scale that suits each scene best.
+        With the weighting "relative" it is the mean logarithm of the scenes' errors, as in a mean PSNR. Images of an
+        unrolled network have the data's scale, that of a regularised inverse, which shrinks: they are compared in the
+        scale that suits each scene best.
         """
         exercise = self.exercise(step)
         part = Exercise(exercise.physics, *(values[share.slice] for values in exercise[1:]))
         images = run_network(network, self.config.method, part.physics, part.y, part.noise_std)
         if isinstance(self.network, Unrolled):
             images = [image * _best_scale(image.detach().clamp(min=0), part.truth) for image in images]
-        errors = [
-            torch.where(part.truth > 0, image - part.truth, image.clamp(min=0)).square().mean() for image in images
-        ]
+        errors = [self._error(image, part.truth) for image in images]
         return errors[-1] + EARLIER * sum(errors[:-1], torch.zeros((), device=self.device))
+
+    def _error(self, image: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        errors = torch.where(truth > 0, image - truth, image.clamp(min=0)).square().mean((1, 2, 3))
+        if self.optimizer.weighting == "relative":
+            errors = (errors + LEAST_ERROR).log()
+        return errors.mean()
 
     def exercise(self, step: int) -> Exercise:
         """Return the whole batch of a step; steps go one by one."""

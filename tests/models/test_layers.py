@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.layers import ComplexBatchNorm, HyperConv3d, Layers
+from models.layers import ComplexBatchNorm, HyperConv3d, Layers, fold_batch_norm
 from models.unet import UNet3D
 
 
@@ -22,7 +22,7 @@ def test_complex_rules_make_a_complex_convolution(transposed):
         expected = torch.nn.functional.conv_transpose3d(as_complex(x), weight, stride=2)
     else:
         expected = torch.nn.functional.conv3d(as_complex(x), weight, padding=1)
-    torch.testing.assert_close(as_complex(layer(x)), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(as_complex(layer(x)), expected)
 
 
 @pytest.mark.parametrize("order", [2, 4])
@@ -106,3 +106,19 @@ def test_planar_network_treats_slices_alone():
 def test_wrong_options(options, message):
     with pytest.raises(ValueError, match=message):
         UNet3D(2, width=8, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"subpixel": 2, "detail": 8, "gate": True}, {"head": 8, "residual": False}])
+def test_batch_normalisation_folds_into_convolutions(options):
+    generator = torch.Generator().manual_seed(0)
+    network, plain = (UNet3D(2, width=8, levels=3, norm=norm, **options).double() for norm in ("batch", "none"))
+    with torch.no_grad():
+        for name, values in network.state_dict().items():
+            if values.is_floating_point():
+                values.copy_(torch.rand(values.shape, generator=generator) * (1 if "running_var" in name else 0.2))
+    plain.load_state_dict(fold_batch_norm(network.state_dict()))
+    volume = torch.randn(2, 2, 9, 8, 11, generator=generator, dtype=torch.float64)
+    expected = network.eval()(volume)
+    assert expected.std() > 0
+    torch.testing.assert_close(plain.eval()(volume), expected)
+    assert fold_batch_norm(plain.state_dict()).keys() == plain.state_dict().keys()

@@ -220,6 +220,18 @@ def test_the_regularised_inverse_is_matched_to_the_noise():
     assert noise_of(problem).shape == (2,) and make_physics(problem).solver().mean_gain > 0
 
 
+def test_relative_weighting_descends_the_mean_of_decibels():
+    plain, relative = (lesson_of(small("two-stage", weighting=weighting)) for weighting in ("mse", "relative"))
+    network = plain.network.eval()
+    images = plain._images(network, exercise := plain.exercise(0))
+    errors = (images.detach() - exercise.truth).square().mean((1, 2, 3))
+    plain, relative = lesson_of(plain.config), lesson_of(relative.config)
+    losses = [float(lesson.loss(network, 0, {}, Share()).detach()) for lesson in (plain, relative)]
+    assert losses == pytest.approx([float(errors.mean()), float((errors + 1e-5).log().mean())], rel=1e-4)
+    with pytest.raises(ValueError, match=r"optimizer\.weighting is 'db'"):
+        small("two-stage", weighting="db")
+
+
 def test_early_stopping(tmp_path):
     """A network that cannot improve (and has no running mean) ends after `patience` validations."""
     config = small("unrolled", n_step=40, learning_rate=0.0)
