@@ -101,10 +101,10 @@ def range_migration(
     plan = _Plan(A, padding, aperture_taper, band_taper)
 
     def images(flat: torch.Tensor) -> torch.Tensor:
-        made = []
-        for i, scene in enumerate(flat):
-            made.append(plan.image(scene, lambda share, i=i: A.report((i + share) / len(flat))))  # type: ignore[misc]
-        return torch.stack(made)
+        def image(i: int) -> torch.Tensor:
+            return plan.image(flat[i], lambda share: A.report((i + share) / len(flat)))
+
+        return torch.stack([image(i) for i in range(len(flat))])
 
     return A.image_by(y, images)
 

@@ -24,7 +24,7 @@ from recon.files import take
 from recon.registry import FILES, find_method
 from recon.run import BATCH, make_operator, pick_device, pose, program_version, run_method
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Goes up whenever the same measurement and options would give other images."""
 SHARD_SIZE = 64
 """Most scenes in a shard, a multiple of a reconstructor's batch."""

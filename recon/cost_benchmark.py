@@ -11,12 +11,12 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from data.tasks import one_thread
 from mimo import ArrayGeometry, FrequencySweep, ImagingOperator, VoxelGrid, backproject, born_operator
 from recon.costs import crossings, predict
 from recon.large_benchmark import FORMERS as FAST
@@ -106,7 +106,7 @@ def measure_costs(
     """Predicted and measured seconds of every ladder; plain numbers by name, as ``--json`` prints them."""
     result: dict[str, Any] = {"rounds": n_rounds, "ladders": {}}
     ratios: dict[str, list[float]] = {}
-    with _one_thread():
+    with one_thread():
         for name, ladder in (LADDERS if ladders is None else ladders).items():
             base = ladder.operator()
             for method in predict(base, all_ways=True):  # what is made once for a process
@@ -143,16 +143,6 @@ def _along(steps: list[tuple[int, ImagingOperator]], n_measured: int, n_rounds: 
         "measured": measured,
         "crossings": {"predicted": crossings(counts, predicted), "measured": crossings(counts[:n_measured], measured)},
     }
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def cost_table(result: dict[str, Any]) -> str:
