@@ -16,17 +16,6 @@
 #define TAPS 4    /* samples of a range profile that make one interpolated value */
 #define PARTS 512u /* places between two samples that the interpolation kernel is tabulated for */
 
-typedef REAL NAME(octet) __attribute__((vector_size(8 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
-#define LOAD8(p) (*(const NAME(octet) *)(p))
-#if defined(__clang__)
-#define SHUFFLE8(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define SHUFFLE8(a, b, ...) __builtin_shuffle(a, b, (NAME(choice)){__VA_ARGS__})
-typedef WHOLE NAME(choice) __attribute__((vector_size(8 * sizeof(REAL)))); /* whole numbers as wide as REAL */
-#endif
-
-#define ADD_HALVES(a, b) (SHUFFLE8(a, b, 0, 1, 8, 9, 4, 5, 12, 13) + SHUFFLE8(a, b, 2, 3, 10, 11, 6, 7, 14, 15))
-
 /* What is kept of one antenna for a block of voxels. */
 typedef struct {
     double path[PAIRS];
@@ -118,6 +107,17 @@ INLINE void NAME(distances)(const NAME(Space) * space, const double *from, doubl
 /* What is left of a number of turns without the whole ones, at most 1/2 either way. */
 INLINE REAL NAME(fraction)(double turn) { return (REAL)(turn - ((turn + ROUND_64) - ROUND_64)); }
 
+/* The same to 2^-24 turns where REAL is float, up to 10^8 turns: in a sum with 1.5 2^28 the low half of the bits holds a
+ * fraction and the lowest whole turns, which a shift drops. */
+INLINE REAL NAME(quick_fraction)(double turn)
+{
+    if (sizeof(REAL) == 8) return NAME(fraction)(turn);
+    const double sum = turn + 402653184.0;
+    long long bits;
+    __builtin_memcpy(&bits, &sum, sizeof bits);
+    return (REAL)(int)((unsigned)bits << 8) * (REAL)0x1p-32;
+}
+
 /* exp(j 2 pi turns d) for a block of paths. */
 INLINE void NAME(phasors)(const double *d, double turns, REAL *out_re, REAL *out_im)
 {
@@ -166,8 +166,8 @@ INLINE const NAME(Row) * NAME(row_of)(const ChannelTask *task, long antenna, lon
     }
     if (carrier)
         for (int v = 0; v < PAIRS; v++) {
-            NAME(quick_phasor)(NAME(fraction)(task->carrier * path[v]), row->carrier_re + v, row->carrier_im + v);
-            row->turn[v] = NAME(fraction)(task->step * path[v]);
+            NAME(quick_phasor)(NAME(quick_fraction)(task->carrier * path[v]), row->carrier_re + v, row->carrier_im + v);
+            row->turn[v] = NAME(quick_fraction)(task->step * path[v]);
         }
     return row;
 }
@@ -385,84 +385,7 @@ TARGET void NAME(channel_forward)(const void *given, void *scratch)
     }
 }
 
-/* Where a channel's profile is sampled, from turns through it, and between which places. */
-INLINE void NAME(sample)(REAL turn, REAL n_part, int *place, int *part)
-{
-    const unsigned at = (unsigned)(int)(turn * n_part + (REAL)0.5 * (n_part + 1));
-    *place = (int)(at / PARTS * 2);
-    *part = (int)(at % PARTS * 2 * TAPS);
-}
-
-/* Samples, carriers and amplitudes of a channel for a block of voxels, from both antennas' rows. */
-INLINE void NAME(locate)(const ChannelTask *task, long channel, long offset, REAL n_part, NAME(Space) * space)
-{
-    const NAME(Row) *tx, *rx;
-    NAME(rows_of)(task, channel, offset, 1, space, &tx, &rx);
-    const REAL reference = NAME(fraction)(task->step * task->reference[channel]);
-    for (int v = 0; v < PAIRS; v++) {
-        const REAL turn = (tx->turn[v] + rx->turn[v]) - reference;
-        NAME(sample)(turn - ((turn + ROUND_REAL) - ROUND_REAL), n_part, space->place + v, space->part + v);
-        space->c_re[v] = tx->carrier_re[v] * rx->carrier_re[v] - tx->carrier_im[v] * rx->carrier_im[v];
-        space->c_im[v] = tx->carrier_re[v] * rx->carrier_im[v] + tx->carrier_im[v] * rx->carrier_re[v];
-    }
-    if (task->path) /* else all amplitudes are 1 */
-        for (int v = 0; v < PAIRS; v++) {
-            const REAL b = tx->amplitude[v] * rx->amplitude[v];
-            space->c_re[v] *= b, space->c_im[v] *= b;
-        }
-}
-
-/* The same, at once, where one antenna of amplitude 1 sends and receives: no row of it is kept. */
-INLINE void NAME(locate_alone)(const ChannelTask *task, long channel, REAL n_part, NAME(Space) * space)
-{
-    const double step = 2 * task->step, carrier = 2 * task->carrier, middle = task->step * task->reference[channel];
-    NAME(distances)(space, task->positions + 3 * task->channels[2 * channel], space->distance);
-    for (int v = 0; v < PAIRS; v++) {
-        const double d = space->distance[v];
-        NAME(sample)(NAME(fraction)(step * d - middle), n_part, space->place + v, space->part + v);
-        NAME(quick_phasor)(NAME(fraction)(carrier * d), space->c_re + v, space->c_im + v);
-    }
-}
-
-/* Range profiles interpolated: `data` holds [s][c][n_profile + TAPS][2], periodic, `weights` the interpolation kernel
- * at PARTS fractions of a sample, each twice, for real and imaginary parts.  Both are small on purpose: they share the
- * first-level cache with the rows. */
-TARGET void NAME(channel_compressed)(const void *given, void *scratch)
-{
-    const ChannelTask *task = given;
-    NAME(Space) *space = scratch;
-    const long row = 2 * (task->n_profile + TAPS);
-    const REAL n_part = (REAL)(task->n_profile * PARTS);
-    const REAL *weights = task->weights;
-    for (long first = task->first; first < task->last; first += PAIRS) {
-        NAME(place_voxels)(task, first, space);
-        for (long c = 0; c < task->n_channel; c++) {
-            const int *place = space->place, *part = space->part;
-            if (task->channels[2 * c] == task->channels[2 * c + 1] && !task->path)
-                NAME(locate_alone)(task, c, n_part, space);
-            else
-                NAME(locate)(task, c, first - task->first, n_part, space);
-            for (long s = 0; s < task->n_scene; s++) {
-                const REAL *profile = (const REAL *)task->data + (s * task->n_channel + c) * row;
-                REAL *image_re = (REAL *)task->image + 2 * s * task->plane + first, *image_im = image_re + task->plane;
-                for (int v = 0; v < PAIRS; v += 4) { /* products of four voxels, then three sums of halves */
-                    NAME(octet) e[4];
-#pragma GCC unroll 4
-                    for (int i = 0; i < 4; i++)
-                        e[i] = LOAD8(profile + place[v + i]) * LOAD8(weights + part[v + i]);
-                    const NAME(octet) a = ADD_HALVES(e[0], e[1]), b = ADD_HALVES(e[2], e[3]);
-                    *(NAME(octet) *)(space->pairs + 2 * v) =
-                        SHUFFLE8(a, b, 0, 1, 2, 3, 8, 9, 10, 11) + SHUFFLE8(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
-                }
-                for (int v = 0; v < PAIRS; v++) {
-                    const REAL re = space->pairs[2 * v], im = space->pairs[2 * v + 1];
-                    image_re[v] += re * space->c_re[v] - im * space->c_im[v];
-                    image_im[v] += re * space->c_im[v] + im * space->c_re[v];
-                }
-            }
-        }
-    }
-}
+#include "profiles.h"
 
 #undef PAIRS
 #undef ROWS
@@ -473,7 +396,3 @@ TARGET void NAME(channel_compressed)(const void *given, void *scratch)
 #undef ROUND_64
 #undef ROUND_REAL
 #undef TERMS
-#undef PROFILE_TERMS
-#undef LOAD8
-#undef SHUFFLE8
-#undef ADD_HALVES

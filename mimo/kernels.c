@@ -82,6 +82,7 @@ void run_tasks(Job *job)
 #define TILE_ROWS 6
 #define TARGET __attribute__((target("avx512f,avx512dq,avx2,fma")))
 #define ESTIMATE _mm512_rsqrt14_pd
+#include "profiles_avx512.h"
 #define REAL float
 #define WHOLE int
 #define NAME(x) x##_f32_avx512

@@ -1,0 +1,103 @@
+/* Sums of range profiles over listed channels; a part of channels.h, whose rows, phasors and macros it uses. */
+
+typedef REAL NAME(octet) __attribute__((vector_size(8 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
+#define LOAD8(p) (*(const NAME(octet) *)(p))
+#if defined(__clang__)
+#define SHUFFLE8(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE8(a, b, ...) __builtin_shuffle(a, b, (NAME(choice)){__VA_ARGS__})
+typedef WHOLE NAME(choice) __attribute__((vector_size(8 * sizeof(REAL)))); /* whole numbers as wide as REAL */
+#endif
+
+#define ADD_HALVES(a, b) (SHUFFLE8(a, b, 0, 1, 8, 9, 4, 5, 12, 13) + SHUFFLE8(a, b, 2, 3, 10, 11, 6, 7, 14, 15))
+
+/* Where a channel's profile is sampled, from turns through it, and between which places. */
+INLINE void NAME(sample)(REAL turn, REAL n_part, int *place, int *part)
+{
+    const unsigned at = (unsigned)(int)(turn * n_part + (REAL)0.5 * (n_part + 1));
+    *place = (int)(at / PARTS * 2);
+    *part = (int)(at % PARTS * 2 * TAPS);
+}
+
+/* Samples, carriers and amplitudes of a channel for a block of voxels, from both antennas' rows. */
+INLINE void NAME(locate)(const ChannelTask *task, long channel, long offset, REAL n_part, NAME(Space) * space)
+{
+    const NAME(Row) *tx, *rx;
+    NAME(rows_of)(task, channel, offset, 1, space, &tx, &rx);
+    const REAL reference = NAME(fraction)(task->step * task->reference[channel]);
+    for (int v = 0; v < PAIRS; v++) {
+        const REAL turn = (tx->turn[v] + rx->turn[v]) - reference;
+        NAME(sample)(turn - ((turn + ROUND_REAL) - ROUND_REAL), n_part, space->place + v, space->part + v);
+        space->c_re[v] = tx->carrier_re[v] * rx->carrier_re[v] - tx->carrier_im[v] * rx->carrier_im[v];
+        space->c_im[v] = tx->carrier_re[v] * rx->carrier_im[v] + tx->carrier_im[v] * rx->carrier_re[v];
+    }
+    if (task->path) /* else all amplitudes are 1 */
+        for (int v = 0; v < PAIRS; v++) {
+            const REAL b = tx->amplitude[v] * rx->amplitude[v];
+            space->c_re[v] *= b, space->c_im[v] *= b;
+        }
+}
+
+/* The same, at once, where one antenna of amplitude 1 sends and receives: no row of it is kept. */
+INLINE void NAME(locate_alone)(const ChannelTask *task, long channel, REAL n_part, NAME(Space) * space)
+{
+    const double step = 2 * task->step, carrier = 2 * task->carrier, middle = task->step * task->reference[channel];
+    NAME(distances)(space, task->positions + 3 * task->channels[2 * channel], space->distance);
+    for (int v = 0; v < PAIRS; v++) {
+        const double d = space->distance[v];
+        NAME(sample)(NAME(quick_fraction)(step * d - middle), n_part, space->place + v, space->part + v);
+        NAME(quick_phasor)(NAME(quick_fraction)(carrier * d), space->c_re + v, space->c_im + v);
+    }
+}
+
+/* Range profiles interpolated: `data` holds [s][c][n_profile + TAPS][2], periodic, `weights` the interpolation kernel
+ * at PARTS fractions of a sample, each twice, for real and imaginary parts.  Both are small on purpose: they share the
+ * first-level cache with the rows. */
+TARGET void NAME(channel_compressed)(const void *given, void *scratch)
+{
+    const ChannelTask *task = given;
+    NAME(Space) *space = scratch;
+    const long row = 2 * (task->n_profile + TAPS);
+    const REAL n_part = (REAL)(task->n_profile * PARTS);
+    const REAL *weights = task->weights;
+    for (long first = task->first; first < task->last; first += PAIRS) {
+        NAME(place_voxels)(task, first, space);
+        for (long c = 0; c < task->n_channel; c++) {
+            const int *place = space->place, *part = space->part;
+            if (task->channels[2 * c] == task->channels[2 * c + 1] && !task->path)
+                NAME(locate_alone)(task, c, n_part, space);
+            else
+                NAME(locate)(task, c, first - task->first, n_part, space);
+            for (long s = 0; s < task->n_scene; s++) {
+                const REAL *profile = (const REAL *)task->data + (s * task->n_channel + c) * row;
+                REAL *image_re = (REAL *)task->image + 2 * s * task->plane + first, *image_im = image_re + task->plane;
+#if defined(ESTIMATE)
+                if (sizeof(REAL) == sizeof(float)) {
+                    interpolate_avx512((const float *)profile, (const float *)weights, place, part, PAIRS,
+                                       (const float *)space->c_re, (const float *)space->c_im, (float *)image_re,
+                                       (float *)image_im);
+                    continue;
+                }
+#endif
+                for (int v = 0; v < PAIRS; v += 4) { /* products of four voxels, then three sums of halves */
+                    NAME(octet) e[4];
+#pragma GCC unroll 4
+                    for (int i = 0; i < 4; i++)
+                        e[i] = LOAD8(profile + place[v + i]) * LOAD8(weights + part[v + i]);
+                    const NAME(octet) a = ADD_HALVES(e[0], e[1]), b = ADD_HALVES(e[2], e[3]);
+                    *(NAME(octet) *)(space->pairs + 2 * v) =
+                        SHUFFLE8(a, b, 0, 1, 2, 3, 8, 9, 10, 11) + SHUFFLE8(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+                }
+                for (int v = 0; v < PAIRS; v++) {
+                    const REAL re = space->pairs[2 * v], im = space->pairs[2 * v + 1];
+                    image_re[v] += re * space->c_re[v] - im * space->c_im[v];
+                    image_im[v] += re * space->c_im[v] + im * space->c_re[v];
+                }
+            }
+        }
+    }
+}
+
+#undef LOAD8
+#undef SHUFFLE8
+#undef ADD_HALVES
