@@ -13,6 +13,7 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ ERRORS = {
     "missing": ("10 % of the channels missing", {"missing_channels": 0.1}),
     "position": ("antennas 1 mm off", {"position_error": 1e-3}),
 }
+SHORT = ("deep2s-short", "two-stage-short")
+"""Networks that ship, trained for as many scenes as those that do not."""
 TRAINED = ROOT / "out" / "train"
 """Folder of weights that do not ship."""
 
@@ -239,27 +242,39 @@ def learned_tables(n_scene: int, n_other: int) -> str:
     """The tables of the learned methods' page: all of them, then those that ship under other conditions."""
     from recon.learned import LEARNED
 
-    learned = [name for name in LEARNED if weights_of(name) is not None]
+    shipped = [name for name in LEARNED if name in available()]
+    others = [name for name in (*SHORT, *LEARNED) if name not in shipped and weights_of(name) is not None]
     weights = best_weights()
     counts = {"paper": n_scene, "shapes": n_scene // 2}
 
     def row(preset: str, method: str, n: int, **more: Any) -> dict[str, float]:
         return scores(Condition(preset, method, n, weight=weights.get(method), **more))
 
+    def rows(methods: Sequence[str]) -> Iterator[str]:
+        yield (
+            "| method | parameters | scenes | seconds | "
+            + " | ".join(f"{p} PSNR, dB | {p} SSIM" for p in PRESETS)
+            + " |"
+        )
+        yield "|---|---|---|---|" + "---|---|" * len(PRESETS)
+        for method in methods:
+            cells = []
+            for preset in PRESETS:
+                f = row(preset, method, counts[preset])
+                cells += [f"{f['psnr_db']:.2f} ± {f['psnr_db_std']:.2f}", f"{f['ssim']:.3f} ± {f['ssim_std']:.3f}"]
+            figures = " | ".join((*training(method), f"{seconds_alone(method):.3f}", *cells))
+            yield f"| `{method}` | {figures} |"
+
     lines = [
         f"{counts['paper']} scenes of preset paper and {counts['shapes']} of shapes, 15 frequencies, 30 dB (mean ± "
-        "standard deviation over scenes; seconds of one scene alone, without what is made once for a geometry):",
+        "standard deviation over scenes; scenes of the training; seconds of one scene alone, without what is made once "
+        "for a geometry):",
         "",
-        "| method | parameters | seconds | " + " | ".join(f"{p} PSNR, dB | {p} SSIM" for p in PRESETS) + " |",
-        "|---|---|---|" + "---|---|" * len(PRESETS),
+        *rows([*METHODS, *shipped]),
     ]
-    for method in (*METHODS, *learned):
-        cells = []
-        for preset in PRESETS:
-            f = row(preset, method, counts[preset])
-            cells += [f"{f['psnr_db']:.2f} ± {f['psnr_db_std']:.2f}", f"{f['ssim']:.3f} ± {f['ssim_std']:.3f}"]
-        lines.append(f"| `{method}` | {parameters(method)} | {seconds_alone(method):.3f} | {' | '.join(cells)} |")
-    shown = [*METHODS, *(name for name in learned if name in available())]
+    if others:
+        lines += ["", "The same of networks trained here that do not ship:", "", *rows(others)]
+    shown = [*METHODS, *shipped]
     tables = (
         ("SNR, dB", [(f"{v:g}", {"snr_db": v}) for v in SNRS]),
         ("frequencies", [(str(v), {"n_freq": v}) for v in LEARNED_FREQUENCIES]),
@@ -285,12 +300,15 @@ def mean(rows: list[dict[str, float]], name: str) -> float:
     return float(np.mean([row[name] for row in rows]))
 
 
-def parameters(method: str) -> str:
-    """Number of trained numbers of a network, or nothing."""
+def training(method: str) -> tuple[str, str]:
+    """Number of trained numbers of a network and of scenes that it saw, or nothing."""
     from models.reconstructor import Reconstructor
 
     path = weights_of(method)
-    return "" if path is None else f"{Reconstructor.load(path).n_parameters:,}"
+    if path is None:
+        return "", ""
+    network = Reconstructor.load(path)
+    return f"{network.n_parameters:,}", f"{network.info['samples']:,}"
 
 
 def seconds_alone(method: str) -> float:
