@@ -26,6 +26,7 @@ PAGE, LEARNED_PAGE = ROOT / "docs" / "iterative.md", ROOT / "docs" / "learned.md
 KEPT = ROOT / "out" / "compare"
 TEST_SEED, VALIDATION_SEED = 20_231_216, 20_231_217
 PRESETS = ("paper", "shapes")
+WHAT = ("PSNR, dB", "SSIM")
 METHODS = ("backprojection", "kirchhoff", "tikhonov", "l1", "tv", "pnp")
 SWEEPS = {"l1": (0.003, 0.01, 0.03, 0.1), "tv": (0.003, 0.005, 0.007, 0.01, 0.015)}
 N_VALIDATION = 10
@@ -145,7 +146,7 @@ def tables(n_scene: int, n_other: int) -> str:
     def row(preset: str, method: str, n: int, **more: Any) -> dict[str, float]:
         return scores(Condition(preset, method, n, weight=weights.get(method), **more))
 
-    head = [f"{p} {what}" for p in PRESETS for what in ("PSNR, dB", "SSIM")]
+    head = [f"{p} {what}" for p in PRESETS for what in WHAT]
     lines = [
         f"{n_scene} scenes of each preset, 15 frequencies, 30 dB (mean ± standard deviation over scenes); weights of "
         f"the sweep: l1 {weights['l1']:g}, tv {weights['tv']:g}:",
@@ -225,7 +226,7 @@ def denoiser_scores(name: str) -> dict[str, float]:
     found = {}
     for kind, corrupt in CORRUPTIONS.items():
         for level in LEVELS:
-            pair = corrupt(clean, torch.Generator().manual_seed(TEST_SEED), std=level)  # type: ignore[call-arg]
+            pair = corrupt(clean, torch.Generator().manual_seed(TEST_SEED), std=level)
             found[f"{kind} {level:g}"] = psnr(denoiser(pair.noisy, pair.sigma), pair)
     times = []
     for _ in range(10):
@@ -251,12 +252,9 @@ def learned_tables(n_scene: int, n_other: int) -> str:
         return scores(Condition(preset, method, n, weight=weights.get(method), **more))
 
     def rows(methods: Sequence[str]) -> Iterator[str]:
-        yield (
-            "| method | parameters | scenes | seconds | "
-            + " | ".join(f"{p} PSNR, dB | {p} SSIM" for p in PRESETS)
-            + " |"
-        )
-        yield "|---|---|---|---|" + "---|---|" * len(PRESETS)
+        heads = ("method", "parameters", "scenes", "seconds", *(f"{p} {what}" for p in PRESETS for what in WHAT))
+        yield f"| {' | '.join(heads)} |"
+        yield "|" + "---|" * len(heads)
         for method in methods:
             cells = []
             for preset in PRESETS:

@@ -13,8 +13,6 @@
 #define ROWS 192  /* antennas whose rows of a block are kept at most; more share the places */
 #define CHAIN 16  /* frequencies advanced by multiplication before the next phasor that is 16 steps in one */
 #define GROUP 8   /* frequencies summed side by side in forward */
-#define TAPS 4    /* samples of a range profile that make one interpolated value */
-#define PARTS 512u /* places between two samples that the interpolation kernel is tabulated for */
 
 /* What is kept of one antenna for a block of voxels. */
 typedef struct {
@@ -391,8 +389,6 @@ TARGET void NAME(channel_forward)(const void *given, void *scratch)
 #undef ROWS
 #undef CHAIN
 #undef GROUP
-#undef TAPS
-#undef PARTS
 #undef ROUND_64
 #undef ROUND_REAL
 #undef TERMS

@@ -27,10 +27,10 @@ from mimo.progress import Report, silent
 from mimo.propagation import BACKPROJECTION, Propagation, Side, phasor
 
 TAPS = 4
-"""Samples of a profile that make one value, as in channels.h."""
+"""Samples of a profile that make one value, as in profiles.h."""
 
 PARTS = 512
-"""Places between two samples at which the interpolation kernel is tabulated, as in channels.h."""
+"""Places between two samples at which the interpolation kernel is tabulated, as in profiles.h."""
 
 MAX_PROFILE = 2**20
 """Samples of a profile at most: a place in it, in 512ths of a sample, is a 32-bit number."""
@@ -223,7 +223,7 @@ def path_bounds(wave: Propagation) -> tuple[npt.NDArray[np.float64], npt.NDArray
 def _image_torch(
     wave: Propagation, profiles: RangeProfiles, rows: torch.Tensor, channels: torch.Tensor, report: Report
 ) -> torch.Tensor:
-    """What channels.h does, tile by tile of channels and voxels."""
+    """What profiles.h does, tile by tile of channels and voxels."""
     centers = torch.as_tensor(wave.grid.centers(), device=rows.device)
     sides = [Side(wave, side, rows.device) for side in (0, 1)]
     middle = torch.as_tensor(profiles.middle.copy(), device=rows.device)

@@ -1,5 +1,8 @@
 /* Sums of range profiles over listed channels; a part of channels.h, whose rows, phasors and macros it uses. */
 
+#define TAPS 4     /* samples of a range profile that make one interpolated value */
+#define PARTS 512u /* places between two samples that the interpolation kernel is tabulated for */
+
 typedef REAL NAME(octet) __attribute__((vector_size(8 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
 #define LOAD8(p) (*(const NAME(octet) *)(p))
 #if defined(__clang__)
@@ -98,6 +101,8 @@ TARGET void NAME(channel_compressed)(const void *given, void *scratch)
     }
 }
 
+#undef TAPS
+#undef PARTS
 #undef LOAD8
 #undef SHUFFLE8
 #undef ADD_HALVES

@@ -12,8 +12,7 @@ Two ways, both vectorised over a batch, both in need of nothing but a clean magn
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 
@@ -48,7 +47,10 @@ class Pair(NamedTuple):
     """The noise level that it is told, (batch,)."""
 
 
-Corruption = Callable[[torch.Tensor, torch.Generator], Pair]
+class Corruption(Protocol):
+    """Makes training pairs of clean magnitudes; noise of the level `std`, or drawn."""
+
+    def __call__(self, clean: torch.Tensor, generator: torch.Generator, *, std: float | None = None) -> Pair: ...
 
 
 def white(clean: torch.Tensor, generator: torch.Generator, *, std: float | None = None) -> Pair:

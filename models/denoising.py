@@ -214,7 +214,7 @@ def _validation_set(config: Config, draw: DrawScene) -> dict[str, Pair]:
     clean = torch.from_numpy(np.stack(scenes))
     clean = clean[clean.amax(dim=(1, 2, 3)) > 0.5]  # a cut may miss the body
     generator = torch.Generator().manual_seed(step_seed(seed, -1, BATCH))
-    corrupt: Any = CORRUPTIONS[config.data.corruption]
+    corrupt = CORRUPTIONS[config.data.corruption]
     pairs = {f"psnr_{level:g}": corrupt(clean, generator, std=level) for level in LEVELS}
     if config.data.corruption == "speckle":
         pairs["psnr_band"] = band_limited(clean, generator)
