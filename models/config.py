@@ -257,6 +257,8 @@ class Config:
 def load_config(name_or_path: str | os.PathLike[str]) -> Config | ReconstructorConfig:
     """Read a configuration that ships, by name, or any TOML file; one with a table ``[method]`` is a reconstructor's.
 
+    A file with ``base = "deep2s"`` above its tables holds what differs from that configuration, one that ships.
+
     Raises
     ------
     FileNotFoundError
@@ -268,13 +270,31 @@ def load_config(name_or_path: str | os.PathLike[str]) -> Config | ReconstructorC
     if not path.is_file():
         path = Path(name_or_path)
     if not path.is_file():
-        names = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.toml")))
-        raise FileNotFoundError(f"no configuration {str(name_or_path)!r}: neither a file nor one of {names}")
+        raise FileNotFoundError(f"no configuration {str(name_or_path)!r}: neither a file nor one of {_names()}")
     try:
-        table = tomllib.loads(path.read_text())
+        table = _read(path)
         return ReconstructorConfig.from_dict(table) if "method" in table else Config.from_dict(table)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a file's tables, upon those of its base."""
+    table = tomllib.loads(path.read_text())
+    if "base" not in table:
+        return table
+    base = CONFIGS / f"{table.pop('base')}.toml"
+    if not base.is_file():
+        raise ValueError(f"base is {base.stem!r}, expected one of {_names()}")
+    merged = _read(base)
+    for key, value in table.items():
+        below = merged.get(key)
+        merged[key] = below | value if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _names() -> str:
+    return ", ".join(sorted(p.stem for p in CONFIGS.glob("*.toml")))
 
 
 def build_table(cls: type[Any], table: Mapping[str, Any], prefix: str) -> Any:

@@ -220,6 +220,20 @@ def test_broken_configuration_names_the_file(tmp_path):
         load_config(path)
 
 
+def test_configuration_upon_another(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "deep2s-2d"\n[data]\nsnr_db = [10, 20]\n')
+    mine, base, first = load_config(path), load_config("deep2s-2d"), load_config("deep2s")
+    assert mine == replace(base, data=replace(base.data, snr_db=(10.0, 20.0)))
+    assert base.network == replace(first.network, planar=True) and base.data == first.data
+    path.write_text('base = "depe2s"\n')
+    with pytest.raises(ValueError, match=r"mine\.toml: base is 'depe2s', expected one of .*deep2s"):
+        load_config(path)
+    path.write_text('network = 3\nbase = "deep2s"\n')
+    with pytest.raises(ValueError, match=r"mine\.toml: network is 3, expected a table"):
+        load_config(path)
+
+
 @pytest.mark.parametrize("shape", [(5, 7, 11), (12, 3, 9)])
 def test_scene_is_cut_or_padded(shape):
     scene = np.arange(1, 6 * 7 * 8 + 1, dtype=np.float32).reshape(6, 7, 8)
