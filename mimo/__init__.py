@@ -21,9 +21,8 @@ from mimo.grid import VoxelGrid
 from mimo.imaging import backproject, kirchhoff
 from mimo.layers import LayeredMedium
 from mimo.linear import ImagingOperator
-from mimo.migration import backproject_fast
+from mimo.migration import backproject_fast, range_migration
 from mimo.pattern import AntennaPattern, CosinePattern, TablePattern
-from mimo.stolt import range_migration
 from mimo.sweep import FrequencySweep
 
 __all__ = [

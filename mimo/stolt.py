@@ -49,71 +49,6 @@ PRODUCTS_AT_ONCE = 2**23
 QUADRANTS = 4
 
 
-def range_migration(
-    y: torch.Tensor,
-    A: ImagingOperator,
-    *,
-    padding: float = 1.0,
-    aperture_taper: float = 0.0,
-    band_taper: float = 0.0,
-) -> torch.Tensor:
-    """Image of a planar monostatic scan by range migration: `mimo.backproject` at the cost of a few transforms.
-
-    Parameters
-    ----------
-    y
-        Measurement ``(..., n_freq, n_channel)``.
-    A
-        The operator: a paired array whose channels transmit and receive at the same point, the points in a plane of
-        constant z on a grid of rows and columns (in any order, at any spacing; places without a channel count as
-        zero); any sweep; any axes x and y, evenly spaced z on one side of the plane.
-    padding
-        Period after which the plane repeats, 0.25 to 16, as a multiple of that at which no wave within the angles of
-        the scene wraps around into it. Time grows with its square. Less than 1 is enough where the data hold little
-        but the scene.
-    aperture_taper, band_taper
-        Share of the aperture (along x and y) and of the band over which data rise and fall like a cosine, 0 to 1: 0 is
-        no window, 1 a Hann window. Lower sidelobes for wider main lobes.
-
-    Returns
-    -------
-    torch.Tensor
-        ``(..., n_x, n_y, n_z)``, complex, scaled as `mimo.backproject`.
-
-    Raises
-    ------
-    ValueError
-        When the geometry or the medium does not fit; the message says what was found and what is expected.
-
-    Notes
-    -----
-    Evanescent waves (kz imaginary) are dropped, and so are waves steeper than any line from the aperture to the grid
-    and, along x and y each, than `STEEPEST`. The largest difference from `mimo.backproject` over the largest magnitude
-    is about -50 dB where the image has a peak and -24 to -30 dB for pure noise; it grows where voxels are within a few
-    wavelengths of the plane. About ``8 n_kx n_ky n_freq (n_X + n_z)`` operations, n_X being positions along x and
-    n_kx, n_ky the waves kept: period x largest wavenumber / pi. Memory: ``n_X n_ky n_freq + n_kx n_y n_z`` numbers.
-    """
-    for name, share in (("aperture_taper", aperture_taper), ("band_taper", band_taper)):
-        if not (isinstance(share, int | float) and 0 <= share <= 1):
-            raise ValueError(f"{name} is {share!r}: expected a number from 0 to 1")
-    if not (isinstance(padding, int | float) and 0.25 <= padding <= 16):
-        raise ValueError(f"padding is {padding!r}: expected a number from 0.25 to 16")
-    plan = _Plan(A, padding, aperture_taper, band_taper)
-
-    def images(flat: torch.Tensor) -> torch.Tensor:
-        def image(i: int) -> torch.Tensor:
-            return plan.image(flat[i], lambda share: A.report((i + share) / len(flat)))
-
-        return torch.stack([image(i) for i in range(len(flat))])
-
-    return A.image_by(y, images)
-
-
-def predicted_seconds(A: ImagingOperator) -> float:
-    """What one scene may take on one core; `ValueError` when the geometry does not fit."""
-    return _Plan(A, 1.0, 0.0, 0.0).seconds()
-
-
 @dataclass(frozen=True, eq=False)
 class _Waves:
     """Plane waves along one axis: opposite ones in pairs, none of wavenumber zero.
@@ -160,16 +95,19 @@ class _Waves:
         return cls(2 * np.pi * turns, leaving, _turned(np.multiply.outer(voxels - middle, both)) / period, slope)
 
 
-class _Plan:
-    """Everything of a migration that does not depend on the data."""
+class MonostaticPlan:
+    """Everything of a migration that does not depend on the data.
+
+    Raises
+    ------
+    ValueError
+        When an operator's geometry or medium does not fit.
+    """
 
     def __init__(self, A: ImagingOperator, padding: float, aperture_taper: float, band_taper: float) -> None:
-        if A.wave.layers is not None:
-            raise ValueError("the medium has layers: expected a homogeneous one for range migration")
-        if any(A.wave.patterns):
-            raise ValueError("the antennas have a pattern: expected isotropic ones for range migration")
+        check_medium(A)
         scan = PlanarScan.of(A.array, wavelength=2 * np.pi / float(A.wave.wavenumber.max()))
-        depth = _depths(A.grid.z, scan.z)
+        depth = depths(A.grid.z, scan.z)
         self._step = float(depth[-1] - depth[0]) / max(1, len(depth) - 1)
         self._depth, self._scan, self._dtype = depth, scan, A.dtype
         K = 2 * A.wave.wavenumber
@@ -187,8 +125,8 @@ class _Plan:
         self._to_kx, self._to_ky = put(self._x.from_positions, A.dtype), put(self._y.from_positions, A.dtype)
         self._to_x, self._to_y = put(self._x.to_voxels, A.dtype), put(self._y.to_voxels, A.dtype)
         self._place = put(scan.place, torch.long)
-        over = np.multiply.outer(_tapered(scan.x, aperture_taper), _tapered(scan.y, aperture_taper)).ravel()
-        weight = np.multiply.outer(_tapered(A.wave.wavenumber, band_taper), over[scan.place])
+        over = np.multiply.outer(taper(scan.x, aperture_taper), taper(scan.y, aperture_taper)).ravel()
+        weight = np.multiply.outer(taper(A.wave.wavenumber, band_taper), over[scan.place])
         self._weight = put(
             weight if A.wave.reference_path is None else weight * A.wave.reference_phasor().conj(), A.dtype
         )
@@ -249,6 +187,14 @@ class _Plan:
         return kz, torch.complex(-weight * inverse / self._typical, weight).to(self._dtype)
 
 
+def check_medium(A: ImagingOperator) -> None:
+    """Raise ``ValueError`` where waves do not travel alike everywhere and into every direction."""
+    if A.wave.layers is not None:
+        raise ValueError("the medium has layers: expected a homogeneous one for range migration")
+    if any(A.wave.patterns):
+        raise ValueError("the antennas have a pattern: expected isotropic ones for range migration")
+
+
 def _phasor(phase: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """exp(j phase) in a complex dtype; the phase, float64, is reduced to a fraction of a turn first."""
     turns = phase / (2 * math.pi)
@@ -266,17 +212,23 @@ def _powers(start: torch.Tensor, factor: torch.Tensor, n: int) -> torch.Tensor:
     return out
 
 
-def _depths(z: npt.NDArray[np.float64], plane: float) -> npt.NDArray[np.float64]:
+def depths(z: npt.NDArray[np.float64], plane: float) -> npt.NDArray[np.float64]:
     """Distances of the voxels' planes from the scan's, evenly spaced, all above zero."""
     depth = z - plane
     if depth[0] <= 0 <= depth[-1]:
         raise ValueError(
             f"the grid spans z {z[0]:g} to {z[-1]:g} m, the scan lies at {plane:g} m: expected every voxel on one side"
         )
-    gaps = np.diff(z)
-    if len(gaps) and np.ptp(gaps) > 1e-6 * gaps.mean():
-        raise ValueError(f"grid z has steps from {gaps.min():.4g} to {gaps.max():.4g} m: expected an even step")
+    even_step("z", z)
     return np.abs(depth)
+
+
+def even_step(name: str, axis: npt.NDArray[np.float64]) -> float:
+    """Step of an evenly spaced axis, metres; 0 for a single value."""
+    gaps = np.diff(axis)
+    if len(gaps) and np.ptp(gaps) > 1e-6 * gaps.mean():
+        raise ValueError(f"grid {name} has steps from {gaps.min():.4g} to {gaps.max():.4g} m: expected an even step")
+    return float(gaps.mean()) if len(gaps) else 0.0
 
 
 def _turned(turns: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
@@ -284,7 +236,7 @@ def _turned(turns: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
     return np.exp(2j * np.pi * (turns - np.round(turns)))
 
 
-def _tapered(places: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.float64]:
+def taper(places: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.float64]:
     """Weights over ascending places that rise and fall like a cosine over half a share of their extent at each end.
 
     The window is zero half a mean step beyond the ends.

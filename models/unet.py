@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -157,6 +158,24 @@ class UNet3D(nn.Module):
         """Number of trained numbers."""
         return sum(math.prod(p.shape) for p in self.parameters())
 
+    def from_narrower(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Widen the weights of a narrower network; this one then gives the same output.
+
+        The channels that come on top start as this network's own do, at random, and no channel that was there before
+        sees them yet: training decides how. So a wide network need not learn what a narrow one has learned faster
+        (the idea is that of Chen, Goodfellow, Shlens, *Net2Net*, ICLR 2016, who copy channels instead).
+
+        Parameters
+        ----------
+        weights
+            State of a network that differs in `width` alone, of real weights and without normalisation; any other
+            comes back as it is.
+        """
+        own = self.state_dict()
+        if set(own) != set(weights) or self.layers.norm != "none" or self.layers.components > 1:
+            return dict(weights)
+        return {name: _widened(name, weights[name], tensor) for name, tensor in own.items()}
+
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """Map (batch, in_channels, n_x, n_y, n_z) to (batch, out_channels, n_x, n_y, n_z), real."""
         if volume.ndim != 5 or volume.shape[1] != self.in_channels:
@@ -200,3 +219,20 @@ class UNet3D(nn.Module):
             return first + out
         offset, gain = out.chunk(2, dim=1)
         return first + torch.addcmul(offset, first, gain)
+
+
+def _widened(name: str, narrow: torch.Tensor, wide: torch.Tensor) -> torch.Tensor:
+    """Put a narrow layer's weight or bias into a wide one's, whose old outputs see the old inputs only."""
+    if narrow.ndim != wide.ndim or any(a > b for a, b in zip(narrow.shape, wide.shape, strict=True)):
+        return narrow
+    if wide.ndim == 1:
+        return torch.cat((narrow, wide[len(narrow) :]))
+    upwards = name.startswith("up.")  # (in, out, ...), others (out, in, ...)
+    if upwards:
+        narrow, wide = narrow.transpose(0, 1), wide.transpose(0, 1)
+    parts = 2 if name.startswith("merge.") and name.endswith(".0.weight") else 1  # skip and what comes from below
+    n_out, out = len(narrow), wide.clone()
+    out[:n_out] = 0
+    for old, new in zip(narrow.chunk(parts, dim=1), out.chunk(parts, dim=1), strict=True):
+        new[:n_out, : old.shape[1]] = old
+    return out.transpose(0, 1) if upwards else out

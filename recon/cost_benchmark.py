@@ -134,7 +134,8 @@ def _along(steps: list[tuple[int, ImagingOperator]], n_measured: int, n_rounds: 
     """Of all steps the predictions, of the first ones the times."""
     counts = [count for count, _ in steps]
     each = [predict(A, all_ways=True) for _, A in steps]
-    predicted = {method: [seconds[method] for seconds in each] for method in each[0]}
+    methods = [method for method in each[0] if all(method in seconds for seconds in each)]
+    predicted = {method: [seconds[method] for seconds in each] for method in methods}
     near = [A for _, A in steps[:n_measured]]
     measured = {m: [measured_seconds(A, m, n_rounds=n_rounds) for A in near] for m in predicted}
     return {

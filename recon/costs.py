@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from mimo import ImagingOperator
 from mimo.factorised_imaging import Plan
-from mimo.stolt import predicted_seconds as migration_seconds
+from mimo.migration import migration_seconds
 
 NANO = 1e-9
 FACTOR, FACTOR_STEP, TERM = 65 * NANO, 2.4 * NANO, 0.06 * NANO
@@ -31,7 +31,10 @@ TOLERANCE = 1e-2
 """The default of `backprojection-factorised`."""
 
 WORTH_A_PLAN = 0.5
-"""Seconds of the other ways from which on sub-apertures are looked for."""
+"""Seconds of the other ways from which on sub-apertures and pairs of plane waves are looked for."""
+
+HOPELESS = 1000
+"""A way that takes so many times the quickest is no alternative."""
 
 Seconds = dict[str, list[float]]
 """Of each method at the steps of a ladder; not a number where it does not take a step's geometry."""
@@ -73,17 +76,19 @@ MODELS: dict[str, Callable[[ImagingOperator], float]] = {
 def predict(A: ImagingOperator, *, all_ways: bool = False) -> dict[str, float]:
     """Seconds for one scene on one core by each method that takes the operator's geometry.
 
-    Sub-apertures are left out where another way takes less than `WORTH_A_PLAN`, unless `all_ways` are asked for.
+    For arrays of every pair, sub-apertures and plane waves are left out where another way takes less than
+    `WORTH_A_PLAN`, unless `all_ways` are asked for; and so is what takes `HOPELESS` times the quickest.
     """
     seconds: dict[str, float] = {}
     for name, model in MODELS.items():
-        if model is factorised_seconds and not all_ways and min(seconds.values()) <= WORTH_A_PLAN:
+        planned = not A.array.paired and model in (factorised_seconds, migration_seconds)
+        if planned and not all_ways and min(seconds.values()) <= WORTH_A_PLAN:
             continue
         try:
             seconds[name] = model(A)
-        except ValueError:  # not for this geometry
+        except (ValueError, ImportError):  # not for this geometry, or without what it needs
             continue
-    return seconds
+    return {name: value for name, value in seconds.items() if value < HOPELESS * min(seconds.values())}
 
 
 def quickest(seconds: dict[str, float]) -> str:

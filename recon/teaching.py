@@ -26,6 +26,7 @@ from models.scenes import DrawScene, ScenePool
 from models.setting import Setting
 from models.stages import Physics
 from models.training import Lesson, Share, fresh_network, step_seed
+from models.unet import UNet3D
 from models.unrolled import Unrolled
 from recon.metrics import psnr, ssim
 from recon.physics import make_physics
@@ -98,9 +99,15 @@ class ReconstructionLesson(Lesson):
         return all(description.get(key) == mine[key] for key in ("network", "method", "setting"))
 
     def start_from(self, weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-        """See `Lesson`; without normalisation from weights with it, folded; an unrolled network from a denoiser too."""
+        """See `Lesson`.
+
+        Without normalisation from weights with it, folded; a U-Net from a narrower one; an unrolled network from a
+        denoiser too.
+        """
         if self.config.network.norm == "none":
             weights = fold_batch_norm(weights)
+        if isinstance(self.network, UNet3D):
+            return self.network.from_narrower(weights)
         return self.network.from_denoiser(weights) if isinstance(self.network, Unrolled) else weights
 
     def headline(self) -> str:

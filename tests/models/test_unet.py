@@ -42,6 +42,22 @@ def test_starts_as_the_identity(norm, detail):
     assert torch.equal(network(volume)[:, 0], volume[:, 0])
 
 
+@pytest.mark.parametrize("options", [{}, {"subpixel": 2, "detail": 4, "residual": False, "head": 12}])
+def test_a_wide_network_starts_from_a_narrow_one(options):
+    narrow, wide = randomised(UNet3D(2, width=4, **options)), UNet3D(2, width=6, **options)
+    wide.load_state_dict(wide.from_narrower(narrow.state_dict()))
+    volume = torch.rand(2, 2, 5, 7, 11)
+    torch.testing.assert_close(wide(volume), narrow(volume), rtol=1e-5, atol=1e-6)
+    wide(volume).square().sum().backward()
+    assert all((p.grad != 0).any() for name, p in wide.named_parameters() if name.startswith("merge.0"))
+
+
+@pytest.mark.parametrize("other", [{"width": 8}, {"width": 4, "norm": "batch"}, {"width": 4, "levels": 2}])
+def test_weights_of_another_network_are_not_widened(other):
+    weights = UNet3D(2, **other).state_dict()
+    assert all(torch.equal(a, weights[k]) for k, a in UNet3D(2, width=6).from_narrower(weights).items())
+
+
 def test_detail_starts_almost_empty_and_sees_every_voxel():
     """Behind a shuffle alone voxels of one block share their features; with detail each has its neighbours' own."""
     network = UNet3D(1, width=8, subpixel=2, residual=False, output="sigmoid", detail=4).eval()

@@ -7,9 +7,9 @@ import pytest
 import torch
 from cases import GRID, HORN, MASKED, PAIRED, SCAN, SWEEP, WALL
 
-from mimo import ArrayGeometry, CosinePattern, born_operator, kernels
+from mimo import ArrayGeometry, CosinePattern, FrequencySweep, born_operator, kernels
 from recon.cost_benchmark import FORMERS, LADDERS, Ladder, cost_table, measure_costs
-from recon.costs import MODELS, WORTH_A_PLAN, crossings, predict, quickest
+from recon.costs import HOPELESS, MODELS, WORTH_A_PLAN, crossings, predict, quickest
 
 ROWS = ArrayGeometry.planar_scan(shape=(6, 5), width=0.2)
 
@@ -41,8 +41,8 @@ def test_predictions_grow_with_every_count(name):
     "medium", [{}, {"pattern": CosinePattern(1)}, {"pattern": HORN}, {"layers": WALL}, {"permittivity": 2.0}], ids=str
 )
 def test_what_is_predicted_is_what_takes_the_geometry(array, medium):
-    """And the choice is the least of it."""
-    A = born_operator(array, SWEEP, GRID, **medium)
+    """And the choice is the least of it. At low frequencies, where plane waves are few."""
+    A = born_operator(array, FrequencySweep.linear(3e9, 6e9, SWEEP.n_freq), GRID, **medium)
     y = torch.zeros(A.measurement_shape, dtype=A.dtype)
 
     def takes(method: str) -> bool:
@@ -54,8 +54,11 @@ def test_what_is_predicted_is_what_takes_the_geometry(array, medium):
 
     seconds = predict(A, all_ways=True)
     assert set(FORMERS) == set(MODELS)
-    assert set(seconds) == {method for method in FORMERS if takes(method)}
-    assert seconds[quickest(seconds)] == min(seconds.values())
+    least = min(seconds.values())
+    taken = {method for method in FORMERS if takes(method)}
+    assert set(seconds) <= taken
+    assert all(MODELS[method](A) >= HOPELESS * least for method in taken - set(seconds))
+    assert seconds[quickest(seconds)] == least
 
 
 def test_sub_apertures_are_looked_for_where_it_is_worth_it():
