@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+TREE   := $(VENV)/tree
+# The folders of the repository that are installed below mimo, for tools that read the package from disk.
+WINGS  := data synth models recon viewer train bench commands
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint type bench notebooks docs compare learned screenshots clean
@@ -11,7 +14,7 @@ READY  := $(VENV)/.ready
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): pyproject.toml constraints.txt mimo/kernels.c mimo/kernels.h mimo/batches.h mimo/channels.h
+$(READY): pyproject.toml constraints.txt mimo/kernels.c $(wildcard mimo/*.h)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
@@ -30,11 +33,19 @@ screenshots: $(READY) ## Take the documentation's pictures of the viewer again, 
 lint: $(READY) ## Check format, style, import direction and the documentation; change nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/lint-imports
+	$(MAKE) --silent tree
+	cd $(TREE) && PYTHONPATH=. ../bin/lint-imports --config ../../pyproject.toml --no-cache
 	if command -v node >/dev/null; then for f in viewer/static/*.js; do node --input-type=module --check < $$f || exit 1; done; fi
 	$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
 
+.PHONY: tree
+tree:
+	rm -rf $(TREE) && mkdir -p $(TREE) && cp -rl mimo $(TREE)/mimo
+	for wing in $(WINGS); do cp -rl $$wing $(TREE)/mimo/$$wing; done
+	find $(TREE) -name '*.so' -delete
+
 type: $(READY) ## Check types
+	$(MAKE) --silent tree
 	$(BIN)/mypy
 
 bench: $(READY) ## Measure the operators against the published way and the machine's bound

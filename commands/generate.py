@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from commands.images import print_scores
-from commands.shared import (
+from mimo.commands.images import print_scores
+from mimo.commands.shared import (
     PAPER_GRID,
     as_json,
     example,
@@ -38,11 +38,11 @@ from commands.shared import (
 @example("mimo demo --preset shapes --seed 4")
 def demo(out: Path, preset: str, n_freq: int, snr_db: float, seed: int, quiet: bool, as_json: bool) -> None:
     """Synthesize a scene on the papers' array, reconstruct it with every method; write a table, file and picture."""
-    from recon import METHODS
-    from recon.files import reconstruct_file
-    from synth import generate
-    from viewer.figure import save
-    from viewer.files import figure_of_file
+    from mimo.recon import METHODS
+    from mimo.recon.files import reconstruct_file
+    from mimo.synth import generate
+    from mimo.viewer.figure import save
+    from mimo.viewer.files import figure_of_file
 
     hidden = quiet or as_json
     general = [name for name, method in METHODS.items() if method.general]
@@ -93,9 +93,9 @@ def synth(
     **options: Any,
 ) -> None:
     """Generate a dataset: random targets, their measurements and the truth. Interrupted, it resumes when run again."""
-    from data import open_measurement
     from mimo import VoxelGrid
-    from synth import Realism, generate
+    from mimo.data import open_measurement
+    from mimo.synth import Realism, generate
 
     names = ("gain_error_db", "phase_error_deg", "position_error", "missing_channels", "clutter_db")
     realism = Realism(**{name: options.pop(name) for name in names})
@@ -132,9 +132,9 @@ def _snr(text: str) -> float | tuple[float, float] | None:
 
 def measure_batches(workers: int, n_rounds: int, progress: Callable[[str], None]) -> dict[str, Any]:
     """Measure `synth` and `reconstruct` at the papers' size by one and by several workers."""
-    from recon.batch_benchmark import SHARD_SIZE, Job, measure_workers, reconstruction_jobs
-    from synth import generate
-    from synth.paper import paper_array, paper_grid
+    from mimo.bench.workers import SHARD_SIZE, Job, measure_workers, reconstruction_jobs
+    from mimo.synth import generate
+    from mimo.synth.paper import paper_array, paper_grid
 
     n_scene, n_few = 256 * workers, 32 * workers
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from commands.shared import (
+from mimo.commands.shared import (
     PAPER_GRID,
     as_json,
     example,
@@ -92,9 +92,9 @@ def reconstruct(
     by processes of one thread each, and an interrupted run resumes when run again. OUT is then another file than IN.
     """
     from mimo import VoxelGrid
-    from recon.batches import in_one_piece, reconstruct_files, runs_of
-    from recon.files import reconstruct_file, write_history
-    from recon.registry import DEFAULT_METHOD, parse_settings
+    from mimo.recon.batches import in_one_piece, reconstruct_files, runs_of
+    from mimo.recon.files import reconstruct_file, write_history
+    from mimo.recon.registry import DEFAULT_METHOD, parse_settings
 
     hidden = quiet or as_json
     names = list(dict.fromkeys(methods or (DEFAULT_METHOD,)))
@@ -156,7 +156,7 @@ def reconstruct(
 def _list_methods(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     if not value or context.resilient_parsing:
         return
-    from recon import METHODS
+    from mimo.recon import METHODS
 
     for method in METHODS.values():
         click.echo(f"{method.name:<18}{method.summary}")
@@ -176,7 +176,7 @@ def evaluate(file: Path, as_json: bool) -> None:
 
 def print_scores(file: Path, as_json: bool, quiet: bool) -> None:
     """Print PSNR, SSIM and run time of each method in a file."""
-    from recon.evaluate import score_file, score_table
+    from mimo.recon.evaluate import score_file, score_table
 
     scores = score_file(file)
     if as_json:

@@ -10,12 +10,12 @@ import click
 import numpy as np
 import torch
 
-from commands.shared import as_json, example, print_json, quiet, say, writing
+from mimo.commands.shared import as_json, example, print_json, quiet, say, writing
 
 
 @click.command()
 @click.argument("name")
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file; models/configs/NAME.toml by default.")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file; train/configs/NAME.toml by default.")
 @click.option(
     "--data",
     type=click.Path(path_type=Path, exists=True),
@@ -46,16 +46,16 @@ def train(
     """Train a network on synthetic scenes; interrupted, it resumes.
 
     NAME: a denoiser (denoiser, denoiser-white, denoiser-fast) or a reconstructor (deep2s, two-stage, unrolled, ...: see
-    models/configs). Under torchrun every process takes its share of a batch.
+    train/configs). Under torchrun every process takes its share of a batch.
     """
-    import models
-    from commands.lessons import train_denoiser, train_reconstructor
-    from models.checkpoint import find_weights, load_weights
-    from models.processes import joined
-    from models.training import Share
-    from recon.run import pick_device
+    from mimo.models.weight_files import find_weights, load_weights
+    from mimo.recon.run import pick_device
+    from mimo.train import Config, export, load_config
+    from mimo.train.loop import Share
+    from mimo.train.processes import joined
+    from mimo.train.run import train_denoiser, train_reconstructor
 
-    settings, folder = models.load_config(config or name), out or Path("out/train") / name
+    settings, folder = load_config(config or name), out or Path("out/train") / name
     options: dict[str, Any] = {
         "start": None if start is None else load_weights(find_weights(start))[0],
         "resume": resume,
@@ -64,16 +64,16 @@ def train(
     }
     command = " ".join(["mimo", *sys.argv[1:]])
     with joined(pick_device(device)) as where:
-        if isinstance(settings, models.Config):
+        if isinstance(settings, Config):
             checkpoint = train_denoiser(settings, data, folder, where, options)
         else:
             checkpoint = train_reconstructor(settings, data, folder, where, options)
         if weights is None or Share.mine().rank:
             return
-        if isinstance(settings, models.Config):
-            models.export(checkpoint, weights, weights.with_suffix(".md"), command=command, presets="paper and shapes")
+        if isinstance(settings, Config):
+            export(checkpoint, weights, weights.with_suffix(".md"), command=command, presets="paper and shapes")
         else:
-            from recon.teaching import export_reconstructor
+            from mimo.train.reconstructor import export_reconstructor
 
             export_reconstructor(checkpoint, weights, weights.with_suffix(".md"), command=command)
 
@@ -98,11 +98,11 @@ def bench(
     rounds: int, large: bool, workers: int | None, cost: bool, figure: Path | None, quiet: bool, as_json: bool
 ) -> None:
     """Measure the operators against the published way of computing them and the machine's bound, in one run."""
-    from recon.benchmark import measure, table
-    from recon.solver_benchmark import measure_solvers, solver_table
-    from synth.paper import paper_grid
-    from synth.phase import random_phase
-    from synth.targets import draw
+    from mimo.bench.operators import measure, table
+    from mimo.bench.solvers import measure_solvers, solver_table
+    from mimo.synth.paper import paper_grid
+    from mimo.synth.phase import random_phase
+    from mimo.synth.targets import draw
 
     def tell(text: str) -> None:
         if not (quiet or as_json):
@@ -113,9 +113,9 @@ def bench(
     if large + cost + bool(workers) > 1:
         raise click.UsageError("--large, --cost and --workers measure different things: give one")
     if cost:
-        from recon.cost_benchmark import cost_table, measure_costs
-        from viewer.cost_figure import cost_figure
-        from viewer.figure import save
+        from mimo.bench.cost_figure import cost_figure
+        from mimo.bench.cost_model import cost_table, measure_costs
+        from mimo.viewer.figure import save
 
         costs = measure_costs(n_rounds=min(rounds, 2), progress=tell)
         if figure is not None:
@@ -124,14 +124,14 @@ def bench(
         print_json(costs) if as_json else say(cost_table(costs))
         return
     if large:
-        from recon.large_benchmark import large_table, measure_large
+        from mimo.bench.large_arrays import large_table, measure_large
 
         found = measure_large(n_rounds=min(rounds, 2), progress=tell)
         print_json(found) if as_json else say(large_table(found))
         return
     if workers:
-        from commands.generate import measure_batches
-        from recon.batch_benchmark import worker_table
+        from mimo.bench.workers import worker_table
+        from mimo.commands.generate import measure_batches
 
         found = measure_batches(workers, min(rounds, 5), tell)
         print_json(found) if as_json else say(worker_table(found))

@@ -10,11 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.shared import as_json, example, layers, medium, pattern, print_json, progress_bar, quiet, say, writing
+from mimo.commands.shared import (
+    as_json,
+    example,
+    layers,
+    medium,
+    pattern,
+    print_json,
+    progress_bar,
+    quiet,
+    say,
+    writing,
+)
 
 if TYPE_CHECKING:
-    from data import Measurement, Plate, PointTarget
-    from data.focus import FocusCheck
+    from mimo.data import Measurement, Plate, PointTarget
+    from mimo.data.calibration.phase_check import FocusCheck
 
 FILE = click.Path(path_type=Path)
 CHECK_OPTIONS = {"permittivities": "--permittivities", "grid": "--grid", "patterns": "--pattern", "layers": "--layers"}
@@ -54,9 +65,9 @@ def import_(
     quiet: bool,
 ) -> None:
     """Bring a measured file or folder into the program's file format."""
-    from data import explain_formats, read_measured, save, subtract_background
-    from data.describe import describe_import, doubt_about_units
-    from data.importers import load_toml, parse_settings
+    from mimo.data import explain_formats, read_measured, save, subtract_background
+    from mimo.data.files.describe import describe_import, doubt_about_units
+    from mimo.data.importers import load_toml, parse_settings
 
     if list_:
         click.echo(explain_formats())
@@ -121,7 +132,7 @@ def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **option
     Steps are made in the order of the options: convention, masks, background, calibration, gate, frequencies,
     normalisation, check. A scan of a reference target with --reference becomes a calibration file for --calibration.
     """
-    from data import load, open_measurement, save
+    from mimo.data import load, open_measurement, save
 
     hidden = quiet or as_json
     for name, option in CHECK_OPTIONS.items():
@@ -141,7 +152,7 @@ def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **option
     if as_json:
         print_json({"steps": done, "check": None if check is None else _as_dict(check)})
         return
-    from data.steps import describe_steps
+    from mimo.data.provenance import describe_steps
 
     for line in describe_steps(done):
         say(line, hidden=quiet)
@@ -154,7 +165,7 @@ def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **option
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
     """Put the file before what does not fit in it; what names a file already stays."""
-    from data import FileError
+    from mimo.data import FileError
 
     try:
         yield
@@ -166,10 +177,10 @@ def _naming(path: Path) -> Iterator[None]:
 
 def _prepared(measurement: Measurement, source: Path, options: dict[str, Any]) -> Measurement:
     """Make the steps that the options ask for, in the order of the help."""
-    import data
-    from data.calibration import channels_from_text
-    from data.scene_box import parse_box
-    from data.steps import recorded
+    from mimo import data
+    from mimo.data.calibration import channels_from_text
+    from mimo.data.calibration.scene_extent import parse_box
+    from mimo.data.provenance import recorded
 
     if options["conjugate"]:
         measurement = data.conjugate(measurement)
@@ -219,8 +230,8 @@ def _prepared(measurement: Measurement, source: Path, options: dict[str, Any]) -
 
 
 def _check(measurement: Measurement, options: dict[str, Any], hidden: bool) -> FocusCheck:
-    from data.focus import check_phase
     from mimo import VoxelGrid
+    from mimo.data.calibration.phase_check import check_phase
 
     tried = _numbers("--permittivities", options["permittivities"]) if options["permittivities"] else ()
     grid = VoxelGrid.parse(options["grid"]) if options["grid"] else None
@@ -261,7 +272,7 @@ def _pair(option: str, text: str) -> tuple[float, float]:
 
 
 def _target(text: str) -> PointTarget | Plate:
-    from data import Plate, PointTarget
+    from mimo.data import Plate, PointTarget
 
     kind, _, place = text.partition("=")
     numbers: Sequence[float] = _numbers("--reference", place) if place else ()
@@ -290,9 +301,9 @@ def info(
     A pattern and layers show in the figure's point-spread function. Of a .safetensors file, or by the name of weights
     that ship, the model card is printed.
     """
-    from data import FileError, describe_file
-    from models.card import card_of
-    from models.checkpoint import WEIGHTS
+    from mimo.data import FileError, describe_file
+    from mimo.models.weight_files import WEIGHTS
+    from mimo.train.card import card_of
 
     if file.suffix == ".safetensors" or (WEIGHTS / f"{file}.safetensors").is_file():
         text, facts = card_of(file)
@@ -302,8 +313,8 @@ def info(
     around = medium(patterns, layers)
     incomplete = facts.get("missing", "none") != "none" or "array" not in facts
     if figure is not None and not incomplete:
-        from viewer.figure import save
-        from viewer.overview import overview_of_file
+        from mimo.viewer.figure import save
+        from mimo.viewer.overview import overview_of_file
 
         with writing(figure):
             save(overview_of_file(file, scene=scene, **around), figure)

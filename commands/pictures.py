@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from commands.shared import example, progress_bar, quiet, say, writing
+from mimo.commands.shared import example, progress_bar, quiet, say, writing
 
 scene = click.option("--scene", default=0, show_default=True, help="Which scene, from 0.")
 
@@ -49,8 +49,8 @@ def figure(
 
     Text keeps its size in points (7 and 8) whatever the width of the page.
     """
-    from viewer.figure import save
-    from viewer.files import figure_of_file, history_of_file
+    from mimo.viewer.figure import save
+    from mimo.viewer.files import figure_of_file, history_of_file
 
     with writing(out):
         if history:
@@ -87,7 +87,7 @@ def export(file: Path, out: Path, quiet: bool, **options: Any) -> None:
     .vti and .vtr (ParaView), .nii.gz (NIfTI, millimetres), .npy (with the grid in OUT.json), .ply (surface with dB at
     each vertex, of one --method), .gif and .mp4 (a turn around the images), .html (a page of all scenes).
     """
-    from viewer.export import MOVIES, export
+    from mimo.viewer.export import MOVIES, export
 
     film = out.suffix.lower() in MOVIES
     with writing(out), progress_bar(out.name, quiet, unit="frame") if film else nullcontext() as progress:

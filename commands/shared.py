@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from data.batches import Part
+    from mimo.data.jobs.outputs import Part
 
 PAPER_GRID = "x=-0.15:0.15:25,y=-0.15:0.15:25,z=0.35:0.65:49"
 
@@ -47,14 +47,14 @@ def example(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 def medium(patterns: Sequence[str], layers: str | None) -> dict[str, Any]:
     """Arguments ``pattern`` and ``layers`` of the functions that take them, from the options of these names."""
-    from data.medium import layers_from_text, patterns_from_text
+    from mimo.data.medium import layers_from_text, patterns_from_text
 
     return {"pattern": patterns_from_text(patterns), "layers": layers_from_text(layers)}
 
 
 def parse_part(text: str | None) -> Part | None:
     """Read the option ``--part``."""
-    from data.batches import Part
+    from mimo.data.jobs.outputs import Part
 
     return None if text is None else Part.parse(text)
 
@@ -96,7 +96,7 @@ def say(text: str, *, hidden: bool = False) -> None:
 
 def print_json(value: object) -> None:
     """Print numbers, also those of numpy, as JSON; what is not finite, which JSON cannot hold, becomes null."""
-    from data import to_json
+    from mimo.data import to_json
 
     finite = json.loads(to_json("result", value), parse_constant=lambda name: None)
     click.echo(json.dumps(finite, indent=2))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from commands.shared import example, quiet, say
+from mimo.commands.shared import example, quiet, say
 
 
 @click.command()
@@ -23,8 +23,8 @@ def view(files: tuple[Path, ...], watch: bool, no_browser: bool, port: int, host
     """Look at the images of one or more files in the browser, side by side. Ctrl-C ends it."""
     import webbrowser
 
-    from data import FileError
-    from viewer.server import serve
+    from mimo.data import FileError
+    from mimo.viewer.server import serve
 
     for file in files:
         if not file.is_file() and not (watch and not file.exists()):

@@ -1,6 +1,6 @@
 """Measurements and images: what is in them, the file they are kept in, and other people's formats."""
 
-from data.calibration import (
+from mimo.data.calibration import (
     Gate,
     Plate,
     PointTarget,
@@ -20,23 +20,13 @@ from data.calibration import (
     with_mean_background,
     with_permittivity,
 )
-from data.describe import describe_file
-from data.importers import IMPORTERS, explain_formats, read_measured
-from data.store import (
-    FileError,
-    Measurement,
-    MeasurementFile,
-    Reconstruction,
-    create_file,
-    file_sha256,
-    join_shards,
-    load,
-    load_reconstructions,
-    open_measurement,
-    save,
-    to_json,
-    validate,
-)
+from mimo.data.files.describe import describe_file
+from mimo.data.files.reader import MeasurementFile, load, load_reconstructions, open_measurement, validate
+from mimo.data.files.schema import FileError
+from mimo.data.files.shards import join_shards
+from mimo.data.files.writer import create_file, file_sha256, save, to_json
+from mimo.data.importers import IMPORTERS, explain_formats, read_measured
+from mimo.data.measurement import Measurement, Reconstruction
 
 __all__ = [
     "IMPORTERS",

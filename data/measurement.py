@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.schema import BY_PATH, UnfitError, check_dtype, check_finite, check_shape
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
+from mimo.data.files.schema import BY_PATH, UnfitError, check_dtype, check_finite, check_shape
 
 Scenes = slice | Sequence[int] | npt.NDArray[np.integer[Any]]
 Array = npt.NDArray[Any]
@@ -107,12 +107,12 @@ class Measurement:
     snr_db
         float32 ``(n_scene,)``, dB; +inf without noise; ``None`` when not known.
     background
-        complex64, one scene without the target, not subtracted; see `data.calibration`.
+        complex64, one scene without the target, not subtracted; see `mimo.data.calibration`.
     gain
         complex64, as one scene: gain of each channel, not divided out.
     delay
         float64 ``(n_tx, n_rx)`` or ``(n_channel,)``, seconds: the part of `gain` that is ``exp(-2j pi f delay)``. With
-        it the gain is known at other frequencies too; see `data.calibration.apply_calibration`.
+        it the gain is known at other frequencies too; see `mimo.data.calibration.apply_calibration`.
     reference_path
         float64 ``(n_tx, n_rx)`` or ``(n_channel,)``, metres already removed from the phase.
     truth
@@ -121,7 +121,7 @@ class Measurement:
         Where it comes from, for the reader.
     steps
         What was done to the values so far, in order: dicts with ``step`` and its parameters, plain values; see
-        `data.steps.recorded`.
+        `mimo.data.provenance.recorded`.
 
     Raises
     ------
@@ -202,7 +202,7 @@ class Reconstruction:
     version
         Version of the program.
     source_sha256
-        SHA-256 of the measurement's file, as `data.file_sha256` gives it.
+        SHA-256 of the measurement's file, as `mimo.data.file_sha256` gives it.
     history
         What the solver recorded, anything that JSON holds, or ``None``.
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data.importers.containers import SUFFIXES, named_arrays
-from data.importers.settings import load_toml
-from data.schema import FileError, UnfitError
 from mimo import AntennaPattern, CosinePattern, LayeredMedium, TablePattern
+from mimo.data.files.schema import FileError, UnfitError
+from mimo.data.importers.containers import SUFFIXES, named_arrays
+from mimo.data.importers.settings import load_toml
 from mimo.pattern import Patterns
 
 SIDES = ("tx", "rx")

@@ -88,9 +88,9 @@ def scores(condition: Condition) -> dict[str, float]:
     path = KEPT / f"{condition.stem}.json"
     if path.exists():
         return dict(json.loads(path.read_text()))
-    from recon.evaluate import score_file
-    from recon.files import reconstruct_file
-    from synth import Realism, generate
+    from mimo.recon.evaluate import score_file
+    from mimo.recon.files import reconstruct_file
+    from mimo.synth import Realism, generate
 
     KEPT.mkdir(parents=True, exist_ok=True)
     scenes = KEPT / "scenes.h5"
@@ -120,7 +120,7 @@ def scores(condition: Condition) -> dict[str, float]:
 
 def available() -> set[str]:
     """Names of the methods that ship."""
-    import recon
+    from mimo import recon
 
     return set(recon.METHODS)
 
@@ -214,11 +214,11 @@ def denoiser_scores(name: str) -> dict[str, float]:
         return dict(json.loads(path.read_text()))
     import torch
 
-    from models import Denoiser
-    from models.corruption import CORRUPTIONS
-    from models.denoising import psnr
-    from synth.paper import paper_grid
-    from synth.training import preset_scenes
+    from mimo.models import Denoiser
+    from mimo.synth.paper import paper_grid
+    from mimo.train.corruption import CORRUPTIONS
+    from mimo.train.denoiser import psnr
+    from mimo.train.targets import preset_scenes
 
     draw, denoiser = preset_scenes("both", paper_grid()), Denoiser.load(name)
     scenes = [draw(np.random.default_rng([TEST_SEED, i])) for i in range(N_DENOISED)]
@@ -241,7 +241,7 @@ def denoiser_scores(name: str) -> dict[str, float]:
 
 def learned_tables(n_scene: int, n_other: int) -> str:
     """The tables of the learned methods' page: all of them, then those that ship under other conditions."""
-    from recon.learned import LEARNED
+    from mimo.recon.learned import LEARNED
 
     shipped = [name for name in LEARNED if name in available()]
     others = [name for name in (*SHORT, *LEARNED) if name not in shipped and weights_of(name) is not None]
@@ -300,7 +300,7 @@ def mean(rows: list[dict[str, float]], name: str) -> float:
 
 def training(method: str) -> tuple[str, str]:
     """Number of trained numbers of a network and of scenes that it saw, or nothing."""
-    from models.reconstructor import Reconstructor
+    from mimo.models.reconstructor import Reconstructor
 
     path = weights_of(method)
     if path is None:
@@ -314,9 +314,9 @@ def seconds_alone(method: str) -> float:
     condition = Condition("paper", method, 1)
     path = KEPT / f"seconds_{condition.stem}.json"
     if not path.exists():
-        from data import load
-        from recon import make_problem, run_method
-        from synth import generate
+        from mimo.data import load
+        from mimo.recon import make_problem, run_method
+        from mimo.synth import generate
 
         KEPT.mkdir(parents=True, exist_ok=True)
         scene = generate(KEPT / "scene.h5", n=1, seed=TEST_SEED)

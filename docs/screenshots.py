@@ -15,8 +15,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests/browser")]
 
 from chromium import browser, settled, watched_page  # noqa: E402
 
-import app  # noqa: E402
-from viewer.server import listen  # noqa: E402
+from mimo.commands import command_line as app  # noqa: E402
+from mimo.viewer.server import listen  # noqa: E402
 
 PICTURES = ROOT / "docs/pictures"
 MEASURED = ROOT.parent / "shared" / "measured" / "merit"

@@ -13,15 +13,22 @@ Conventions, the same everywhere:
 - dB of a magnitude is 20 log10, relative to the volume's own maximum unless a reference is named.
 """
 
+from pathlib import Path
+
+# In a checkout the sibling folders data, synth, models, ... are this package's parts, as they are once it is installed.
+if (_root := Path(__file__).parents[1]).joinpath("pyproject.toml").is_file():
+    __path__.append(str(_root))
+
 from mimo.array import ArrayGeometry
 from mimo.born import BornOperator, PairedBornOperator, born_operator
-from mimo.factorised_imaging import backproject_factorised
+from mimo.fast.factorised_backprojection import backproject_factorised
+from mimo.fast.range_migration import range_migration
+from mimo.fast.range_profiles import backproject_fast
 from mimo.gram import GramFactor
 from mimo.grid import VoxelGrid
 from mimo.imaging import backproject, kirchhoff
+from mimo.imaging_operator import ImagingOperator
 from mimo.layers import LayeredMedium
-from mimo.linear import ImagingOperator
-from mimo.migration import backproject_fast, range_migration
 from mimo.pattern import AntennaPattern, CosinePattern, TablePattern
 from mimo.sweep import FrequencySweep
 

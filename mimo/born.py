@@ -6,11 +6,11 @@ import numpy.typing as npt
 import torch
 
 from mimo.array import ArrayGeometry
-from mimo.factorised import FactorisedSum
+from mimo.channel_list import paired_sum
+from mimo.full_array import FactorisedSum
 from mimo.grid import VoxelGrid
+from mimo.imaging_operator import DEFAULT_MEMORY, ImagingOperator, KernelSum
 from mimo.layers import LayeredMedium
-from mimo.linear import DEFAULT_MEMORY, ImagingOperator, KernelSum
-from mimo.paired import paired_sum
 from mimo.pattern import Patterns
 from mimo.propagation import FactorModel
 from mimo.sweep import FrequencySweep

@@ -24,7 +24,7 @@ from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from mimo.linear import ImagingOperator
+from mimo.imaging_operator import ImagingOperator
 
 FORMAT = 1
 """Part of the cache key: raise it when the stored numbers change their meaning."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mimo.linear import ImagingOperator
+from mimo.imaging_operator import ImagingOperator
 from mimo.propagation import BACKPROJECTION, KIRCHHOFF, KIRCHHOFF_COMPENSATED
 
 

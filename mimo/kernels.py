@@ -1,7 +1,7 @@
 """The compiled sums of the Born operator on the processor, and whether they are there.
 
 ``kernels.c`` is built with the package where a C compiler is at hand. It serves the same two lines as the torch path in
-`mimo.factorised`, forward ``(G * x) @ H.T`` and its counterpart, in one pass over each block of voxels, with the
+`mimo.full_array`, forward ``(G * x) @ H.T`` and its counterpart, in one pass over each block of voxels, with the
 factors of a uniform sweep advanced from frequency to frequency in cache instead of read from memory.
 
 Tasks run on torch's own team of OpenMP threads where it can be reached: a second team would compete for the cores with
@@ -118,7 +118,7 @@ def lanes(dtype: torch.dtype) -> int:
 def run(name: str, dtype: torch.dtype, tasks: Sequence[Task]) -> None:
     """Run tasks on real numbers of `dtype`, on as many threads as torch uses.
 
-    The kernels are "forward_blocks", "spread_blocks" and, for many scenes that lie side by side as `mimo.side_by_side`
+    The kernels are "forward_blocks", "spread_blocks" and, for many scenes that lie side by side as `mimo.scene_packing`
     lays them, "forward_batches" and "spread_batches".
     """
     space = _matrix_size if name.endswith("batches") else _scratch_size

@@ -1,8 +1,19 @@
-"""Networks: a 3D U-Net, the denoiser of magnitudes, its training and its weights."""
+"""Networks, the physics stages that feed them, and the weights that ship."""
 
-from models.config import Config, ReconstructorConfig, load_config
-from models.denoiser import Denoiser, estimate_level
-from models.denoising import export, train
-from models.unet import UNet3D
+from mimo.models.denoiser import Denoiser, estimate_level
+from mimo.models.network_config import MethodConfig, NetworkConfig
+from mimo.models.reconstructor import Reconstructor
+from mimo.models.unet import UNet3D
+from mimo.models.weight_files import find_weights, load_weights, save_weights
 
-__all__ = ["Config", "Denoiser", "ReconstructorConfig", "UNet3D", "estimate_level", "export", "load_config", "train"]
+__all__ = [
+    "Denoiser",
+    "MethodConfig",
+    "NetworkConfig",
+    "Reconstructor",
+    "UNet3D",
+    "estimate_level",
+    "find_weights",
+    "load_weights",
+    "save_weights",
+]

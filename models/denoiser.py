@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.checkpoint import find_weights, load_weights
-from models.config import NetworkConfig, build_table
-from models.tiling import apply_tiled
+from mimo.models.network_config import NetworkConfig
+from mimo.models.tiling import apply_tiled
+from mimo.models.weight_files import find_weights, load_weights
+from mimo.options import build_table
 
 __all__ = ["DEFAULT", "Denoiser", "estimate_level"]
 
@@ -59,8 +60,8 @@ class Denoiser:
         What is known of it: the configuration stored with its weights.
     max_voxels
         Voxels that go through the network at once. A batch is cut into groups of volumes that fit; a volume that does
-        not goes through in tiles that overlap by 32 voxels (`models.tiling`). Tiled and whole results differ by less
-        than one per cent of the maximum (tested): tiles see a little less of the volume around them.
+        not goes through in tiles that overlap by 32 voxels (`mimo.models.tiling`). Tiled and whole results differ by
+        less than one per cent of the maximum (tested): tiles see a little less of the volume around them.
 
     Notes
     -----

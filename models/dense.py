@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from models.unet import EMPTY
+from mimo.models.unet import EMPTY
 
 __all__ = ["Dense"]
 

@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.checkpoint import find_weights, load_weights
-from models.config import MethodConfig, NetworkConfig, build_table
-from models.dense import Dense
-from models.resnet import ResNet3D
-from models.setting import Setting
-from models.stages import STAGES, Physics, features
-from models.training import mixed_precision
-from models.unrolled import Unrolled
+from mimo.models.dense import Dense
+from mimo.models.network_config import MethodConfig, NetworkConfig
+from mimo.models.precision import mixed_precision
+from mimo.models.resnet import ResNet3D
+from mimo.models.setting import Setting
+from mimo.models.stages import STAGES, Physics, features
+from mimo.models.unrolled import Unrolled
+from mimo.models.weight_files import find_weights, load_weights
+from mimo.options import build_table
 
 __all__ = ["Reconstructor", "build_network"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from models.layers import Layers
-from models.unet import EMPTY
+from mimo.models.layers import Layers
+from mimo.models.unet import EMPTY
 
 __all__ = ["ResNet3D"]
 

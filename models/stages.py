@@ -8,53 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 
 from mimo import ImagingOperator
+from mimo.least_squares import DataStep
 
-__all__ = ["STAGES", "DataStep", "Physics", "Solver", "features", "unit"]
+__all__ = ["STAGES", "Physics", "features", "unit"]
 
 
 LEAST_WEIGHT = 3e-5
 """Weight of a regularised inverse at the papers' size for about 35 dB; below it rounding would show."""
-
-
-class DataStep(Protocol):
-    """Least squares between a measurement and an image, for the operator divided by `Solver.scale`."""
-
-    def encode(self, y: torch.Tensor) -> torch.Tensor:
-        """Measurements ``(n_scene, ...)`` in the step's coordinates, ``(n_scene, m)``; norms are kept."""
-        ...
-
-    def solve(
-        self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: float | torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """``argmin |A x - s2|^2 + kappa |x - s1|^2`` and ``A x``, `s2` and ``A x`` in the step's coordinates.
-
-        An `s1` of None is zero, at no cost.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class Solver:
-    """Least squares with an operator.
-
-    Attributes
-    ----------
-    step
-        Least squares with ``A / scale``.
-    scale
-        The operator's norm, or a number near it.
-    mean_gain
-        Mean over voxels of ``|A / scale|^2``, summed over measurements.
-    """
-
-    step: DataStep
-    scale: float
-    mean_gain: float
 
 
 @dataclass(frozen=True)
@@ -65,12 +29,12 @@ class Physics:
     ----------
     operator
         The Born operator A.
-    solver
+    data_step
         Makes, or finds again, least squares with it; first stages that need none never ask.
     """
 
     operator: ImagingOperator
-    solver: Callable[[], Solver]
+    data_step: Callable[[], DataStep]
 
     def wiener_weight(self, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
         """Weight of ``|x|^2`` in the regularised inverse, one a scene: the noise's variance over that of a voxel.
@@ -81,7 +45,7 @@ class Physics:
         m, n_voxel = self.operator.n_measurement, self.operator.grid.n_voxel
         noise = m * noise_std.double().square()
         signal = (y.abs().double().square().flatten(1).sum(1) - noise).clamp_min(1e-30)
-        return (noise / m * n_voxel * self.solver().mean_gain / signal).clamp(LEAST_WEIGHT, 1e3)
+        return (noise / m * n_voxel * self.data_step().mean_gain / signal).clamp(LEAST_WEIGHT, 1e3)
 
 
 def unit(volume: torch.Tensor) -> torch.Tensor:
@@ -113,7 +77,7 @@ def _measurement(physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> 
 
 def regularised_inverse(physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
     """``A^H (A A^H + w I)^-1 y`` with the Wiener weight of the noise, ``(n_scene, n_x, n_y, n_z)`` complex."""
-    step = physics.solver().step
+    step = physics.data_step()
     return step.solve(None, step.encode(y), physics.wiener_weight(y, noise_std).to(y.abs().dtype))[0]
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models.layers import GROUP_SIZE, Layers
+from mimo.models.layers import GROUP_SIZE, Layers
 
 __all__ = ["UNet3D", "pixel_shuffle", "pixel_unshuffle"]
 
@@ -91,7 +91,7 @@ class UNet3D(nn.Module):
     planar
         Kernels of one voxel along z: each slice by itself.
     algebra, order
-        Of the weights: real, complex or learned of that order (`models.layers`); `width` counts real channels.
+        Of the weights: real, complex or learned of that order (`mimo.models.layers`); `width` counts real channels.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import nn
 
-from models.stages import Physics, regularised_inverse
+from mimo.models.stages import Physics, regularised_inverse
 
 __all__ = ["Unrolled"]
 
@@ -62,10 +62,10 @@ class Unrolled(nn.Module):
     def forward(self, physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> list[torch.Tensor]:
         """Return the image after each network, ``steps + 1`` of ``(n_scene, n_x, n_y, n_z)``; the last is the best."""
         with torch.no_grad():
-            solver = physics.solver()
-            start = regularised_inverse(physics, y, noise_std) / solver.scale
+            step = physics.data_step()
+            start = regularised_inverse(physics, y, noise_std) / step.norm
             peak = start.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-30)
-            data = solver.step.encode(y) / (solver.scale * peak.flatten()[:, None])
+            data = step.encode(y) / (step.norm * peak.flatten()[:, None])
             weight = physics.wiener_weight(y, noise_std).to(peak.dtype)
             share = noise_std.to(peak.dtype) * physics.operator.n_measurement**0.5 / y.flatten(1).norm(dim=1)
             share = share.clamp_max(1).reshape(-1, 1, 1, 1)
@@ -78,5 +78,5 @@ class Unrolled(nn.Module):
             images.append(image * peak)
             if k < len(self.log_kappa):
                 v = x / magnitude.clamp_min(1e-12) * image.clamp_min(0)
-                x = solver.step.solve(v, data, weight * self.log_kappa[k].exp())[0]
+                x = step.solve(v, data, weight * self.log_kappa[k].exp())[0]
         return images

@@ -4,12 +4,12 @@ Minimises ``R(|x|)`` subject to ``|A x - y| <= eps`` with the splittings ``v1 = 
 d1, d2 (Afonso, Bioucas-Dias, Figueiredo, IEEE Trans. Image Processing 20 (2011) 681; arXiv 2312.16024, algorithm 1).
 One iteration:
 
-    x  = argmin |A x - (v2 + d2)|^2 + kappa |x - (v1 + d1)|^2      the x step, replaceable
+    x  = argmin |A x - (v2 + d2)|^2 + kappa |x - (v1 + d1)|^2      the data step
     v1 = prox_{weight R(|.|)}(x - d1)                               the prior, on the magnitude
     v2 = y + (A x - d2 - y) min(1, eps / |A x - d2 - y|)            projection on the ball around y
     d1 = d1 - (x - v1),   d2 = d2 - (A x - v2)
 
-Measurements live in whatever coordinates the x step chooses, as long as they keep norms: with the eigenvectors of
+Measurements live in whatever coordinates the data step chooses, as long as they keep norms: with the eigenvectors of
 A A^H they need no product with them between iterations. The minimiser does not depend on `weight` and `kappa`, which
 are the inverse step sizes of the two splittings; how fast it is reached does.
 """
@@ -20,9 +20,9 @@ from collections.abc import Callable
 
 import torch
 
-from recon.iteration import Observer, Solution, State, iterate, relative_change
-from recon.least_squares import XStep
-from recon.prox import Prox, Weight
+from mimo.least_squares import DataStep, Weight
+from mimo.recon.iteration import Observer, Solution, State, iterate, relative_change
+from mimo.recon.prox import Prox
 
 BALANCED = 30
 """Iterations in which step sizes are adapted; fixed ones afterwards, so that the iteration converges."""
@@ -31,7 +31,7 @@ RESIDUAL = 1.01
 
 
 def csalsa(
-    step: XStep,
+    step: DataStep,
     prox: Prox,
     y: torch.Tensor,
     eps: torch.Tensor,
@@ -52,7 +52,7 @@ def csalsa(
     Parameters
     ----------
     step
-        The x step.
+        The data step (`mimo.least_squares`).
     prox
         Proximal map of ``weight R(|.|)`` on complex images.
     y
@@ -62,7 +62,7 @@ def csalsa(
     start
         First image, complex ``(n_scene, n_x, n_y, n_z)``.
     weight, kappa
-        Weight handed to `prox`; weight of the image against the measurement in the x step.
+        Weight handed to `prox`; weight of the image against the measurement in the data step.
     max_iterations, tolerance
         A scene stops when its image changes by less than `tolerance`, relative, and its residual is below 1.01 eps.
     balance
@@ -70,7 +70,7 @@ def csalsa(
     prior
         R of each scene, for the history.
     truth, observer, keep
-        As in `recon.iteration.iterate`.
+        As in `mimo.recon.iteration.iterate`.
 
     Returns
     -------

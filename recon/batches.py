@@ -12,17 +12,16 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-import data
-from data import FileError, Measurement, MeasurementFile
-from data.batches import Output, Part, run_outputs
-from data.cluster import automatic_workers
-from data.tasks import Advance, FileTask, fingerprint
-from mimo import ArrayGeometry, FrequencySweep, ImagingOperator, LayeredMedium, VoxelGrid
-from mimo.linear import DEFAULT_MEMORY
+from mimo import ArrayGeometry, FrequencySweep, ImagingOperator, LayeredMedium, VoxelGrid, data
+from mimo.data import FileError, Measurement, MeasurementFile
+from mimo.data.jobs.cluster import automatic_workers
+from mimo.data.jobs.outputs import Output, Part, run_outputs
+from mimo.data.jobs.tasks import Advance, FileTask, fingerprint
+from mimo.imaging_operator import DEFAULT_MEMORY
 from mimo.pattern import Patterns, describe_patterns
-from recon.files import take
-from recon.registry import FILES, find_method
-from recon.run import BATCH, make_operator, pick_device, pose, program_version, run_method
+from mimo.recon.files import take
+from mimo.recon.registry import FILES, find_method
+from mimo.recon.run import BATCH, make_operator, pick_device, pose, program_version, run_method
 
 RECIPE_VERSION = 2
 """Goes up whenever the same measurement and options would give other images."""
@@ -163,7 +162,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Run:
-    """How a method was run on the scenes of a file, without the images; see `data.Reconstruction`."""
+    """How a method was run on the scenes of a file, without the images; see `mimo.data.Reconstruction`."""
 
     file: Path
     method: str
@@ -204,7 +203,7 @@ def reconstruct_files(
         The file for one source, a folder for files of the same names for several. A file of more than `shard_size`
         scenes is a virtual dataset over those of the folder ``<stem>-shards`` beside it, which belong to it.
     methods, options, grid, subtract_background, pattern, layers, device, memory
-        As in `recon.files.reconstruct_file`; the memory is that of each process.
+        As in `mimo.recon.files.reconstruct_file`; the memory is that of each process.
     workers
         Processes, more than one of a local dask cluster; by default as many as cores where there are more scenes
         than fit in a shard and no CUDA device does the work.
@@ -271,7 +270,7 @@ def reconstruct_files(
 
 
 def in_one_piece(source: Path, out: Path, grid: VoxelGrid | None) -> bool:
-    """Whether `recon.files.reconstruct_file` is enough where nothing is said of processes: few scenes, or in place."""
+    """Whether `reconstruct_file` is enough where nothing is said of processes: few scenes, or in place."""
     if out.is_dir():
         return False
     with data.open_measurement(source) as file:

@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from mimo import ImagingOperator
-from mimo.factorised_imaging import Plan
-from mimo.migration import migration_seconds
+from mimo.fast.factorised_backprojection import Plan
+from mimo.fast.range_migration import migration_seconds
 
 NANO = 1e-9
 FACTOR, FACTOR_STEP, TERM = 65 * NANO, 2.4 * NANO, 0.06 * NANO

@@ -9,7 +9,8 @@ from mimo import backproject_fast as _backproject_fast
 from mimo import kirchhoff as _kirchhoff
 from mimo import range_migration as _range_migration
 from mimo.propagation import BACKPROJECTION, KIRCHHOFF, KIRCHHOFF_COMPENSATED
-from recon.registry import Images, Problem, reconstructor
+from mimo.recon.costs import predict, quickest
+from mimo.recon.registry import METHODS, Images, Problem, reconstructor
 
 
 @reconstructor("backprojection", "coherent back-projection: phases alone, no spreading")
@@ -65,6 +66,19 @@ def tikhonov(problem: Problem, *, weight: float | str = "gcv", cache: bool = Tru
     factorisation on disk for the next run.
     """
     problem.shared("born factors", lambda A: A.prepare())
-    factor = problem.shared("gram", lambda A: GramFactor.of(A, cache=cache))
+    factor = problem.data_step(cache=cache).factor or GramFactor.of(problem.operator)  # which says what is too many
     image, used = factor.tikhonov(problem.measurement, weight=weight, noise_std=problem.noise_std)
     return Images(image, {"weight_used": [float(w) for w in used.reshape(-1)]})
+
+
+@reconstructor("auto-physics", "back-projection by the way that is quickest for the geometry", general=False)
+def auto_physics(problem: Problem) -> Images:
+    """The image of `backprojection`, exactly or by the quickest of the fast methods that take the geometry.
+
+    The choice and the seconds predicted for one scene on one core are recorded with the image.
+    """
+    seconds = problem.shared("auto-physics", predict)
+    chosen = quickest(seconds)
+    made = METHODS[chosen].run(problem)
+    rounded = {name: float(f"{value:.3g}") for name, value in seconds.items()}
+    return Images(made.image, {**made.found, "chosen": chosen, "predicted_seconds": rounded})

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from data import FileError, open_measurement
-from recon.metrics import psnr, ssim
+from mimo.data import FileError, open_measurement
+from mimo.recon.metrics import psnr, ssim
 
 
 def score_table(scores: list[dict[str, Any]]) -> str:

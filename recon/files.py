@@ -12,17 +12,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-import data
-from data import Measurement, MeasurementFile, Reconstruction
-from data.shards import batches_of_history
-from mimo import LayeredMedium, VoxelGrid
-from mimo.linear import DEFAULT_MEMORY
+from mimo import LayeredMedium, VoxelGrid, data
+from mimo.data import Measurement, MeasurementFile, Reconstruction
+from mimo.data.files.shards import batches_of_history
+from mimo.imaging_operator import DEFAULT_MEMORY
 from mimo.pattern import Patterns
-from recon.run import Live, Progress, make_problem, run_method
+from mimo.recon.run import Live, Progress, make_problem, run_method
 
 
 class Made(Protocol):
-    """How a method was run: a `data.Reconstruction`, or what is known of one without its images."""
+    """How a method was run: a `mimo.data.Reconstruction`, or what is known of one without its images."""
 
     @property
     def method(self) -> str:
@@ -79,7 +78,7 @@ def reconstruct_file(
     options
         Options of each method by its name.
     pattern, layers, device, memory
-        As in `recon.make_problem`.
+        As in `mimo.recon.make_problem`.
     live
         Write `out` anew every so many iterations of an iterative method, with the images of then; 0: only at the end.
     watch

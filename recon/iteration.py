@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from recon.metrics import psnr
+from mimo.recon.metrics import psnr
 
 State = dict[str, torch.Tensor]
 """Tensors whose first axis is the scene; ``"image"`` is the result."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from models.checkpoint import WEIGHTS, find_weights
-from models.reconstructor import Reconstructor
-from recon.physics import make_physics, noise_of
-from recon.registry import ABSENT, FILES, METHODS, Images, Method, Problem
+from mimo.models.reconstructor import Reconstructor
+from mimo.models.weight_files import WEIGHTS, find_weights
+from mimo.recon.physics import make_physics, noise_of
+from mimo.recon.registry import ABSENT, FILES, METHODS, Images, Method, Problem
 
 LEARNED = {
     "deep2s": "adjoint, then a 3D U-Net",
@@ -23,7 +23,7 @@ LEARNED = {
     "two-stage": "regularised inverse and adjoint, then a fast U-Net",
     "unrolled": "exact data steps and small networks in turn",
 }
-"""Methods and what they are; each has a configuration of its name in ``models/configs``."""
+"""Methods and what they are; each has a configuration of its name in ``train/configs``."""
 
 
 def run_learned(problem: Problem, path: Path) -> Images:

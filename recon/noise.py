@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from mimo import FrequencySweep, GramFactor, ImagingOperator, born_operator
-from mimo.gram import MAX_MEASUREMENTS
-from recon.registry import Problem
+from mimo import FrequencySweep, GramFactor, born_operator
+from mimo.recon.registry import Problem
 
 N_SAMPLE = 1000
 """Measurements that the noise is estimated from when there are too many to factorise."""
@@ -23,9 +22,9 @@ def estimate_noise_std(problem: Problem) -> torch.Tensor:
     two unknowns are found by maximum likelihood; for a given ratio the power has a closed form, so one search over the
     ratio is enough. Only the quarter of the smallest eigenvalues is used, which hardly any scene excites.
 
-    Above `mimo.gram.MAX_MEASUREMENTS` measurements a sample of 1,000 of them is looked at, as if there were no more.
-    The result is never more than what `A^H y`, at its best level, leaves of the data: where a grid explains little of
-    them, as a part of a large scene does, the likelihood alone may call all of it noise, and more.
+    Where there are too many measurements to factorise, a sample of 1,000 of them is looked at, as if there were no
+    more. The result is never more than what `A^H y`, at its best level, leaves of the data: where a grid explains
+    little of them, as a part of a large scene does, the likelihood alone may call all of it noise, and more.
 
     Notes
     -----
@@ -34,9 +33,10 @@ def estimate_noise_std(problem: Problem) -> torch.Tensor:
     not explain, such as targets outside the grid or a wrong permittivity, counts as noise.
     """
     most = _left_by_adjoint(problem)
-    if problem.operator.n_measurement > MAX_MEASUREMENTS:
+    factor = problem.data_step().factor
+    if factor is None:
         problem = sample(problem, N_SAMPLE)
-    factor = problem.shared("gram", GramFactor.of)
+        factor = GramFactor.of(problem.operator)
     n_used = max(1, len(factor.eigenvalues) // 4)
     power = factor.coefficients(problem.measurement)[:, :n_used].abs().double().square()
     s = factor.eigenvalues[:n_used]
@@ -94,14 +94,3 @@ def sample(problem: Problem, n: int, *, seed: int = 0) -> Problem:
     if not A.array.paired:
         values, chosen = values.flatten(2), np.ravel_multi_index(tuple(channels[chosen].T), A.measurement_shape[1:])
     return Problem(operator, values[..., torch.from_numpy(chosen).to(A.device)])
-
-
-def operator_norm(A: ImagingOperator, *, iterations: int = 20) -> float:
-    """Largest singular value of A by the power method, started from the same numbers every time."""
-    rng = torch.Generator().manual_seed(0)
-    x = torch.randn(A.volume_shape, dtype=A.dtype, generator=rng).to(A.device)
-    size = torch.tensor(0.0)
-    for _ in range(iterations):
-        x = A.adjoint(A.forward(x / x.norm()))
-        size = x.norm()
-    return float(size.sqrt())

@@ -1,10 +1,11 @@
 """Plug-and-play: a deep denoiser of the magnitude as the prior (arXiv 2312.16024).
 
 The regulariser's proximal map is replaced by a denoiser that is told the noise level; the phase is kept
-(`recon.prox.magnitude_prox`). In units in which A has norm 1 and the first image maximum 1 there are three splittings:
+(`mimo.recon.prox.magnitude_prox`). In units in which A has norm 1 and the first image maximum 1 there are three
+splittings:
 
 ``admm`` (default)
-    The paper's: C-SALSA (`recon.admm`) under ``|A x - y| <= eps``, one noise level.
+    The paper's: C-SALSA (`mimo.recon.admm`) under ``|A x - y| <= eps``, one noise level.
 ``annealed``
     Alternating directions on the quadratic data term, with duals d, the noise level falling geometrically:
 
@@ -25,24 +26,25 @@ from pathlib import Path
 
 import torch
 
-from models import Denoiser
-from recon.admm import csalsa
-from recon.iteration import Observer, Solution, State, iterate, relative_change
-from recon.prox import MagnitudeMap, Prox, Weight, magnitude_prox, per_scene
-from recon.registry import Images, Problem, reconstructor
-from recon.scaling import Scaled, scale
+from mimo.least_squares import Weight, per_scene
+from mimo.models import Denoiser
+from mimo.recon.admm import csalsa
+from mimo.recon.iteration import Observer, Solution, State, iterate, relative_change
+from mimo.recon.prox import MagnitudeMap, Prox, magnitude_prox
+from mimo.recon.registry import Images, Problem, reconstructor
+from mimo.recon.scaling import Scaled, scale
 
 SPLITTINGS = ("admm", "annealed", "hqs")
 SMALLEST_KAPPA = 3e-3
-"""Weight of the image in the x step at the last noise level, when the data have no noise."""
+"""Weight of the image in the data step at the last noise level, when the data have no noise."""
 CONSTRAINED_KAPPA = 0.01
-"""Weight of the image in the x step of ``admm``."""
+"""Weight of the image in the data step of ``admm``."""
 
 
 def denoiser_prox(denoiser: Denoiser, *, blind: bool = False) -> Prox:
     """Return the denoiser as a proximal map on complex images; the weight is the noise level (rms).
 
-    `blind` hands the denoiser no level: it estimates one from each magnitude (`models.estimate_level`).
+    `blind` hands the denoiser no level: it estimates one from each magnitude (`mimo.models.estimate_level`).
     """
 
     def denoise(magnitude: torch.Tensor, sigma: Weight) -> torch.Tensor:
@@ -146,7 +148,7 @@ def annealed(
     max_iterations, tolerance
         At the last level a scene stops when its image changes by less than `tolerance`, relative.
     truth, observer
-        As in `recon.iteration.iterate`.
+        As in `mimo.recon.iteration.iterate`.
 
     Returns
     -------

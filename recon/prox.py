@@ -22,7 +22,8 @@ from typing import Protocol
 
 import torch
 
-Weight = float | torch.Tensor
+from mimo.least_squares import Weight, per_scene
+
 MagnitudeMap = Callable[[torch.Tensor, Weight], torch.Tensor]
 
 
@@ -32,13 +33,6 @@ class Prox(Protocol):
     def __call__(self, x: torch.Tensor, weight: Weight) -> torch.Tensor:
         """Images like `x`."""
         ...
-
-
-def per_scene(weight: Weight, x: torch.Tensor) -> torch.Tensor:
-    """A weight as a tensor that broadcasts over ``(n_scene, n_x, n_y, n_z)``, real, on the device of `x`."""
-    real = torch.float32 if x.dtype in (torch.float32, torch.complex64) else torch.float64
-    weight = torch.as_tensor(weight, dtype=real, device=x.device)
-    return weight.reshape(-1, 1, 1, 1) if weight.ndim else weight
 
 
 def magnitude_prox(prox_of_r: MagnitudeMap) -> Prox:

@@ -1,4 +1,4 @@
-"""What every reconstructor gets and gives, and the methods by name. `recon.run` runs them.
+"""What every reconstructor gets and gives, and the methods by name. `mimo.recon.run` runs them.
 
 A reconstructor is a function ``run(problem, *, option=default, ...)`` with the decorator `reconstructor`; its
 keyword-only arguments are the options that a user may set, its docstring is their help.
@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 import torch
 
 from mimo import ImagingOperator
+from mimo.least_squares import DataStep, data_step
 from mimo.progress import Report, silent
-from recon.iteration import Observer
+from mimo.recon.iteration import Observer
 
 DEFAULT_METHOD = "pnp"
 """What `reconstruct` runs when no method is named."""
@@ -41,7 +42,7 @@ class Problem:
     truth
         True magnitudes ``(n_scene, n_x, n_y, n_z)``, for the history of an iteration, or ``None``.
     observer
-        Told of each iteration (`recon.iteration.Observer`), or ``None``.
+        Told of each iteration (`mimo.recon.iteration.Observer`), or ``None``.
     report
         Told the share of the work that is done, by methods that apply the operator once.
     """
@@ -61,6 +62,10 @@ class Problem:
             self._shared[name] = make(self.operator)
             self._shared["seconds"] = self._shared.get("seconds", 0.0) + time.perf_counter() - started
         return self._shared[name]
+
+    def data_step(self, *, cache: bool = True) -> DataStep:
+        """Return the least squares between this problem's measurements and images, prepared once and shared."""
+        return self.shared("data step", lambda A: data_step(A, cache=cache))
 
     def form(self, former: Callable[..., torch.Tensor], **options: Any) -> Images:
         """Return ``former(measurement, operator, **options)``, an image made in one go, telling how far it is."""

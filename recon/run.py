@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from data import Measurement, Reconstruction, divide_gain
 from mimo import ImagingOperator, LayeredMedium, VoxelGrid, born_operator
-from mimo.linear import DEFAULT_MEMORY
+from mimo.data import Measurement, Reconstruction, divide_gain
+from mimo.imaging_operator import DEFAULT_MEMORY
 from mimo.pattern import Patterns, describe_patterns
-from recon.registry import Images, Problem, find_method, unknown
+from mimo.recon.registry import Images, Problem, find_method, unknown
 
 BATCH = 16
 """Scenes treated together."""
@@ -73,7 +73,7 @@ def make_problem(
     Parameters
     ----------
     measurement
-        From a file or a synthesizer. Its background is not subtracted here (`data.subtract_background` does that).
+        From a file or a synthesizer. Its background is not subtracted here (`mimo.data.subtract_background` does that).
     grid
         Voxels; the measurement's own by default.
     pattern, layers

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 
 import torch
 
-from mimo import GramFactor
-from mimo.gram import MAX_MEASUREMENTS
-from recon.iteration import Observer, Solution
-from recon.least_squares import ConjugateGradientStep, GramStep, XStep
-from recon.noise import estimate_noise_std, operator_norm
-from recon.registry import Images, Problem, run_start
+from mimo.least_squares import DataStep, at_best_level
+from mimo.recon.iteration import Observer, Solution
+from mimo.recon.noise import estimate_noise_std
+from mimo.recon.registry import Images, Problem, run_start
 
 Start = str | torch.Tensor
 """A method's name, or complex images ``(n_scene, n_x, n_y, n_z)``."""
@@ -28,7 +26,7 @@ class Scaled:
     Attributes
     ----------
     step
-        The x step of A / |A|: exact, or by conjugate gradients above `mimo.gram.MAX_MEASUREMENTS` measurements.
+        Least squares with A / |A|.
     data
         The measurement in the step's coordinates, ``(n_scene, m)``.
     start
@@ -39,7 +37,7 @@ class Scaled:
         What an image is multiplied with to be reflectivity again, ``(n_scene,)``.
     """
 
-    step: XStep
+    step: DataStep
     data: torch.Tensor
     start: torch.Tensor
     noise: torch.Tensor
@@ -81,23 +79,17 @@ def scale(problem: Problem, start: Start = "tikhonov") -> Scaled:
     problem
         As a reconstructor gets it.
     start
-        First image; of a method's image only what the measurement says about its level is kept free (`fit_level`).
+        First image, or the name of the method that makes it; see `first_image`.
 
     Raises
     ------
     ValueError
         When the start does not fit.
     """
-    A, y = problem.operator, problem.measurement
+    y = problem.measurement
     problem.shared("born factors", lambda A: A.prepare())
-    step: XStep
-    if A.n_measurement > MAX_MEASUREMENTS:
-        norm = problem.shared("norm", operator_norm)
-        step = ConjugateGradientStep(A, norm)
-    else:
-        factor = problem.shared("gram", GramFactor.of)
-        norm = float(factor.eigenvalues[-1].sqrt())
-        step = GramStep(factor, norm)
+    step = problem.data_step().restarted()
+    norm = step.norm
     image = first_image(problem, start)
     size = image.abs().flatten(1).amax(1)
     size = torch.where(size > 0, size, torch.ones_like(size))
@@ -116,7 +108,7 @@ def first_image(problem: Problem, start: Start) -> torch.Tensor:
 
     A method's image may have any level (back-projection) or no phase (a network): it is given the phase of the
     regularised inverse where it has none, and the level that explains the measurement best, ``<A x, y> / |A x|^2``.
-    The adjoint stands in for the regularised inverse above `mimo.gram.MAX_MEASUREMENTS` measurements.
+    The adjoint stands in for the regularised inverse where there are too many measurements to factorise.
 
     Raises
     ------
@@ -129,15 +121,12 @@ def first_image(problem: Problem, start: Start) -> torch.Tensor:
         if tuple(start.shape) != shape:
             raise ValueError(f"start has shape {tuple(start.shape)}: expected {shape}")
         return start.to(y)
-    few = A.n_measurement <= MAX_MEASUREMENTS
-    if start == "tikhonov" and few:
-        return problem.shared("gram", GramFactor.of).tikhonov(y)[0]
-    image = A.adjoint(y) if start == "tikhonov" else run_start(start, problem)
+    if start == "tikhonov":
+        return problem.data_step().first_image(y)
+    image = run_start(start, problem)
     if not image.is_complex():
         image = torch.polar(image, first_image(problem, "tikhonov").angle())
-    seen = A.forward(image)
-    level = (seen.conj() * y).flatten(1).sum(1) / seen.abs().square().flatten(1).sum(1).clamp_min(1e-38)
-    return image * level[:, None, None, None]
+    return at_best_level(A, image, y)
 
 
 def _norm(data: torch.Tensor) -> torch.Tensor:

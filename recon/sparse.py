@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from recon.admm import csalsa
-from recon.prox import TotalVariationProx, l1_norm, magnitude_prox, soft_threshold, total_variation
-from recon.registry import Images, Problem, reconstructor
-from recon.scaling import scale
+from mimo.recon.admm import csalsa
+from mimo.recon.prox import TotalVariationProx, l1_norm, magnitude_prox, soft_threshold, total_variation
+from mimo.recon.registry import Images, Problem, reconstructor
+from mimo.recon.scaling import scale
 
 
 @reconstructor("l1", "sparse magnitude: least l1 norm that explains the data to the noise")
@@ -20,7 +20,7 @@ def l1(
     max_iterations: int = 60,
     tolerance: float = 0.01,
 ) -> Images:
-    """Minimise ``sum |x|`` subject to ``|A x - y| <= eps`` (`recon.admm.csalsa`).
+    """Minimise ``sum |x|`` subject to ``|A x - y| <= eps`` (`mimo.recon.admm.csalsa`).
 
     `weight` is the threshold of an iteration, relative to the largest magnitude of the first image; `kappa` weighs the
     image in the x step, relative to the largest eigenvalue of A A^H. Both are free of the measurement's unit and change
@@ -61,10 +61,10 @@ def tv(
     inner_tolerance: float = 1e-3,
     inner_iterations: int = 50,
 ) -> Images:
-    """Minimise the isotropic total variation of ``|x|`` subject to ``|A x - y| <= eps`` (`recon.admm.csalsa`).
+    """Minimise the isotropic total variation of ``|x|`` subject to ``|A x - y| <= eps`` (`mimo.recon.admm.csalsa`).
 
-    Options as in l1. Each proximal map is an inner solver (`recon.prox.TotalVariationProx`), started from the dual of
-    the one before, until its image changes by less than `inner_tolerance`, relative, or for `inner_iterations`.
+    Options as in l1. Each proximal map is an inner solver (`mimo.recon.prox.TotalVariationProx`), started from the dual
+    of the one before, until its image changes by less than `inner_tolerance`, relative, or for `inner_iterations`.
 
     The phase is free, so a flat magnitude explains few measurements as well as a structured one: run to the end, the
     minimiser fills the volume. So the solver starts from l1's image, whose surroundings are empty, and takes few and

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data import create_file
-from data.batches import Output, Part, run_outputs
-from data.tasks import Advance, FileTask
 from mimo import ArrayGeometry, FrequencySweep, LayeredMedium, VoxelGrid
+from mimo.data import create_file
+from mimo.data.jobs.outputs import Output, Part, run_outputs
+from mimo.data.jobs.tasks import Advance, FileTask
 from mimo.pattern import Patterns
-from synth.noise import Realism, check_snr, with_missing_channels
-from synth.paper import N_FREQ, paper_array, paper_grid, paper_sweep
-from synth.scene import Recipe, batches
-from synth.targets import check_preset
+from mimo.synth.noise import Realism, check_snr, with_missing_channels
+from mimo.synth.paper import N_FREQ, paper_array, paper_grid, paper_sweep
+from mimo.synth.scene import Recipe, batches
+from mimo.synth.targets import check_preset
 
 SHARD_SIZE = 128
 """Scenes in a shard: a few seconds of work, a multiple of the operator's batch."""
@@ -56,7 +56,7 @@ def generate(
     n
         Number of scenes.
     preset
-        ``"paper"`` or ``"shapes"``, see `synth.draw`.
+        ``"paper"`` or ``"shapes"``, see `mimo.synth.draw`.
     array, sweep, grid
         The geometry; the papers' when ``None``.
     n_freq

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo import VoxelGrid
-from synth.frame import cell_edges
+from mimo.synth.frame import cell_edges
 
 Floats = npt.NDArray[np.float64]
 

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from data.tasks import fingerprint
 from mimo import ArrayGeometry, FrequencySweep, ImagingOperator, LayeredMedium, VoxelGrid, born_operator
+from mimo.data.jobs.tasks import fingerprint
 from mimo.pattern import Patterns, describe_patterns
-from synth.noise import Realism, add_clutter, add_noise, chain_gains, displaced, draw_clutter
-from synth.phase import random_phase
-from synth.targets import draw
+from mimo.synth.noise import Realism, add_clutter, add_noise, chain_gains, displaced, draw_clutter
+from mimo.synth.phase import random_phase
+from mimo.synth.targets import draw
 
 RECIPE_VERSION = 2
 """Goes up whenever the same parameters would give other scenes."""
@@ -37,7 +37,7 @@ class Recipe:
     Parameters
     ----------
     preset
-        Kind of target, a name in `synth.targets.PRESETS`.
+        Kind of target, a name in `mimo.synth.targets.PRESETS`.
     array
         Nominal array; its mask marks the missing channels.
     sweep, grid, permittivity

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo import VoxelGrid
-from synth.frame import GridFrame
-from synth.glyphs import GLYPHS, HEIGHT, WIDTH
+from mimo.synth.frame import GridFrame
+from mimo.synth.glyphs import GLYPHS, HEIGHT, WIDTH
 
 Floats = npt.NDArray[np.float64]
 Distance = Callable[[Floats, Floats, Floats], Floats]

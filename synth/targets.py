@@ -14,9 +14,9 @@ import numpy.typing as npt
 import torch
 
 from mimo import VoxelGrid
-from synth.frame import GridFrame
-from synth.mesh import from_mesh
-from synth.shapes import shapes_target
+from mimo.synth.frame import GridFrame
+from mimo.synth.mesh import from_mesh
+from mimo.synth.shapes import shapes_target
 
 __all__ = ["PRESETS", "draw", "from_mesh", "paper_target", "shapes_target"]
 

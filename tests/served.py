@@ -4,7 +4,7 @@ import socket
 import threading
 from contextlib import contextmanager
 
-from viewer.server import listen
+from mimo.viewer.server import listen
 
 
 @contextmanager

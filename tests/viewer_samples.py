@@ -6,8 +6,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from data import Measurement, Reconstruction, save
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
+from mimo.data import Measurement, Reconstruction, save
 
 GRID = VoxelGrid.from_extent(x=(-0.2, 0.2, 5), y=(-0.3, 0.3, 7), z=(0.5, 1.0, 11))
 N_SCENE = 3

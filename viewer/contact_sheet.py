@@ -13,10 +13,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mimo import VoxelGrid
-from viewer.figure import save
-from viewer.projections import VIEWS, maximum_projections, to_db, voxel_edges
-from viewer.style import MM
-from viewer.surface import draw_surface
+from mimo.viewer.figure import save
+from mimo.viewer.projections import VIEWS, maximum_projections, to_db, voxel_edges
+from mimo.viewer.style import MM
+from mimo.viewer.surface import draw_surface
 
 
 def contact_sheet(
@@ -30,8 +30,8 @@ def contact_sheet(
 ) -> Figure:
     """Draw many volumes of one grid, each as a small shaded surface in a box without ticks.
 
-    All boxes are the grid, seen as in `viewer.surface.draw_surface`; the line below the sheet says how large it is. On
-    a grid of one voxel along an axis each volume is drawn as its one projection, in dB from -40 to 0.
+    All boxes are the grid, seen as in `mimo.viewer.surface.draw_surface`; the line below the sheet says how large it
+    is. On a grid of one voxel along an axis each volume is drawn as its one projection, in dB from -40 to 0.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def contact_sheet(
     Returns
     -------
     matplotlib.figure.Figure
-        With an Agg canvas, never registered with pyplot; write it with `viewer.figure.save`.
+        With an Agg canvas, never registered with pyplot; write it with `mimo.viewer.figure.save`.
 
     Raises
     ------

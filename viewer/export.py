@@ -12,16 +12,16 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
 
-from data import FileError
 from mimo import VoxelGrid
-from recon.registry import unknown
-from viewer.export_surface import write_ply
-from viewer.export_volumes import npy_sidecar, write_nifti, write_npy, write_vti, write_vtr
-from viewer.files import images_of_scene
-from viewer.movie import write_gif, write_mp4
-from viewer.projections import to_db
-from viewer.standalone import save_html
-from viewer.turntable import turntable
+from mimo.data import FileError
+from mimo.recon.registry import unknown
+from mimo.viewer.export_surface import write_ply
+from mimo.viewer.export_volumes import npy_sidecar, write_nifti, write_npy, write_vti, write_vtr
+from mimo.viewer.files import images_of_scene
+from mimo.viewer.movie import write_gif, write_mp4
+from mimo.viewer.projections import to_db
+from mimo.viewer.standalone import save_html
+from mimo.viewer.turntable import turntable
 
 VOLUMES = {".vti": write_vti, ".vtr": write_vtr, ".nii.gz": write_nifti, ".nii": write_nifti, ".npy": write_npy}
 MOVIES = {".gif": write_gif, ".mp4": write_mp4}
@@ -70,7 +70,7 @@ def export(
     levels_db
         Surfaces in a ``.ply``; the first is that of a film.
     rendering, cmap, n_frame, elevation, size
-        Of a film: see `viewer.turntable.turntable`.
+        Of a film: see `mimo.viewer.turntable.turntable`.
     fps
         Frames a second, 1 to 50.
     progress

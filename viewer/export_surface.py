@@ -11,9 +11,9 @@ from matplotlib import colormaps
 from scipy.interpolate import RegularGridInterpolator
 
 from mimo import VoxelGrid
-from viewer.extras import needed
-from viewer.projections import to_db
-from viewer.surface import surface_mesh
+from mimo.viewer.extras import needed
+from mimo.viewer.projections import to_db
+from mimo.viewer.surface import surface_mesh
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,8 +35,8 @@ def vertex_db(volume: npt.ArrayLike, grid: VoxelGrid, vertices: Floats, floor_db
     Returns
     -------
     numpy.ndarray
-        float64 ``(n,)``. On a surface of `viewer.surface.surface_mesh` it is the surface's level, and above it where
-        the body is cut off by the grid.
+        float64 ``(n,)``. On a surface of `mimo.viewer.surface.surface_mesh` it is the surface's level, and above it
+        where the body is cut off by the grid.
     """
     magnitude = np.abs(np.asarray(volume)).astype(np.float64)
     wide = [i for i, n in enumerate(magnitude.shape) if n > 1]

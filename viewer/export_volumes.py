@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo import VoxelGrid
-from viewer.extras import needed
-from viewer.projections import voxel_edges
+from mimo.viewer.extras import needed
+from mimo.viewer.projections import voxel_edges
 
 Volumes = Mapping[str, npt.NDArray[np.float32]]
 

@@ -19,13 +19,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mimo import VoxelGrid
-from recon.metrics import psnr, ssim
-from recon.registry import unknown
-from viewer.page import LINE, NARROWEST, NARROWEST_ROWS, TITLE, Cell, Page, columns, drawn_lengths, rows, tiles
-from viewer.projections import View, maximum_projections, to_db, voxel_edges
-from viewer.reference import UNITLESS, references
-from viewer.style import MM, STYLE
-from viewer.surface import draw_surface
+from mimo.recon.metrics import psnr, ssim
+from mimo.recon.registry import unknown
+from mimo.viewer.page import LINE, NARROWEST, NARROWEST_ROWS, TITLE, Cell, Page, columns, drawn_lengths, rows, tiles
+from mimo.viewer.projections import View, maximum_projections, to_db, voxel_edges
+from mimo.viewer.reference import UNITLESS, references
+from mimo.viewer.style import MM, STYLE
+from mimo.viewer.surface import draw_surface
 
 SUFFIXES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 PNG_DPI = 200
@@ -52,7 +52,7 @@ class Panel:
 
 
 class Imaged(Protocol):
-    """What `panels_from` needs of a ``data.Reconstruction``: ``magnitude`` is ``(n_scene, n_x, n_y, n_z)``."""
+    """What `panels_from` needs of a ``mimo.data.Reconstruction``: ``magnitude`` is ``(n_scene, n_x, n_y, n_z)``."""
 
     @property
     def method(self) -> str: ...  # noqa: D102
@@ -113,11 +113,11 @@ def figure(
 ) -> Figure:
     """Draw images of one grid under one colour bar.
 
-    A volume gets a row: the maximum projections of `viewer.projections.maximum_projections` (front, side, top) and the
-    shaded surface at one level, lit from above and coloured by depth. A grid of one voxel along an axis has only one
-    projection to show, and no surface: its panels are tiled. A grid of one voxel along two axes gives a curve a panel.
-    Lengths are drawn to one scale, unless the grid is more than three times longer than wide: then its short sides are
-    drawn longer, as the ticks tell.
+    A volume gets a row: the maximum projections of `mimo.viewer.projections.maximum_projections` (front, side, top) and
+    the shaded surface at one level, lit from above and coloured by depth. A grid of one voxel along an axis has only
+    one projection to show, and no surface: its panels are tiled. A grid of one voxel along two axes gives a curve a
+    panel. Lengths are drawn to one scale, unless the grid is more than three times longer than wide: then its short
+    sides are drawn longer, as the ticks tell.
 
     Parameters
     ----------
@@ -132,9 +132,9 @@ def figure(
     linear
         Show magnitude / maximum from 0 to 1 instead of dB.
     common_scale
-        Relate every panel to the largest maximum of all, but for those of `viewer.reference.UNITLESS` methods, which
-        are marked with a star: their own maximum is 0 dB. By default every panel is related to its own maximum, as
-        papers do and as PSNR and SSIM are formed.
+        Relate every panel to the largest maximum of all, but for those of `mimo.viewer.reference.UNITLESS` methods,
+        which are marked with a star: their own maximum is 0 dB. By default every panel is related to its own maximum,
+        as papers do and as PSNR and SSIM are formed.
     title
         Stands above everything.
     width_mm

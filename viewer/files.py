@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from data import FileError, Reconstruction, open_measurement
 from mimo import VoxelGrid
-from recon.registry import unknown
-from viewer.figure import figure, panels_from
-from viewer.history import curves_from, history_figure
+from mimo.data import FileError, Reconstruction, open_measurement
+from mimo.recon.registry import unknown
+from mimo.viewer.figure import figure, panels_from
+from mimo.viewer.history import curves_from, history_figure
 
 TRUTH = "truth"
 """Under what name the true reflectivity goes among the images."""
@@ -93,7 +93,7 @@ def figure_of_file(path: str | PathLike[str], *, scene: int = 0, methods: Sequen
     methods
         Whose images; all that the file holds when empty.
     **options
-        As `viewer.figure.figure` takes them.
+        As `mimo.viewer.figure.figure` takes them.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def history_of_file(
     path, scene, methods
         As in `figure_of_file`.
     **options
-        As `viewer.history.history_figure` takes them.
+        As `mimo.viewer.history.history_figure` takes them.
 
     Raises
     ------

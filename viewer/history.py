@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from viewer.style import MM, STYLE
+from mimo.viewer.style import MM, STYLE
 
 QUANTITIES = {
     "residual": ("residual", True),
@@ -55,7 +55,7 @@ def curves_from(method: str, history: Any, scene: int = 0, n_scene: int = 1) -> 
     method
         Name of the curves.
     history
-        ``data.Reconstruction.history``: a list of dicts, one an iteration, of numbers or of one number a scene
+        ``mimo.data.Reconstruction.history``: a list of dicts, one an iteration, of numbers or of one number a scene
         (``None`` after a scene has stopped); for several batches of scenes a list of such lists; or ``None``. What is
         neither is passed over: a file may hold any JSON there.
     scene
@@ -86,7 +86,7 @@ def history_figure(curves: Sequence[Curve], *, title: str | None = None, width_m
     """Draw a row a quantity, against iterations on the left and seconds on the right, one line a method.
 
     Positive residuals, changes and priors have a logarithmic axis. The residual of a method that stops at the noise
-    (`recon.admm`) is in units of its bound: the line at 1 is where it may stop.
+    (`mimo.recon.admm`) is in units of its bound: the line at 1 is where it may stop.
 
     Parameters
     ----------

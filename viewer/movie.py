@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from viewer.extras import needed
+from mimo.viewer.extras import needed
 
 Frame = npt.NDArray[np.uint8]
 

@@ -16,16 +16,16 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import FixedLocator, Locator, MaxNLocator
 
-from data import FileError, Measurement, open_measurement
-from data.calibration import box_paths, channel_values
-from data.profiles import range_axis, range_profiles
-from data.scene_box import scene_box
-from data.thinning import thinned
 from mimo import LayeredMedium, VoxelGrid, backproject, born_operator
+from mimo.data import FileError, Measurement, open_measurement
+from mimo.data.calibration import box_paths, channel_values
+from mimo.data.calibration.decimation import thinned
+from mimo.data.calibration.range_profiles import range_axis, range_profiles
+from mimo.data.calibration.scene_extent import scene_box
 from mimo.pattern import Patterns
 from mimo.sampling import expected_sampling
-from viewer.figure import MM, STYLE
-from viewer.projections import to_db
+from mimo.viewer.figure import MM, STYLE
+from mimo.viewer.projections import to_db
 
 WIDTH_MM, HEIGHT_MM = 180.0, 118.0
 TX_COLOUR, RX_COLOUR, BOX_COLOUR = "#1f4e79", "#d9822b", "#3a7d44"
@@ -69,7 +69,8 @@ def overview(
     Parameters
     ----------
     measurement
-        Any; where it has no grid, the scene's box is a guess (see `data.scene_box`), as the title says.
+        Any; where it has no grid, the scene's box is a guess (see `mimo.data.calibration.scene_extent`), as the title
+        says.
     pattern, layers
         The antennas' pattern and a layered medium for the point-spread function, as in `mimo.BornOperator`.
     cmap

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from mimo import VoxelGrid
-from viewer.projections import VIEWS, View, voxel_edges
+from mimo.viewer.projections import VIEWS, View, voxel_edges
 
 LINE = 3.4  # height of a line of text, mm
 CHAR = 1.5  # width of a character, mm, rather too wide

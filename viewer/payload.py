@@ -18,12 +18,12 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 
-from data import FileError, divide_gain, open_measurement, restore_reference_path
-from data.reader import MeasurementFile
-from recon.metrics import psnr, ssim
-from viewer.curves import curves_of_scene
-from viewer.projections import voxel_edges
-from viewer.reference import UNITLESS
+from mimo.data import FileError, divide_gain, open_measurement, restore_reference_path
+from mimo.data.files.reader import MeasurementFile
+from mimo.recon.metrics import psnr, ssim
+from mimo.viewer.curves import curves_of_scene
+from mimo.viewer.projections import voxel_edges
+from mimo.viewer.reference import UNITLESS
 
 COLOR_MAPS = ("viridis", "inferno", "cividis", "jet", "gray")
 MOST_SAMPLES = 2**23  # of a measurement, 64 MiB on the wire
@@ -113,7 +113,7 @@ def volume_packet(path: Path, item: int, scene: int) -> bytes:
     The body is float16, magnitude divided by the largest one (``peak`` in the header), x varying fastest, as a 3D
     texture wants it: voxel (i, j, k) stands at ``i + n_x (j + n_y k)``. Half floats keep 11 bits, 0.004 dB, down to
     -84 dB. The header tells ``shape``, ``peak``, and of a method ``seconds``, ``iterations``, ``parameters`` and
-    ``history`` (`viewer.curves`).
+    ``history`` (`mimo.viewer.curves`).
     """
     header: dict[str, Any] = {"item": item, "scene": scene}
     try:

@@ -1,6 +1,6 @@
 """Pictures of a volume from any side, made with rays and no window: maximum along the ray, or the shaded surface.
 
-Parallel rays; x to the right, y up and z towards the reader at azimuth 0, as in `viewer.surface`.
+Parallel rays; x to the right, y up and z towards the reader at azimuth 0, as in `mimo.viewer.surface`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 
 from mimo import VoxelGrid
-from viewer.projections import voxel_edges
-from viewer.surface import AMBIENT, BRIGHTEST, DARKEST, DEPTH_COLORS, LIGHT
+from mimo.viewer.projections import voxel_edges
+from mimo.viewer.surface import AMBIENT, BRIGHTEST, DARKEST, DEPTH_COLORS, LIGHT
 
 Floats = npt.NDArray[np.float64]
 
@@ -121,7 +121,7 @@ class Raycaster:
         return picture
 
     def surface(self, camera: Camera, shape: tuple[int, int], level: float) -> npt.NDArray[np.float32]:
-        """Shaded surface on which the value is `level`, coloured by depth as in `viewer.surface.draw_surface`.
+        """Shaded surface on which the value is `level`, coloured by depth as in `mimo.viewer.surface.draw_surface`.
 
         Returns
         -------

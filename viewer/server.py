@@ -24,10 +24,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from data import FileError
-from viewer import page_files
-from viewer.files import figure_of_file
-from viewer.payload import (
+from mimo.data import FileError
+from mimo.viewer import page_files
+from mimo.viewer.files import figure_of_file
+from mimo.viewer.payload import (
     COLOR_MAPS,
     file_facts,
     measurement_packet,
@@ -38,7 +38,7 @@ from viewer.payload import (
     version_of,
     volume_packet,
 )
-from viewer.standalone import MOST_STATE, standalone_page
+from mimo.viewer.standalone import MOST_STATE, standalone_page
 
 LOOPBACK = "127.0.0.1"
 MOST_TARGET = 8192  # bytes of path and query

@@ -11,9 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from data import FileError
-from viewer import page_files
-from viewer.payload import measurement_packet, page_facts, scores, unpack, volume_packet
+from mimo.data import FileError
+from mimo.viewer import page_files
+from mimo.viewer.payload import measurement_packet, page_facts, scores, unpack, volume_packet
 
 MOST_BYTES = 400 * 2**20  # browsers read no script beyond about 512 MiB
 MOST_STATE = 4000

@@ -11,7 +11,7 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from skimage.measure import marching_cubes
 
 from mimo import VoxelGrid
-from viewer.projections import voxel_edges
+from mimo.viewer.projections import voxel_edges
 
 # x to the right, y up, z towards the reader: the front projection's own frame, so that the body is not mirrored.
 ELEVATION, AZIMUTH = 22.0, 32.0
@@ -33,7 +33,7 @@ def surface_mesh(
     """Surface on which the magnitude is `level_db` below the reference, by marching cubes.
 
     The volume is surrounded by zeros at the outer voxels' edges, so that a body at the border closes there, and a
-    grid of one voxel along an axis gives a plate as thick as `viewer.projections.voxel_edges` says.
+    grid of one voxel along an axis gives a plate as thick as `mimo.viewer.projections.voxel_edges` says.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A turn around several images side by side, as frames: drawn without a window, written by `viewer.movie`."""
+"""A turn around several images side by side, as frames: drawn without a window, written by `mimo.viewer.movie`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mimo import VoxelGrid
-from viewer.projections import to_db, voxel_edges
-from viewer.raycast import Camera, Raycaster, orbit
-from viewer.style import STYLE
+from mimo.viewer.projections import to_db, voxel_edges
+from mimo.viewer.raycast import Camera, Raycaster, orbit
+from mimo.viewer.style import STYLE
 
 RENDERINGS = ("maximum", "surface")
 DPI = 100
@@ -55,7 +55,7 @@ def turntable(
         ``maximum``: the largest magnitude along each ray; ``surface``: the shaded surface at `level_db`, brighter
         where z is larger.
     linear, floor_db, common_scale, cmap
-        As in `viewer.figure.figure`; they do not touch a surface, but for the common scale.
+        As in `mimo.viewer.figure.figure`; they do not touch a surface, but for the common scale.
     level_db
         Level of the surface, dB relative to the same maximum, below 0.
     n_frame

@@ -4,11 +4,11 @@ Background subtraction, channel gain and delay from a reference target, time gat
 frequencies, normalisation, and changes of convention. Each function takes a measurement and returns another.
 """
 
-from data.calibration.background import subtract_background, with_mean_background
-from data.calibration.channels import channel_values, channels_from_text, find_bad_channels, mask_channels
-from data.calibration.conventions import conjugate, normalise, restore_reference_path, with_permittivity
-from data.calibration.gating import Gate, box_paths, gate_box, gate_range
-from data.calibration.reference import (
+from mimo.data.calibration.background import subtract_background, with_mean_background
+from mimo.data.calibration.channels import channel_values, channels_from_text, find_bad_channels, mask_channels
+from mimo.data.calibration.conventions import conjugate, normalise, restore_reference_path, with_permittivity
+from mimo.data.calibration.gating import Gate, box_paths, gate_box, gate_range
+from mimo.data.calibration.reference import (
     Plate,
     PointTarget,
     apply_calibration,
@@ -16,7 +16,7 @@ from data.calibration.reference import (
     estimate_gain,
     reference_echo,
 )
-from data.calibration.selection import select_frequencies, select_scenes
+from mimo.data.calibration.selection import select_frequencies, select_scenes
 
 __all__ = [
     "Gate",

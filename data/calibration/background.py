@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from data.calibration.matching import check_same_array, check_same_sweep
-from data.measurement import Measurement
-from data.schema import UnfitError
-from data.steps import recorded
+from mimo.data.calibration.matching import check_same_array, check_same_sweep
+from mimo.data.files.schema import UnfitError
+from mimo.data.measurement import Measurement
+from mimo.data.provenance import recorded
 
 
 def subtract_background(measurement: Measurement) -> Measurement:

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from data.measurement import Measurement
-from data.schema import UnfitError
-from data.steps import recorded
 from mimo import ArrayGeometry
+from mimo.data.files.schema import UnfitError
+from mimo.data.measurement import Measurement
+from mimo.data.provenance import recorded
 
 DEAD_DB = -40.0
 """A channel this far below the median level carries no signal."""

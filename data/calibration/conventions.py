@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from data.measurement import Measurement, check_permittivity
-from data.schema import UnfitError
-from data.steps import recorded
+from mimo.data.files.schema import UnfitError
+from mimo.data.measurement import Measurement, check_permittivity
+from mimo.data.provenance import recorded
 
 NORMS = ("max", "rms")
 

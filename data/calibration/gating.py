@@ -22,10 +22,10 @@ import numpy.typing as npt
 from scipy.constants import speed_of_light
 from scipy.linalg import cho_factor, cho_solve
 
-from data.measurement import Measurement
-from data.schema import UnfitError
-from data.steps import recorded
 from mimo import ArrayGeometry, VoxelGrid
+from mimo.data.files.schema import UnfitError
+from mimo.data.measurement import Measurement
+from mimo.data.provenance import recorded
 
 MOST_FREQUENCIES = 4096
 
@@ -73,7 +73,7 @@ def gate_range(
         At least two frequencies.
     start, stop
         Metres, the same for every channel; where a path was removed from the phase they count from half of it, as the
-        range profiles of `data.profiles` do, and may be negative.
+        range profiles of `mimo.data.calibration.range_profiles` do, and may be negative.
     gate
         How it falls off.
 

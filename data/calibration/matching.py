@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from data.schema import UnfitError
 from mimo import ArrayGeometry, FrequencySweep
+from mimo.data.files.schema import UnfitError
 
 POSITION_TOLERANCE = 1e-6
 """Metres by which the positions of one antenna may differ in two files."""

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from data.calibration.channels import channel_values
-from data.calibration.matching import FREQUENCY_TOLERANCE, check_same_antennas, nearest_frequencies
-from data.measurement import Measurement
-from data.schema import UnfitError
-from data.steps import recorded
 from mimo import ArrayGeometry
+from mimo.data.calibration.channels import channel_values
+from mimo.data.calibration.matching import FREQUENCY_TOLERANCE, check_same_antennas, nearest_frequencies
+from mimo.data.files.schema import UnfitError
+from mimo.data.measurement import Measurement
+from mimo.data.provenance import recorded
 
 MODELS = ("delay", "frequency")
 MAX_DELAY = 1e-9

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from data.calibration.matching import nearest_frequencies
-from data.measurement import Measurement, Scenes
-from data.schema import UnfitError
-from data.steps import recorded
 from mimo import FrequencySweep
+from mimo.data.calibration.matching import nearest_frequencies
+from mimo.data.files.schema import UnfitError
+from mimo.data.measurement import Measurement, Scenes
+from mimo.data.provenance import recorded
 
 EDGE_TOLERANCE = 1e-9
 """Part of the highest frequency by which a band's ends are widened: files round."""

@@ -13,13 +13,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from data.calibration.background import with_mean_background
-from data.importers import array, dataport, gotcha, merit, qar50, ti, touchstone
-from data.importers.containers import SUFFIXES, named_arrays
-from data.importers.settings import checked_settings, load_toml, options_of, parse_settings
-from data.measurement import Measurement
-from data.schema import FileError, UnfitError
-from data.steps import recorded
+from mimo.data.calibration.background import with_mean_background
+from mimo.data.files.schema import FileError, UnfitError
+from mimo.data.importers import array, dataport, gotcha, merit, qar50, ti, touchstone
+from mimo.data.importers.containers import SUFFIXES, named_arrays
+from mimo.data.importers.settings import checked_settings, load_toml, options_of, parse_settings
+from mimo.data.measurement import Measurement
+from mimo.data.provenance import recorded
 
 __all__ = ["IMPORTERS", "Importer", "explain_formats", "load_toml", "parse_settings", "read_measured"]
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data.importers.containers import SUFFIXES, Get, named_arrays
-from data.importers.layout import (
+from mimo import ArrayGeometry
+from mimo.data.files.schema import FileError
+from mimo.data.importers.containers import SUFFIXES, Get, named_arrays
+from mimo.data.importers.layout import (
     AXIS_NAMES,
     FREQUENCY_UNITS,
     LENGTH_UNITS,
@@ -21,9 +23,7 @@ from data.importers.layout import (
     sweep_of,
     unit_factor,
 )
-from data.measurement import Array, Measurement, check_permittivity
-from data.schema import FileError
-from mimo import ArrayGeometry
+from mimo.data.measurement import Array, Measurement, check_permittivity
 
 NAME = "array"
 DESCRIPTION = "arrays of your own names in .npz, HDF5 or .mat, with a mapping of the names"

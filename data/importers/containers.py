@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from data.hdf5 import foreign_dataset, guarded, open_hdf5
-from data.importers.matlab import MatFile, complex_of
-from data.schema import SCHEMA_NAME, FileError
+from mimo.data.files.hdf5 import foreign_dataset, guarded, open_hdf5
+from mimo.data.files.schema import SCHEMA_NAME, FileError
+from mimo.data.importers.matlab import MatFile, complex_of
 
 SUFFIXES = (".npz", ".h5", ".hdf5", ".mat")
 Array = npt.NDArray[Any]

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from data.importers.layout import arranged, ascending, checked_complex, checked_numbers, in_our_sign, sweep_of
-from data.importers.matlab import MatFile
-from data.measurement import Array, Measurement, check_permittivity
-from data.schema import FileError
 from mimo import ArrayGeometry
+from mimo.data.files.schema import FileError
+from mimo.data.importers.layout import arranged, ascending, checked_complex, checked_numbers, in_our_sign, sweep_of
+from mimo.data.importers.matlab import MatFile
+from mimo.data.measurement import Array, Measurement, check_permittivity
 
 NAME = "dataport"
 DESCRIPTION = "IEEE DataPort MIMO scan: Exp_GunData4ImagingFD.mat, MATLAB v5 or v7.3"

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data.importers.layout import (
+from mimo import ArrayGeometry
+from mimo.data.files.schema import FileError
+from mimo.data.importers.layout import (
     arranged,
     ascending,
     checked_complex,
@@ -21,10 +23,8 @@ from data.importers.layout import (
     in_our_sign,
     sweep_of,
 )
-from data.importers.matlab import MatFile
-from data.measurement import Array, Measurement, check_permittivity
-from data.schema import FileError
-from mimo import ArrayGeometry
+from mimo.data.importers.matlab import MatFile
+from mimo.data.measurement import Array, Measurement, check_permittivity
 
 NAME = "gotcha"
 DESCRIPTION = "AFRL Gotcha SAR phase history: one .mat file, or a folder of them that are joined"

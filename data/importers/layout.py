@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.schema import FileError
 from mimo import FrequencySweep
+from mimo.data.files.schema import FileError
 
 AXIS_NAMES = ("scene", "freq", "tx", "rx", "channel", "iq")
 LENGTH_UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "inch": 0.0254}

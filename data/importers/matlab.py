@@ -12,8 +12,8 @@ import numpy.typing as npt
 from scipy.io import loadmat
 from scipy.io.matlab import mat_struct
 
-from data.hdf5 import foreign_dataset, guarded, open_hdf5
-from data.schema import FileError
+from mimo.data.files.hdf5 import foreign_dataset, guarded, open_hdf5
+from mimo.data.files.schema import FileError
 
 COMPLEX_FIELDS = (("real", "imag"), ("r", "i"))
 """Names that a pair of floats has in the compound type of a complex dataset: MATLAB's and h5py's."""

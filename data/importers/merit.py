@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data.importers.tables import read_table
-from data.measurement import Array, Measurement, check_permittivity
-from data.schema import FileError
 from mimo import ArrayGeometry, FrequencySweep
+from mimo.data.files.schema import FileError
+from mimo.data.importers.tables import read_table
+from mimo.data.measurement import Array, Measurement, check_permittivity
 
 NAME = "merit"
 DESCRIPTION = "MERIT CSV folder: antenna_locations.csv, channel_names.csv, frequencies.csv and scans"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data.importers.containers import load_npy
-from data.importers.layout import arranged, checked_complex, in_our_sign
-from data.importers.tables import read_table
-from data.measurement import Array, Measurement, check_permittivity
-from data.schema import FileError
 from mimo import ArrayGeometry, FrequencySweep
+from mimo.data.files.schema import FileError
+from mimo.data.importers.containers import load_npy
+from mimo.data.importers.layout import arranged, checked_complex, in_our_sign
+from mimo.data.importers.tables import read_table
+from mimo.data.measurement import Array, Measurement, check_permittivity
 
 NAME = "qar50"
 DESCRIPTION = "R&S QAR50 frame: .npy with Rx.dat and Tx.dat beside it"

@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from data.schema import FileError, UnfitError
+from mimo.data.files.schema import FileError, UnfitError
 
 
 def options_of(read: Callable[..., Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from data.schema import FileError
+from mimo.data.files.schema import FileError
 
 Number = TypeVar("Number", int, float, complex)
 

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from data.importers.layout import Array, in_our_sign, positions, sweep_of
-from data.importers.settings import load_toml
-from data.measurement import Measurement, check_permittivity
-from data.schema import FileError
 from mimo import ArrayGeometry
+from mimo.data.files.schema import FileError
+from mimo.data.importers.layout import Array, in_our_sign, positions, sweep_of
+from mimo.data.importers.settings import load_toml
+from mimo.data.measurement import Measurement, check_permittivity
 
 NAME = "ti"
 DESCRIPTION = "TI mmWave adc_data.bin with radar.toml: chirp, lanes, I/Q order, antennas"

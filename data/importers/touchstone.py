@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from data.importers.layout import Array, ascending, checked_numbers, in_our_sign, sweep_of
-from data.importers.tables import cell_number, read_records
-from data.measurement import Measurement, check_permittivity
-from data.schema import FileError
 from mimo import ArrayGeometry
+from mimo.data.files.schema import FileError
+from mimo.data.importers.layout import Array, ascending, checked_numbers, in_our_sign, sweep_of
+from mimo.data.importers.tables import cell_number, read_records
+from mimo.data.measurement import Measurement, check_permittivity
 
 NAME = "touchstone"
 DESCRIPTION = "Touchstone: a folder of .s2p with antennas.csv, or one .sNp with an antenna table"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_command_line import SMALL, bad, good, mimo
 
-import data
+from mimo import data
 
 
 @pytest.fixture(scope="module")

@@ -3,17 +3,17 @@
 import pytest
 from test_command_line import bad, good
 
-from recon import cost_benchmark
+from mimo.bench import cost_model
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     """One small ladder instead of both."""
-    ladder = cost_benchmark.LADDERS["planar scan"]
-    small = cost_benchmark.Ladder(
+    ladder = cost_model.LADDERS["planar scan"]
+    small = cost_model.Ladder(
         ladder.array, sides=(4, 6), far_sides=(8,), side=4, n_freq=8, n=8, freqs=(4, 8), far_freqs=(16,), ns=(6, 8)
     )
-    monkeypatch.setattr(cost_benchmark, "LADDERS", {"planar scan": small})
+    monkeypatch.setattr(cost_model, "LADDERS", {"planar scan": small})
 
 
 def test_costs_are_printed_and_drawn(tmp_path):

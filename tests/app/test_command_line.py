@@ -14,17 +14,16 @@ import numpy as np
 import pytest
 import torch
 
-import app
-import data
-from commands import shared
-from mimo import VoxelGrid
-from recon import METHODS, reconstruct
-from recon.metrics import peak_to_mean_db, psnr, ssim
+from mimo import VoxelGrid, data
+from mimo.commands import command_line as app
+from mimo.commands import shared
+from mimo.recon import METHODS, reconstruct
+from mimo.recon.metrics import peak_to_mean_db, psnr, ssim
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* is used far from its training:RuntimeWarning")
 
 GENERAL = [name for name, method in METHODS.items() if method.general]
-ROOT = Path(app.__file__).parent
+ROOT = Path(__file__).parents[2]
 SMALL = ["--n-freq", "4", "--grid", "x=-0.1:0.1:5,y=-0.1:0.1:7,z=0.4:0.6:11"]
 
 
@@ -88,7 +87,7 @@ def test_the_examples_of_the_help_work(tmp_path, measured, monkeypatch):
     (tmp_path / "work").mkdir()
     (tmp_path / "shared").symlink_to(measured.parent)
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr("viewer.server.serve", lambda files, **options: [data.load(file) for file in files])
+    monkeypatch.setattr("mimo.viewer.server.serve", lambda files, **options: [data.load(file) for file in files])
     order = ["demo", "synth", "import", "prepare", "info", "reconstruct", "evaluate", "figure", "view", "export"]
     assert set(order) | {"bench", "train"} == set(app.cli.commands)
     for command in order:
@@ -266,7 +265,7 @@ def test_the_real_scan_peaks_at_its_tumour(tmp_path, measured):
 
 def test_train_resumes_and_exports(tmp_path):
     """A tiny network for a few steps, then a few more from its checkpoint; its weights load."""
-    from models import Denoiser
+    from mimo.models import Denoiser
 
     config = tmp_path / "tiny.toml"
     text = """

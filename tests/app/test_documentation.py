@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from synth import targets
+from mimo.synth import targets
 
 ROOT = Path(__file__).parents[2]
 spec = importlib.util.spec_from_file_location("docs_make", ROOT / "docs" / "make.py")

@@ -12,7 +12,7 @@ import pytest
 from clusters import ROOT, environment
 from test_command_line import SMALL, good
 
-import data
+from mimo import data
 
 PAGE = (ROOT / "docs" / "many-machines.md").read_text()
 

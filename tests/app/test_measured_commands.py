@@ -7,8 +7,7 @@ import pytest
 from fixtures import native_layouts as native
 from test_command_line import bad, good, mimo
 
-import data
-from mimo import FrequencySweep
+from mimo import FrequencySweep, data
 
 FULL = native.full_scan()
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from test_command_line import SMALL, bad, good
 
-import data
-from mimo import ArrayGeometry, CosinePattern, LayeredMedium, TablePattern
-from recon import reconstruct
+from mimo import ArrayGeometry, CosinePattern, LayeredMedium, TablePattern, data
+from mimo.recon import reconstruct
 
 WALL = "1,z=0.2,3,z=0.25,1"
 LAYERS = LayeredMedium([0.2, 0.25], [1, 3, 1])

@@ -7,8 +7,8 @@ from chromium import pixels, settled, texts, wait_until
 from served import served
 from viewer_samples import make_file
 
-from recon import files
-from recon.files import reconstruct_file
+from mimo.recon import files
+from mimo.recon.files import reconstruct_file
 
 
 def test_image_and_history_are_seen_forming(page, tmp_path, monkeypatch):

@@ -6,8 +6,7 @@ from chromium import SIZE, pixels, ready, settled, show, state, texts, visit, wa
 from served import served
 from viewer_samples import GRID, make_file, spoil, truncate
 
-import data
-from mimo import VoxelGrid
+from mimo import VoxelGrid, data
 
 
 def test_nan_is_told_in_its_panel_and_the_others_stand(page, tmp_path):

@@ -11,7 +11,7 @@ from PIL import Image
 from served import served
 from viewer_samples import GRID, PEAK, make_file
 
-import data
+from mimo import data
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -7,8 +7,7 @@ from chromium import pixels, show
 from served import served
 from viewer_samples import GRID, PEAK, make_file
 
-import data
-from mimo import VoxelGrid
+from mimo import VoxelGrid, data
 
 UNEVEN = VoxelGrid([-0.2, -0.1, 0.05, 0.1, 0.2], np.linspace(-0.3, 0.3, 7), np.linspace(0.5, 1.0, 11))
 CLOSE = 3  # of 255

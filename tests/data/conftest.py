@@ -3,7 +3,7 @@
 import pytest
 from data_samples import make_measurement, make_reconstructions
 
-from data import save
+from mimo.data import save
 
 
 @pytest.fixture(scope="session")

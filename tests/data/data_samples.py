@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from data import Measurement, Reconstruction
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
+from mimo.data import Measurement, Reconstruction
 
 N_SCENE = 6
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data import Measurement, PointTarget, find_bad_channels, mask_channels
-from data.calibration import channels_from_text, reference_echo
 from mimo import ArrayGeometry, FrequencySweep
+from mimo.data import Measurement, PointTarget, find_bad_channels, mask_channels
+from mimo.data.calibration import channels_from_text, reference_echo
 
 ARRAY = ArrayGeometry.random_planar(n_tx=6, n_rx=7, width=0.3, height=0.24, seed=3)
 SWEEP = FrequencySweep.linear(4e9, 16e9, 61)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.constants import speed_of_light
 
-from data import (
+from mimo import ArrayGeometry, FrequencySweep, VoxelGrid, backproject, born_operator
+from mimo.data import (
     Measurement,
     Plate,
     PointTarget,
@@ -25,10 +26,9 @@ from data import (
     with_mean_background,
     with_permittivity,
 )
-from data.calibration import reference_echo
-from mimo import ArrayGeometry, FrequencySweep, VoxelGrid, backproject, born_operator
-from recon.metrics import psnr
-from synth import add_noise
+from mimo.data.calibration import reference_echo
+from mimo.recon.metrics import psnr
+from mimo.synth import add_noise
 
 ARRAY = ArrayGeometry.random_planar(n_tx=4, n_rx=5, width=0.3, height=0.24, seed=3)
 SWEEP = FrequencySweep.linear(4e9, 16e9, 251)

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from data.cluster import automatic_workers, run_tasks
-from data.tasks import FileTask
+from mimo.data.jobs.cluster import automatic_workers, run_tasks
+from mimo.data.jobs.tasks import FileTask
 
 
 class Interrupted(FileTask):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy.constants import speed_of_light
 
-from data import Gate, Measurement, Plate, PointTarget, gate_box, gate_range
-from data.calibration import box_paths, reference_echo
-from data.calibration.gating import gate_matrix, window_transform
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid, backproject, born_operator
-from recon.metrics import psnr
+from mimo.data import Gate, Measurement, Plate, PointTarget, gate_box, gate_range
+from mimo.data.calibration import box_paths, reference_echo
+from mimo.data.calibration.gating import gate_matrix, window_transform
+from mimo.recon.metrics import psnr
 
 ARRAY = ArrayGeometry.random_planar(n_tx=2, n_rx=3, width=0.3, height=0.24, seed=3)
 SWEEP = FrequencySweep.linear(4e9, 16e9, 121)

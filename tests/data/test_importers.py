@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import FileError, read_measured, subtract_background
+from mimo.data import FileError, read_measured, subtract_background
 
 MEASURED = Path(__file__).parents[3] / "shared" / "measured" / "merit"
 PAIRS = [(1, 2), (3, 1), (2, 3), (3, 2)]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from data_samples import make_measurement, make_reconstructions
 
-from data import FileError, describe_file, join_shards, load_reconstructions, open_measurement, save, validate
-from data.shards import joined_parameters
+from mimo.data import FileError, describe_file, join_shards, load_reconstructions, open_measurement, save, validate
+from mimo.data.files.shards import joined_parameters
 
 LENGTHS = (2, 1, 3)
 

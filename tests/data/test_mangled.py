@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data import FileError, load_reconstructions, validate
+from mimo.data import FileError, load_reconstructions, validate
 
 REPEATABLE = settings(
     max_examples=150,

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from data.medium import layers_from_text, patterns_from_text
 from mimo import CosinePattern, LayeredMedium, TablePattern
+from mimo.data.medium import layers_from_text, patterns_from_text
 from mimo.pattern import describe_patterns
 
 ANGLE, FREQ = np.array([0.0, 0.4, 1.2]), np.array([4e9, 9e9])

@@ -5,10 +5,10 @@ import pytest
 import torch
 from fixtures import native_layouts as native
 
-from data import IMPORTERS, FileError, explain_formats, load, read_measured, save
-from data.importers import layout
-from data.importers.settings import options_of
 from mimo import VoxelGrid, backproject, born_operator
+from mimo.data import IMPORTERS, FileError, explain_formats, load, read_measured, save
+from mimo.data.importers import layout
+from mimo.data.importers.settings import options_of
 
 FULL, PAIRED, FLOWN = native.full_scan(), native.paired_scan(), native.flown_scan()
 

@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from data import FileError, load, load_reconstructions, validate
-from data.schema import ATTRIBUTES, FIELDS, SCHEMA_VERSION, UnfitError, check_shape, markdown_table
+from mimo.data import FileError, load, load_reconstructions, validate
+from mimo.data.files.schema import ATTRIBUTES, FIELDS, SCHEMA_VERSION, UnfitError, check_shape, markdown_table
 
 METHOD = {"reflectivity": "pnp", "magnitude": "u-net_3d", "history": "pnp"}
 SHAPED = [field for field in FIELDS if field.dtype != "str"]

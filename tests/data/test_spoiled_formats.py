@@ -6,7 +6,7 @@ import pytest
 from fixtures import native_layouts as native
 from scipy.io import loadmat, savemat
 
-from data import FileError, read_measured, save
+from mimo.data import FileError, read_measured, save
 
 FULL, FLOWN = native.full_scan(), native.flown_scan()
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from data_samples import N_SCENE, make_measurement, make_reconstructions, same
 
-from data import (
+from mimo.data import (
     FileError,
     Measurement,
     Reconstruction,
@@ -306,7 +306,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path, saved):
     before = saved.read_bytes()
     script = """
         import resource, signal, sys
-        from data import FileError, load, save
+        from mimo.data import FileError, load, save
         whole = load(sys.argv[1])
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         for limit in (0, 1000, 9000, 30000):

@@ -5,7 +5,7 @@ import os
 import h5py
 import pytest
 
-from data import FileError, load, load_reconstructions, validate
+from mimo.data import FileError, load, load_reconstructions, validate
 
 
 def test_what_is_no_file_of_the_schema_is_refused(tmp_path):

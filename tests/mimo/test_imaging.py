@@ -9,8 +9,8 @@ from helper import fails
 from scipy.constants import speed_of_light
 
 from mimo import ArrayGeometry, BornOperator, FrequencySweep, GramFactor, VoxelGrid, backproject, kirchhoff
+from mimo.recon.metrics import point_widths
 from mimo.sampling import _half_power_width, _wave_vectors, expected_sampling, unambiguous_range
-from recon.metrics import point_widths
 
 ARRAY = ArrayGeometry.mills_cross(n_tx=12, n_rx=13, width=0.3)
 SWEEP = FrequencySweep.linear(4e9, 16e9, 15)

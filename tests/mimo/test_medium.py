@@ -23,9 +23,9 @@ from mimo import (
     backproject,
     backproject_fast,
     born_operator,
-    channels,
+    channel_list,
+    compiled_channels,
     kirchhoff,
-    paired,
 )
 
 AHEAD = ArrayGeometry([[0.0, 0, 0]], [[0.0, 0, 0]], channels=[[0, 0]])
@@ -45,10 +45,10 @@ def precise_turns(frequency: float, antenna, voxel, reference: float) -> float:
 @pytest.mark.parametrize("even", [True, False], ids=["uniform", "uneven"])
 def test_kilometres_cost_no_accuracy(even, dtype, limit, sums, monkeypatch):
     """10 km off, 424 frequencies: k R is 2 million rad, known to 2e-16 of itself when it is formed in float64."""
-    monkeypatch.setattr(paired, "SCATTER_UP_TO", 16 if sums == "scattered" else 0)
-    monkeypatch.setattr(paired, "SETUP", 10**9)
+    monkeypatch.setattr(channel_list, "SCATTER_UP_TO", 16 if sums == "scattered" else 0)
+    monkeypatch.setattr(channel_list, "SETUP", 10**9)
     if sums == "torch":
-        monkeypatch.setattr(paired.kernels, "available", lambda: False)
+        monkeypatch.setattr(channel_list.kernels, "available", lambda: False)
     antenna = np.array([7089.2646, 0.5289, 7275.6719])
     freq = 9.288e9 + 6.223e8 * np.linspace(0, 1, 424) ** (1 if even else 1.01)
     sweep = FrequencySweep.linear(freq[0], freq[-1], 424) if even else FrequencySweep(freq)
@@ -143,15 +143,15 @@ def test_layers_straight_ahead_in_closed_form():
 @pytest.mark.parametrize("options", [{}, {"layers": WALL, "pattern": CosinePattern(1)}], ids=["plain", "tables"])
 def test_how_the_volume_is_divided_changes_nothing(options, monkeypatch):
     """Blocks of one partition read their own part of the tables; 385 voxels are two blocks, the last one not full."""
-    monkeypatch.setattr(paired, "SCATTER_UP_TO", 0)
+    monkeypatch.setattr(channel_list, "SCATTER_UP_TO", 0)
     A = born_operator(PAIRED, LONG, GRID, **options)
     y = torch.randn(2, *A.measurement_shape, dtype=A.dtype, generator=torch.Generator().manual_seed(3))
     formers = (backproject, backproject_fast, kirchhoff, lambda y, A: A.adjoint(y))
     divided = [former(y, A) for former in formers]
-    monkeypatch.setattr(channels, "PARTS", 1)
+    monkeypatch.setattr(compiled_channels, "PARTS", 1)
     for former, image in zip(formers, divided, strict=True):
         assert torch.equal(former(y, A), image)
-    monkeypatch.setattr(channels, "PARTIAL_BYTES", 0)
+    monkeypatch.setattr(compiled_channels, "PARTIAL_BYTES", 0)
     assert (
         relative_gap(
             A.forward(divided[0]),

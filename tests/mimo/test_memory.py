@@ -20,10 +20,10 @@ from mimo import (
     backproject_factorised,
     backproject_fast,
     born_operator,
-    channels,
-    factorised,
+    channel_list,
+    compiled_channels,
+    full_array,
     kirchhoff,
-    paired,
     range_migration,
 )
 from mimo.propagation import BORN
@@ -59,16 +59,16 @@ def test_every_budget_gives_the_same_bits(name, n_scene):
         assert torch.equal(A.forward(x), y)
         assert torch.equal(A.adjoint(y), image)
         assert torch.equal(kirchhoff(y, A), formed)
-        if not array.paired and factorised.kernels.available():
+        if not array.paired and full_array.kernels.available():
             tiles.add(len(A.kernel_sum(BORN)._tiles(n_scene)))
-    if not array.paired and factorised.kernels.available():
+    if not array.paired and full_array.kernels.available():
         assert len(tiles) > 1 and max(tiles) == (3 if sweep is EVEN else 17)
 
 
 def test_the_torch_path_streams_the_same_partitions(monkeypatch):
     """Without compiled kernels, as on CUDA."""
-    monkeypatch.setattr(factorised.kernels, "available", lambda: False)
-    monkeypatch.setattr(factorised, "MAKING_BYTES", 2**18)
+    monkeypatch.setattr(full_array.kernels, "available", lambda: False)
+    monkeypatch.setattr(full_array, "MAKING_BYTES", 2**18)
     x = torch.randn(2, *GRID.shape, generator=torch.Generator().manual_seed(0))
     core, fly = (born_operator(WIDE, EVEN, GRID, memory=memory) for memory in (2**30, 0))
     y = core.forward(x)
@@ -99,7 +99,7 @@ print(json.dumps(peak() - before))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
-@pytest.mark.skipif(not factorised.kernels.available(), reason="the compiled kernels are not built here")
+@pytest.mark.skipif(not full_array.kernels.available(), reason="the compiled kernels are not built here")
 def test_a_process_stays_within_its_budget():
     """Factors of 142 MiB: in core, and within a budget beside 12 MiB of data, images and what a heap loses."""
 
@@ -130,8 +130,8 @@ def test_who_watches_is_told_how_far_a_sum_is(array, former, compiled, monkeypat
     if (former, array) in (("range_migration", WIDE), ("backproject_factorised", SCAN)):
         pytest.skip("not for this array")
     if not compiled:
-        monkeypatch.setattr(factorised.kernels, "available", lambda: False)
-    for module, name in ((channels, "PART_PAIRS"), (paired, "TILE")):
+        monkeypatch.setattr(full_array.kernels, "available", lambda: False)
+    for module, name in ((compiled_channels, "PART_PAIRS"), (channel_list, "TILE")):
         monkeypatch.setattr(module, name, 2**13)  # as if it were long
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # a step is as long as there are threads
     A = born_operator(array, EVEN, GRID, memory=0)

@@ -19,8 +19,8 @@ from mimo import (
     backproject,
     kirchhoff,
 )
-from mimo import factorised as factorised_module
-from mimo import paired as paired_module
+from mimo import channel_list as paired_module
+from mimo import full_array as factorised_module
 
 FORMERS = {
     "backprojection": backproject,

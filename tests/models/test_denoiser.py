@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models import Denoiser, estimate_level
-from models.checkpoint import WEIGHTS, load_weights, save_weights
-from models.config import NetworkConfig
-from models.corruption import CORRUPTIONS
-from models.tiling import apply_tiled, tile_shape, tile_spans
-from models.unet import UNet3D
+from mimo.models import Denoiser, estimate_level
+from mimo.models.network_config import NetworkConfig
+from mimo.models.tiling import apply_tiled, tile_shape, tile_spans
+from mimo.models.unet import UNet3D
+from mimo.models.weight_files import WEIGHTS, load_weights, save_weights
+from mimo.train.corruption import CORRUPTIONS
 
 NETWORK = {"width": 8, "levels": 3, "subpixel": 2}
 

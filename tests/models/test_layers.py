@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from models.layers import ComplexBatchNorm, HyperConv3d, Layers, fold_batch_norm
-from models.unet import UNet3D
+from mimo.models.layers import ComplexBatchNorm, HyperConv3d, Layers, fold_batch_norm
+from mimo.models.unet import UNet3D
 
 
 def as_complex(x: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.unet import UNet3D, pixel_shuffle, pixel_unshuffle
+from mimo.models.unet import UNet3D, pixel_shuffle, pixel_unshuffle
 
 SIZES = [(5, 7, 11), (1, 7, 11), (8, 12, 4), (25, 25, 49), (1, 1, 1)]
 

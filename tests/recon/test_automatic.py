@@ -5,10 +5,11 @@ import pytest
 import torch
 from cases import GRID, HORN, PAIRED, SWEEP, WALL
 
-from data import Measurement
 from mimo import ArrayGeometry, BornOperator, FrequencySweep, VoxelGrid, born_operator
-from recon import METHODS, large_benchmark, reconstruct
-from recon.costs import predict, quickest
+from mimo.bench import large_arrays
+from mimo.data import Measurement
+from mimo.recon import METHODS, reconstruct
+from mimo.recon.costs import predict, quickest
 
 BAND = FrequencySweep.linear(72e9, 82e9, 128)
 FAR = VoxelGrid.from_extent(x=(-0.1, 0.1, 100), y=(-0.1, 0.1, 110), z=(0.3, 0.4, 64))
@@ -21,7 +22,7 @@ def choice(A) -> str:
 def test_the_geometry_decides():
     scan = ArrayGeometry.planar_scan(shape=(200, 180), width=0.2)
     assert choice(born_operator(scan, BAND, FAR)) == "range-migration"
-    assert choice(BornOperator(large_benchmark.frame(47), BAND, FAR)) == "backprojection-factorised"
+    assert choice(BornOperator(large_arrays.frame(47), BAND, FAR)) == "backprojection-factorised"
     small = ArrayGeometry.mills_cross(n_tx=12, n_rx=13, width=0.3)
     assert choice(BornOperator(small, BAND, GRID)) == "backprojection-fast"
     assert choice(BornOperator(small, SWEEP, GRID, pattern=HORN)) == "backprojection"
@@ -47,15 +48,15 @@ def test_the_benchmark_of_large_arrays(monkeypatch):
     grid = VoxelGrid.from_extent(x=(-0.05, 0.05, 11), y=(-0.05, 0.05, 12), z=(0.2, 0.25, 10))
     scan = ArrayGeometry.planar_scan(shape=(30, 28), width=0.12)
     settings = {
-        "frame": (BornOperator(large_benchmark.frame(12, 6e-3), sweep, grid), ("backprojection-factorised",), 5),
+        "frame": (BornOperator(large_arrays.frame(12, 6e-3), sweep, grid), ("backprojection-factorised",), 5),
         "scan": (born_operator(scan, sweep, grid), ("range-migration",), 4),
     }
-    monkeypatch.setattr(large_benchmark, "large_settings", lambda: settings)
+    monkeypatch.setattr(large_arrays, "large_settings", lambda: settings)
     result = {}
     for name, (_, methods, _) in settings.items():
-        result[name] = {m: large_benchmark.measure_one(name, m, n_rounds=1) for m in (*methods, "exact")}
+        result[name] = {m: large_arrays.measure_one(name, m, n_rounds=1) for m in (*methods, "exact")}
         assert result[name][methods[0]]["correlation of magnitudes"] > 0.999
         assert result[name][methods[0]]["largest error, dB of the image's maximum"] < -25
-    lines = large_benchmark.large_table(result).splitlines()
+    lines = large_arrays.large_table(result).splitlines()
     assert len(lines) == 6
     assert "range-migration" in lines[4]

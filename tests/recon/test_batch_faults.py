@@ -10,10 +10,9 @@ import h5py
 import pytest
 from clusters import ROOT, dask_processes, environment, wait_for
 
-import data
-from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
-from recon.batches import reconstruct_files
-from synth import generate
+from mimo import ArrayGeometry, FrequencySweep, VoxelGrid, data
+from mimo.recon.batches import reconstruct_files
+from mimo.synth import generate
 
 SMALL = {
     "array": ArrayGeometry.mills_cross(n_tx=2, n_rx=3, width=0.3),

@@ -8,8 +8,8 @@ import torch
 from cases import GRID, HORN, MASKED, PAIRED, SCAN, SWEEP, WALL
 
 from mimo import ArrayGeometry, CosinePattern, FrequencySweep, born_operator, kernels
-from recon.cost_benchmark import FORMERS, LADDERS, Ladder, cost_table, measure_costs
-from recon.costs import HOPELESS, MODELS, WORTH_A_PLAN, crossings, predict, quickest
+from mimo.bench.cost_model import FORMERS, LADDERS, Ladder, cost_table, measure_costs
+from mimo.recon.costs import HOPELESS, MODELS, WORTH_A_PLAN, crossings, predict, quickest
 
 ROWS = ArrayGeometry.planar_scan(shape=(6, 5), width=0.2)
 

@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pytest
 
-import app
-from data import Measurement, load_reconstructions, read_measured
 from mimo import VoxelGrid
-from recon import reconstruct
+from mimo.commands import command_line as app
+from mimo.data import Measurement, load_reconstructions, read_measured
+from mimo.recon import reconstruct
 
 GROUND = VoxelGrid.from_extent(x=(-50, 50, 251), y=(-50, 50, 251), z=(0, 0, 1))
 SQUARE = VoxelGrid.from_extent(x=(-36, 4, 101), y=(2, 42, 101), z=(0, 0, 1))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from recon.files import history_rows, write_history
-from recon.iteration import iterate
+from mimo.recon.files import history_rows, write_history
+from mimo.recon.iteration import iterate
 
 
 def halving(limits):

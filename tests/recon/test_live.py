@@ -5,11 +5,11 @@ import pytest
 import torch
 from test_pnp import scenes  # noqa: F401 - a fixture
 
-import data
-from recon import files, make_problem, run_method
-from recon.files import reconstruct_file
-from recon.prox import soft_threshold
-from recon.run import BATCH, Live
+from mimo import data
+from mimo.recon import files, make_problem, run_method
+from mimo.recon.files import reconstruct_file
+from mimo.recon.prox import soft_threshold
+from mimo.recon.run import BATCH, Live
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_progress_within_a_batch(scenes):  # noqa: F811
 
 
 def test_an_interrupt_ends_all_batches_and_methods(scenes, source, tmp_path, monkeypatch):  # noqa: F811
-    from recon import sparse
+    from mimo.recon import sparse
 
     calls = []
 

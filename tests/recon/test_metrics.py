@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from mimo import VoxelGrid
-from recon import metrics
+from mimo.recon import metrics
 
 SHAPE = (5, 7, 11)
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from helper import relative_gap
 
-from data import Measurement
 from mimo import ArrayGeometry, BornOperator, FrequencySweep, GramFactor, VoxelGrid
-from recon import pnp as pnp_module
-from recon import reconstruct
-from recon.metrics import psnr
-from synth import add_noise, draw, random_phase
+from mimo.data import Measurement
+from mimo.recon import pnp as pnp_module
+from mimo.recon import reconstruct
+from mimo.recon.metrics import psnr
+from mimo.synth import add_noise, draw, random_phase
 
 ARRAY = ArrayGeometry.mills_cross(n_tx=7, n_rx=8, width=0.3)
 BAND = FrequencySweep.linear(4e9, 16e9, 9)

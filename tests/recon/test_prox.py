@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.ndimage import median_filter
 
-from recon import prox as prox_module
-from recon.prox import (
+from mimo.recon import prox as prox_module
+from mimo.recon.prox import (
     TotalVariationProx,
     divergence,
     gradient,

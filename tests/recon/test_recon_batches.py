@@ -12,14 +12,13 @@ import pytest
 from clusters import ROOT, environment
 from distributed import LocalCluster
 
-import data
-from data import FileError, describe_file
-from data.batches import Part
-from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
-from recon import batches
-from recon.batches import automatic_size, in_one_piece, reconstruct_files, runs_of
-from recon.files import history_rows, reconstruct_file
-from synth import generate
+from mimo import ArrayGeometry, FrequencySweep, VoxelGrid, data
+from mimo.data import FileError, describe_file
+from mimo.data.jobs.outputs import Part
+from mimo.recon import batches
+from mimo.recon.batches import automatic_size, in_one_piece, reconstruct_files, runs_of
+from mimo.recon.files import history_rows, reconstruct_file
+from mimo.synth import generate
 
 N = 50
 SMALL = {

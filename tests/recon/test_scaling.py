@@ -8,8 +8,8 @@ import torch
 from helper import relative_gap
 from test_pnp import scenes  # noqa: F401 - a fixture
 
-from recon import make_problem, reconstruct
-from recon.scaling import first_image, scale
+from mimo.recon import make_problem, reconstruct
+from mimo.recon.scaling import first_image, scale
 
 
 @pytest.fixture

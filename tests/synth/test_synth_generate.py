@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from distributed import LocalCluster
 
-from data import FileError, load, validate
 from mimo import ArrayGeometry, BornOperator, FrequencySweep, VoxelGrid
-from synth import Realism, generate
-from synth.paper import paper_array, paper_grid, paper_sweep
+from mimo.data import FileError, load, validate
+from mimo.synth import Realism, generate
+from mimo.synth.paper import paper_array, paper_grid, paper_sweep
 
 ROOT = Path(__file__).parents[2]
 GEOMETRY = """
@@ -106,7 +106,7 @@ def test_an_existing_scheduler_does_the_work(tmp_path, reference):
 CHILD = f"""
 import sys, time
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
-from synth import generate
+from mimo.synth import generate
 
 def progress(done, n):
     print(done, flush=True)

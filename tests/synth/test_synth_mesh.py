@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mimo import VoxelGrid
-from synth.targets import from_mesh
+from mimo.synth.targets import from_mesh
 
 trimesh = pytest.importorskip("trimesh")
 

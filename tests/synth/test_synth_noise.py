@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid, born_operator
-from synth import Realism, add_noise, noise_std
-from synth.noise import add_clutter, chain_gains, displaced, draw_clutter, with_missing_channels
-from synth.scene import Recipe, synthesize
+from mimo.synth import Realism, add_noise, noise_std
+from mimo.synth.noise import add_clutter, chain_gains, displaced, draw_clutter, with_missing_channels
+from mimo.synth.scene import Recipe, synthesize
 
 ARRAY = ArrayGeometry.mills_cross(n_tx=2, n_rx=3, width=0.3)
 SWEEP = FrequencySweep.linear(4e9, 16e9, 4)

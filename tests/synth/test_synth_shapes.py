@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mimo import VoxelGrid
-from synth.frame import GridFrame
-from synth.glyphs import GLYPHS
-from synth.shapes import (
+from mimo.synth.frame import GridFrame
+from mimo.synth.glyphs import GLYPHS
+from mimo.synth.shapes import (
     BODIES,
     box_distance,
     coverage,

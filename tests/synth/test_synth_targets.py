@@ -5,9 +5,9 @@ import pytest
 from scipy import ndimage
 
 from mimo import VoxelGrid
-from synth import PRESETS, draw, random_phase
-from synth.paper import paper_grid
-from synth.targets import N_POINT, paper_target
+from mimo.synth import PRESETS, draw, random_phase
+from mimo.synth.paper import paper_grid
+from mimo.synth.targets import N_POINT, paper_target
 
 GRIDS = {
     "odd": VoxelGrid.from_extent(x=(-0.1, 0.1, 5), y=(-0.15, 0.15, 7), z=(0.4, 0.6, 11)),

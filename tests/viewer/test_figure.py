@@ -14,11 +14,11 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from skimage.io import imread
 
 from mimo import VoxelGrid
-from recon.metrics import psnr, ssim
-from viewer.contact_sheet import contact_sheet
-from viewer.figure import Panel, figure, panels_from, save
-from viewer.projections import maximum_projections, to_db, voxel_edges
-from viewer.surface import surface_mesh
+from mimo.recon.metrics import psnr, ssim
+from mimo.viewer.contact_sheet import contact_sheet
+from mimo.viewer.figure import Panel, figure, panels_from, save
+from mimo.viewer.projections import maximum_projections, to_db, voxel_edges
+from mimo.viewer.surface import surface_mesh
 
 GRID = VoxelGrid.from_extent(x=(-0.2, 0.2, 5), y=(-0.3, 0.3, 7), z=(0.5, 1.0, 11))
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from viewer.history import curves_from, history_figure
+from mimo.viewer.history import curves_from, history_figure
 
 ENTRIES = [
     {"residual": [3.0, 5.0, 7.0], "prior": [30.0, 50.0, 70.0], "sigma": 0.3, "seconds": 0.1},

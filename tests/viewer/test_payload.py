@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from viewer_samples import GRID, PEAK, make_file, spoil, truncate
 
-import data
-from data import divide_gain, restore_reference_path
-from mimo import VoxelGrid
-from recon.metrics import psnr, ssim
-from viewer.curves import curves_of_scene
-from viewer.payload import (
+from mimo import VoxelGrid, data
+from mimo.data import divide_gain, restore_reference_path
+from mimo.recon.metrics import psnr, ssim
+from mimo.viewer.curves import curves_of_scene
+from mimo.viewer.payload import (
     color_tables,
     file_facts,
     measurement_packet,
@@ -24,7 +23,7 @@ from viewer.payload import (
     version_of,
     volume_packet,
 )
-from viewer.projections import voxel_edges
+from mimo.viewer.projections import voxel_edges
 
 
 @pytest.fixture(scope="module")

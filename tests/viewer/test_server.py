@@ -13,12 +13,12 @@ from helper import fails
 from served import exchange, served
 from viewer_samples import embedded, make_file, spoil, truncate
 
-import app
-import data
-from viewer import page_files
-from viewer.payload import unpack
-from viewer.server import MOST_HEAD, MOST_TARGET, allowed_hosts, serve
-from viewer.standalone import save_html
+from mimo import data
+from mimo.commands import command_line as app
+from mimo.viewer import page_files
+from mimo.viewer.payload import unpack
+from mimo.viewer.server import MOST_HEAD, MOST_TARGET, allowed_hosts, serve
+from mimo.viewer.standalone import save_html
 
 
 @pytest.fixture(scope="module")

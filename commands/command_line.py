@@ -1,0 +1,84 @@
+"""Run a command of the command line and turn every failure into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+import click
+
+from mimo.commands.generate import demo, synth
+from mimo.commands.images import evaluate, reconstruct
+from mimo.commands.learning import bench, train
+from mimo.commands.measured import import_, info, prepare
+from mimo.commands.pictures import export, figure
+from mimo.commands.shared import example
+from mimo.commands.view import view
+
+COMMANDS: list[click.Command] = [
+    demo,
+    synth,
+    import_,
+    prepare,
+    info,
+    reconstruct,
+    evaluate,
+    figure,
+    view,
+    export,
+    train,
+    bench,
+]
+"""In the order in which help and documentation list them."""
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="mimo-imaging")
+@example("mimo demo")
+def cli() -> None:
+    """Near-field MIMO radar imaging: synthesize measurements, reconstruct images, look at them."""
+
+
+for command in COMMANDS:
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; every error is one line, exit code 1 for a failure and 2 for bad input."""
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn  # type: ignore[assignment]
+            code = cli.main(arguments, prog_name="mimo", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        code = BAD_INPUT
+    except click.exceptions.Abort:
+        code = _complain("interrupted", FAILED)
+    except KeyboardInterrupt:
+        code = _complain("interrupted", FAILED)
+    except click.ClickException as error:
+        code = _complain(error.format_message(), BAD_INPUT)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        code = _complain(f"{where}{error.strerror or error}, expected a place that can be read and written", BAD_INPUT)
+    except ValueError as error:
+        code = _complain(str(error), BAD_INPUT)
+    except Exception as error:
+        code = _complain(f"{type(error).__name__}: {error}", FAILED)
+    sys.exit(code or DONE)
+
+
+def _warn(message: Warning | str, *_where: object) -> None:
+    """Print a warning as errors are printed: in one line, without the place in the program."""
+    click.echo(f"mimo: warning: {' '.join(str(message).split())}", err=True)
+
+
+def _complain(text: str, code: int) -> int:
+    if os.environ.get("MIMO_DEBUG"):
+        raise
+    click.echo(f"mimo: {' '.join(text.split())}", err=True)
+    return code

@@ -1,0 +1,65 @@
+"""A smaller measurement for a quick look: evenly chosen antennas, channels and frequencies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mimo import ArrayGeometry
+from mimo.data.calibration import select_frequencies
+from mimo.data.measurement import Measurement
+
+
+def thinned(measurement: Measurement, *, n_channel: int, n_freq: int | None = None) -> Measurement:
+    """Return about `n_channel` evenly chosen channels and `n_freq` frequencies (all for ``None``), if there are more.
+
+    Of an array of every pair, evenly chosen transmitters and receivers; of listed channels, evenly chosen ones. Gain,
+    background and removed path are thinned with the values.
+    """
+    if n_freq is not None and measurement.sweep.n_freq > n_freq:
+        kept = evenly(measurement.sweep.n_freq, n_freq)
+        measurement = select_frequencies(measurement, freq=measurement.sweep.freq[kept])
+    array = measurement.array
+    if array.n_channel <= n_channel:
+        return measurement
+    if array.channels is not None:
+        listed = evenly(len(array.channels), n_channel)
+        tx: Any = slice(None)
+        rx: Any = slice(None)
+        where: Any = (Ellipsis, listed)
+        channels, mask = array.channels[listed], None
+    else:
+        side = int(n_channel**0.5)
+        tx_kept, rx_kept = evenly(array.n_tx, side), evenly(array.n_rx, side)
+        tx, rx = tx_kept, rx_kept
+        where = (Ellipsis, tx_kept[:, None], rx_kept)
+        channels, mask = None, None if array.mask is None else array.mask[np.ix_(tx_kept, rx_kept)]
+        if mask is not None and not mask.any():
+            return measurement
+    pick = lambda a, at: None if a is None else a[at]  # noqa: E731 - six uses below
+    thin = ArrayGeometry(
+        array.tx_pos[tx],
+        array.rx_pos[rx],
+        channels,
+        mask,
+        pick(array.tx_normal, tx),
+        pick(array.rx_normal, rx),
+        array.name,
+    )
+    return replace(
+        measurement,
+        values=measurement.values[where],
+        array=thin,
+        background=pick(measurement.background, where),
+        gain=pick(measurement.gain, where),
+        delay=pick(measurement.delay, where),
+        reference_path=pick(measurement.reference_path, where),
+    )
+
+
+def evenly(n: int, most: int) -> npt.NDArray[np.intp]:
+    """Up to `most` of the numbers below n, evenly spaced, first and last among them."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))

@@ -1,0 +1,55 @@
+"""Range profiles: what each channel hears from which distance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.constants import speed_of_light
+from scipy.signal.windows import hann
+
+from mimo.data.calibration.channels import channel_values
+from mimo.data.files.schema import UnfitError
+from mimo.data.measurement import Measurement
+
+Floats = npt.NDArray[np.float64]
+
+
+def range_axis(measurement: Measurement, *, limits: tuple[float, float] | None = None, n: int = 512) -> Floats:
+    """Ranges in metres for `range_profiles`: `limits`, or one unambiguous range (about 0 where a path was removed)."""
+    freq = measurement.sweep.freq
+    if len(freq) < 2:
+        raise UnfitError("the sweep has one frequency: expected two or more for a range profile")
+    if limits is None:
+        span = speed_of_light / (2 * np.sqrt(measurement.permittivity) * float(np.diff(freq).max()))
+        limits = (0.0, span) if measurement.reference_path is None else (-span / 2, span / 2)
+    return np.linspace(*limits, n)
+
+
+def range_profiles(measurement: Measurement, ranges: npt.ArrayLike, *, scene: int = 0) -> npt.NDArray[Any]:
+    """Response of each channel over range, half the path from transmitter to receiver.
+
+    ``p[c, r] = sum_f w[f] y[f, c] exp(+2 j k_f r) / sum_f w[f]`` with a Hann window w, so that one echo of amplitude a
+    gives a peak of height a. A sum, not an FFT, for any frequencies; ``n_freq n_range n_channel`` terms.
+
+    Parameters
+    ----------
+    measurement
+        At least two frequencies.
+    ranges
+        Metres ``(n_range,)``; where a path was removed from the phase, ranges count from half of it.
+    scene
+        Which scene.
+
+    Returns
+    -------
+    complex128 array
+        ``(n_channel, n_range)``, channels that carry data, tx-major.
+    """
+    freq = measurement.sweep.freq
+    weight = hann(len(freq) + 2)[1:-1]  # without its two zeros
+    wavenumber = measurement.sweep.wavenumber(measurement.permittivity)
+    turn = np.exp(2j * np.remainder(np.outer(wavenumber, np.asarray(ranges, np.float64)), np.pi))
+    data = channel_values(measurement.scenes([scene]))[0].astype(np.complex128)
+    return (data * (weight / weight.sum())[:, None]).T @ turn

@@ -1,0 +1,89 @@
+"""Where the scene is: the file's grid, or a guess from the array, and a coarse grid that covers it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mimo import VoxelGrid
+from mimo.data.measurement import Measurement
+from mimo.sampling import expected_sampling, unambiguous_range
+
+ENCLOSING = 0.25
+"""An array whose shortest extent is this part of its longest surrounds its scene instead of facing it."""
+
+INSIDE = 0.98
+"""Part of the guessed box that is used, so that no voxel lies on an antenna."""
+
+
+def scene_box(measurement: Measurement) -> tuple[VoxelGrid, str]:
+    """Return the scene's corners as a grid of two voxels an axis, and in words where they come from.
+
+    The measurement's own grid where it has one. Else a guess: around the origin, a quarter of the unambiguous range
+    either way on z = 0, where the path removed from the phase is the way to the origin and back; the box around the
+    antennas where they surround the scene; before the array (towards +z) from half its size to two and a half times
+    its size, as wide as the array, in all other cases.
+    """
+    grid = measurement.grid
+    if grid is not None:
+        return _box(*([axis[0], axis[-1]] for axis in (grid.x, grid.y, grid.z))), "the file's grid"
+    array = measurement.array
+    antennas = np.concatenate([array.tx_pos, array.rx_pos])
+    low, high = antennas.min(axis=0), antennas.max(axis=0)
+    if _removed_to_origin(measurement):
+        reach = unambiguous_range(measurement.sweep, permittivity=measurement.permittivity) / 4
+        reach = reach if np.isfinite(reach) else 1.0
+        return _box([-reach, reach], [-reach, reach], [0.0, 0.0]), "a guess: around the origin"
+    extent = high - low
+    size = float(extent.max()) or 0.1
+    if extent.min() > ENCLOSING * size:
+        centre, half = (low + high) / 2, INSIDE * extent / 2
+        return _box(*np.stack([centre - half, centre + half], axis=1)), "a guess: the box around the antennas"
+    across = [
+        [c - max(e, size) / 2, c + max(e, size) / 2] for c, e in zip((low + high)[:2] / 2, extent[:2], strict=True)
+    ]
+    depth = high[2] + np.array([0.5, 2.5]) * size
+    return _box(*across, depth), "a guess: before the array, towards +z"
+
+
+def parse_box(text: str) -> VoxelGrid:
+    """Read ``x=-0.1:0.1,y=-0.1:0.1,z=0.3:0.6`` (start:stop in metres) as the two corners of a box; a grid will do too.
+
+    >>> parse_box("x=-1:1,y=0:0,z=2:3").shape
+    (2, 1, 2)
+    """
+    parts = []
+    for part in text.split(","):
+        numbers = part.partition("=")[2].split(":")
+        parts.append(f"{part}:{1 if numbers[0] == numbers[-1] else 2}" if len(numbers) == 2 else part)
+    return VoxelGrid.parse(",".join(parts))
+
+
+def coarse_grid(measurement: Measurement, box: VoxelGrid, *, most: int = 40_000) -> VoxelGrid:
+    """Return a grid over the box with half a resolution between voxels, thinned evenly to `most` voxels or fewer."""
+    sampling = expected_sampling(measurement.array, measurement.sweep, box, permittivity=measurement.permittivity)
+    extents = np.array([axis[-1] - axis[0] for axis in (box.x, box.y, box.z)])
+    with np.errstate(invalid="ignore"):
+        wanted = np.where(extents > 0, np.ceil(2 * extents / np.array(sampling.resolution)) + 1, 1)
+    counts = np.clip(np.nan_to_num(wanted, nan=2.0), np.where(extents > 0, 2, 1), 201)
+    while counts.prod() > most:
+        counts = np.where(counts > 2, np.maximum(2, np.floor(counts * 0.95)), counts)
+        if (counts <= 2).all():
+            break
+    axes = zip((box.x, box.y, box.z), counts.astype(int), strict=True)
+    return VoxelGrid(*(np.linspace(axis[0], axis[-1], n) if n > 1 else axis[:1] for axis, n in axes))
+
+
+def _removed_to_origin(measurement: Measurement) -> bool:
+    """Whether the removed path is the way from transmitter to receiver by way of the origin, to one per cent."""
+    path, array = measurement.reference_path, measurement.array
+    if path is None:
+        return False
+    channels = array.channel_indices()
+    listed = path if array.paired else path[channels[:, 0], channels[:, 1]]
+    way = np.linalg.norm(array.tx_pos, axis=1)[channels[:, 0]] + np.linalg.norm(array.rx_pos, axis=1)[channels[:, 1]]
+    return bool((np.abs(listed - way) <= 0.01 * way).all())
+
+
+def _box(*limits: object) -> VoxelGrid:
+    axes = [np.unique(np.asarray(limit, np.float64)) for limit in limits]
+    return VoxelGrid(*axes)

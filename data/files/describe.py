@@ -1,0 +1,134 @@
+"""What is in a file, in sentences for a person and numbers for a script: behind ``mimo info``."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.constants import speed_of_light
+
+from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
+from mimo.data.files.reader import MeasurementFile, open_measurement
+from mimo.data.files.shard_report import shards_of
+from mimo.data.measurement import Measurement
+from mimo.data.provenance import describe_steps
+from mimo.sampling import expected_sampling
+
+MANY_WAVELENGTHS = 2000
+"""A laboratory's array is smaller; a flight's, which may be larger, has a path removed from its phase."""
+
+
+def describe_file(path: str | PathLike[str]) -> dict[str, Any]:
+    """Facts by name, in the order in which to show them; values are strings, or lists of strings.
+
+    A file whose shards are not all there, or not yet joined, has no facts but ``file``, ``scenes``, ``shards`` and
+    ``missing``, a list.
+
+    Raises
+    ------
+    data.FileError
+        When the file is not a sound file of the schema.
+    """
+    shards = shards_of(Path(path))
+    if shards is not None and (shards.missing or not Path(path).exists()):
+        return {"file": str(path), "scenes": str(shards.n_scene), **shards.facts()}
+    with open_measurement(path) as file:
+        facts: dict[str, Any] = {
+            "file": str(path),
+            "source": file.source or "not stated",
+            "scenes": str(file.n_scene),
+            **({} if shards is None else shards.facts()),
+            "array": _array(file.array),
+            "antennas": _span(file.array),
+            "sweep": _sweep(file.sweep),
+            "permittivity": f"{file.permittivity:g}",
+            "phase sign": "-1, exp(-jkR)" if file.phase_sign == -1 else "+1, conjugated on load",
+            "measurement": " x ".join(map(str, (file.n_scene, file.sweep.n_freq, *file.array.measurement_shape))),
+            "snr": _snr(file),
+            "kept beside": ", ".join(_beside(file)) or "nothing",
+            "steps": describe_steps(file.steps) or "none recorded",
+            "truth": "known" if file.has_truth else "not known",
+            "images": list(file.methods) or "none",
+            "grid": "none" if file.grid is None else _grid(file.grid),
+        }
+        if file.grid is not None:
+            sampling = expected_sampling(file.array, file.sweep, file.grid, permittivity=file.permittivity)
+            widths = " x ".join(f"{1e3 * width:.3g}" for width in sampling.resolution)
+            facts["resolution"] = f"{widths} mm (-3 dB widths along x, y, z at the grid's centre)"
+            facts["unambiguous"] = f"{sampling.unambiguous_range:.4g} m of range"
+            facts["warnings"] = list(sampling.warnings) or "none"
+    return facts
+
+
+def describe_import(measurement: Measurement) -> str:
+    """Sweep, channels and size of what was imported, in a line: where a wrong unit shows first."""
+    array = measurement.array
+    return (
+        f"{_sweep(measurement.sweep)}; {array.n_channel} channel{'s' * (array.n_channel > 1)}; antennas {_span(array)}"
+    )
+
+
+def doubt_about_units(measurement: Measurement) -> str | None:
+    """A question when the size of the array and the wavelength do not go together, else ``None``.
+
+    Antennas over less than a hundredth of the shortest wavelength, or over more than `MANY_WAVELENGTHS` of them
+    without a removed path, were probably given in another unit than was said.
+    """
+    array, wavelength = measurement.array, speed_of_light / float(measurement.sweep.freq[-1])
+    span = float(np.ptp(np.concatenate([array.tx_pos, array.rx_pos]), axis=0).max())
+    most = MANY_WAVELENGTHS if measurement.reference_path is None else np.inf
+    if not span or 1e-2 <= span / wavelength <= most:
+        return None
+    return (
+        f"the antennas span {span:.4g} m, the shortest wavelength is {wavelength:.4g} m: are both in the units stated?"
+    )
+
+
+def _beside(file: MeasurementFile) -> list[str]:
+    """What is stored with the values and not yet applied to them."""
+    words = {
+        "measurement/background": "a background, not subtracted",
+        "calibration/gain": "a channel gain, not divided out",
+        "calibration/delay": "its delay",
+        "measurement/reference_path": "the path removed from the phase",
+    }
+    kept = file.fixed_datasets()
+    return [text for place, text in words.items() if place in kept]
+
+
+def _array(array: ArrayGeometry) -> str:
+    kind = "listed channels" if array.paired else "channels"
+    missing = array.n_tx * array.n_rx - array.n_channel if not array.paired else 0
+    label = f"{array.name}: " if array.name else ""
+    return f"{label}{array.n_tx} tx, {array.n_rx} rx, {array.n_channel} {kind}" + (
+        f", {missing} missing" if missing else ""
+    )
+
+
+def _span(array: ArrayGeometry) -> str:
+    sides = np.ptp(np.concatenate([array.tx_pos, array.rx_pos]), axis=0)
+    looks = " and ".join(n for n, v in (("tx", array.tx_normal), ("rx", array.rx_normal)) if v is not None)
+    normals = f", {looks} with normals" if looks else ""
+    return f"over {' x '.join(f'{side:.4g}' for side in sides)} m{normals}"
+
+
+def _sweep(sweep: FrequencySweep) -> str:
+    if sweep.n_freq == 1:
+        return f"{sweep.center / 1e9:.6g} GHz"
+    step = "uneven steps" if sweep.step is None else f"steps of {sweep.step / 1e6:.6g} MHz"
+    return f"{sweep.n_freq} frequencies, {sweep.freq[0] / 1e9:.6g} to {sweep.freq[-1] / 1e9:.6g} GHz, {step}"
+
+
+def _grid(grid: VoxelGrid) -> str:
+    axes = (f"{n} {a[0]:.4g} to {a[-1]:.4g} m" for n, a in (("x", grid.x), ("y", grid.y), ("z", grid.z)))
+    return f"{' x '.join(map(str, grid.shape))} voxels, {', '.join(axes)}"
+
+
+def _snr(file: MeasurementFile) -> str:
+    values = file.snr_db
+    if values is None:
+        return "not stated"
+    low, high = float(values.min()), float(values.max())
+    return f"{low:g} dB" if low == high else f"{low:.3g} to {high:.3g} dB"

@@ -1,0 +1,1 @@
+"""Resumable jobs that produce files, shared among processes and machines."""

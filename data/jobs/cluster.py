@@ -1,0 +1,134 @@
+"""Tasks done by this process or by the workers of dask.distributed, a local cluster's or those of a scheduler."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+from tqdm import tqdm
+
+from mimo.data.jobs.tasks import Advance, FileTask, make_file
+
+Counted = bool | Callable[[int, int], None]
+"""Whether to show a bar, or what is called with (scenes done, scenes in all)."""
+
+
+def automatic_workers(n_scene: int, n_task: int, worth: int) -> int:
+    """Processes that pay: one up to `worth` scenes, which a start of workers would delay, else one for each core."""
+    from dask.system import CPU_COUNT
+
+    return 1 if n_scene <= worth else max(1, min(CPU_COUNT, n_task))
+
+
+def run_tasks(tasks: Sequence[FileTask], *, workers: int, scheduler: str | None, advance: Advance) -> None:
+    """Make the tasks' files, in this process for one worker or task without a scheduler; the first error ends it.
+
+    Parameters
+    ----------
+    tasks
+        What to make.
+    workers
+        Processes of a local cluster, each with one thread.
+    scheduler
+        Address of a dask scheduler (``tcp://host:port``) whose workers do it instead; they must see the tasks' files
+        under the same paths.
+    advance
+        Told of finished scenes; by tasks when other processes do the work.
+    """
+    if not tasks:
+        return
+    if scheduler is None and 1 in (workers, len(tasks)):
+        with _interrupts() as seen:
+            for task in tasks:
+                make_file(task, advance)
+                if seen:
+                    raise KeyboardInterrupt
+        return
+    from distributed import Client, LocalCluster, as_completed
+
+    with ExitStack() as stack:
+        address: Any = scheduler
+        if scheduler is None:
+            address = stack.enter_context(
+                LocalCluster(
+                    n_workers=min(workers, len(tasks)),
+                    threads_per_worker=1,
+                    dashboard_address="127.0.0.1:0",  # its default port would be taken by a second run
+                    host="127.0.0.1",
+                    memory_limit=None,
+                    silence_logs=logging.CRITICAL,  # a failed task is told in one line, by its error
+                )
+            )
+        client = stack.enter_context(Client(address, set_as_default=False))
+        if scheduler is None:
+            client.register_plugin(_undisturbed())
+        futures = client.map(_work, tasks, pure=False, retries=2)
+        del tasks
+        for future in as_completed(futures, loop=client.loop):
+            advance(future.result())
+            future.release()
+
+
+def _work(task: FileTask) -> int:
+    """Make a file in a worker of a cluster."""
+    return make_file(task)
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Yield a list of the keyboard interrupts so far: Python loses one that comes while it finalises an object."""
+    seen: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        signal.default_int_handler(number, frame)
+
+    if threading.current_thread() is not threading.main_thread() or (
+        signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield seen
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _undisturbed() -> Any:
+    """Make what keeps every worker, also one started in another's place, from ending at Ctrl-C.
+
+    A terminal sends it to every process; the one that owns the cluster ends the others.
+    """
+    from distributed import WorkerPlugin
+
+    class Undisturbed(WorkerPlugin):
+        name = "undisturbed"
+
+        def setup(self, worker: Any) -> None:
+            with suppress(ValueError):  # only a process's main thread may
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return Undisturbed()
+
+
+@contextmanager
+def counted(progress: Counted, n: int) -> Iterator[Advance]:
+    """Yield the function that counts finished scenes of `n`."""
+    if callable(progress):
+        done = 0
+
+        def count(more: int) -> None:
+            nonlocal done
+            done += more
+            progress(done, n)
+
+        yield count
+    else:
+        with tqdm(total=n, unit="scene", disable=not progress, smoothing=0.1, dynamic_ncols=True) as bar:
+            yield bar.update

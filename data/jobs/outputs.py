@@ -1,0 +1,206 @@
+"""Runs over many scenes or files: which files there are to make, which are missing, and one file over all of them.
+
+A run is taken up again, or shared by several processes, by giving the same parameters again: the files of the folder
+``<stem>-shards`` are the only state, and each is finished or absent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mimo.data.files.reader import open_measurement
+from mimo.data.files.schema import FileError
+from mimo.data.files.shards import join_shards
+from mimo.data.jobs.cluster import Counted, counted, run_tasks
+from mimo.data.jobs.tasks import FileTask, check_same, is_valid, read_recipe
+
+PLAN = ".plan.json"
+"""In a folder of shards as long as their joined file is not there: the names of all and their scenes."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several processes that share a run: the part `number`, from 1, `of` so many."""
+
+    number: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.of:
+            raise ValueError(f"part is {self.number}/{self.of}: expected I/N with I from 1 to N")
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Read ``I/N``; ValueError for anything else."""
+        found = re.fullmatch(r"(\d+)/(\d+)", text)
+        if found is None:
+            raise ValueError(f"part is {text!r}: expected I/N with I from 1 to N, as 3/10")
+        return cls(int(found[1]), int(found[2]))
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file to be made by one task, which then is its own, or joined from the files of several.
+
+    Attributes
+    ----------
+    path
+        The file.
+    tasks
+        In the order of the scenes.
+    recipe
+        Of the whole file, as `FileTask.recipe`.
+    """
+
+    path: Path
+    tasks: tuple[FileTask, ...]
+    recipe: str
+
+    @classmethod
+    def of_scenes(
+        cls, path: Path, n_scene: int, shard_size: int, make: Callable[[Path, int, int], FileTask], recipe: str
+    ) -> Output:
+        """Cut `n_scene` scenes into tasks of `shard_size`; `make` is given a file, the first scene and the last + 1."""
+        if n_scene <= shard_size:
+            return cls(path, (make(path, 0, n_scene),), recipe)
+        folder = shard_folder(path)
+        ranges = [(start, min(start + shard_size, n_scene)) for start in range(0, n_scene, shard_size)]
+        tasks = (make(folder / f"shard-{i:05d}.h5", *scenes) for i, scenes in enumerate(ranges))
+        return cls(path, tuple(tasks), recipe)
+
+    @property
+    def n_scene(self) -> int:
+        """Number of scenes."""
+        return sum(task.n_scene for task in self.tasks)
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is a file over those of the tasks."""
+        return self.tasks[0].path != self.path
+
+    def is_finished(self) -> bool:
+        """Whether the file is there and whole; `FileError` when it is anything else but one with damaged shards."""
+        if not self.path.exists():
+            return False
+        found = read_recipe(self.path)
+        if found is None:
+            raise FileError(self.path, "exists and cannot be read as HDF5: delete it or choose another name")
+        check_same(self.path, found, self.recipe, self.tasks[0].maker)
+        n_found = json.loads(found)["scenes"][1]
+        if n_found != self.n_scene:
+            problem = f"holds {n_found} scenes, asked for {self.n_scene}: delete it to make it anew"
+            raise FileError(self.path, f"{problem} (its shards are kept)")
+        return is_valid(self.path)
+
+    def prepare(self) -> None:
+        """Make the folders, and say in that of the shards what will be there."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self.joined:
+            return
+        for task in self.tasks:
+            found = read_recipe(task.path)
+            if found is not None:
+                check_same(task.path, found, task.recipe, task.maker)
+        folder = shard_folder(self.path)
+        folder.mkdir(exist_ok=True)
+        plan = {"shards": {task.path.name: [task.start, task.stop] for task in self.tasks}}
+        text = json.dumps(plan)
+        if not self.path.exists() and read_plan(self.path) != plan["shards"]:
+            (folder / PLAN).write_text(text)
+
+    def missing(self) -> list[FileTask]:
+        """Tasks whose files are not there; those that are there are not read to their end."""
+        return [task for task in self.tasks if read_recipe(task.path) != task.recipe]
+
+    def finish(self) -> None:
+        """Join the tasks' files, then remove what killed processes left behind."""
+        if self.joined:
+            if not self._is_joined():
+                join_shards(self.path, [task.path for task in self.tasks], recipe=self.recipe)
+            (shard_folder(self.path) / PLAN).unlink(missing_ok=True)
+        remove_leftovers([self.path])
+        if self.joined:
+            remove_leftovers([task.path for task in self.tasks])
+
+    def _is_joined(self) -> bool:
+        """Whether only shards had to be made again: the file over them, and its hash, stay as they are."""
+        if read_recipe(self.path) != self.recipe:
+            return False
+        with suppress(FileError), open_measurement(self.path) as file:
+            return file.n_scene == self.n_scene
+        return False
+
+
+def run_outputs(
+    outputs: Sequence[Output],
+    *,
+    workers: int,
+    scheduler: str | None = None,
+    part: Part | None = None,
+    progress: Counted = False,
+) -> list[Path]:
+    """Make files, those that are finished aside, and return the paths of those that other parts still have to make.
+
+    Parameters
+    ----------
+    outputs
+        The files.
+    workers, scheduler
+        As in `mimo.data.jobs.cluster.run_tasks`.
+    part
+        Which share of the tasks to do; all for ``None``. The part that comes last also joins.
+    progress
+        ``True`` shows a bar with rate and remaining time; a function is called with (scenes done, scenes in all).
+
+    Raises
+    ------
+    FileError
+        When a file is in the way that was made by something else, or a file cannot be written.
+    """
+    mine = [task for output in outputs for task in output.tasks]
+    if part is not None:
+        mine = mine[part.number - 1 :: part.of]
+    with counted(progress, sum(task.n_scene for task in mine)) as advance:
+        open_ = [output for output in outputs if not output.is_finished()]
+        for output in open_:
+            output.prepare()
+        wanted = {task.path for output in open_ for task in output.tasks}
+        finished = sum(task.n_scene for task in mine if task.path not in wanted)
+        if finished:
+            advance(finished)
+        todo = [task for task in mine if task.path in wanted]
+        run_tasks(todo, workers=workers, scheduler=scheduler, advance=advance)
+        missing = []
+        for output in open_:
+            left = output.missing() if part is not None else []
+            missing += [task.path for task in left]
+            if not left:
+                output.finish()
+    return missing
+
+
+def shard_folder(path: Path) -> Path:
+    """Where the shards of a joined file lie."""
+    return path.with_name(f"{path.stem}-shards")
+
+
+def read_plan(path: Path) -> dict[str, list[int]]:
+    """Names of the shards that an unfinished run for `path` makes, each with its first scene and last + 1."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        plan = json.loads((shard_folder(path) / PLAN).read_text())["shards"]
+        return {str(name): [int(first), int(last)] for name, (first, last) in plan.items()}
+    return {}
+
+
+def remove_leftovers(paths: Sequence[Path]) -> None:
+    """Remove the unfinished files of `paths`, all in one folder: hidden, and named after them."""
+    names = {path.name for path in paths}
+    for found in paths[0].parent.iterdir():
+        unfinished = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.tmp", found.name)
+        if unfinished and unfinished[1] in names:
+            found.unlink(missing_ok=True)

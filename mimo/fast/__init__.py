@@ -1,0 +1,1 @@
+"""Image formers that are quicker than the exact sum, each for its kind of geometry."""

@@ -1,0 +1,250 @@
+"""Fast image formers for many frequencies: back-projection of range profiles.
+
+A channel's sum over frequencies depends on a voxel through its path alone, so
+it is computed once for a row of paths (range compression, a zero-padded transform), and each voxel interpolates in that
+row:
+
+    x[v] = sum_c exp(+j k_c d) sum_f y[f, c] exp(+j (k_f - k_c) d),   d = P_t + P_r - reference_path
+
+with the carrier k_c taken out, so that the inner sum is smooth. Interpolation is by `TAPS` samples with a Kaiser-Bessel
+kernel whose own spectrum is divided out of the data before the transform (as in gridding: Beatty, Nishimura, Pauly,
+IEEE Trans. Medical Imaging 24 (2005) 799, for the kernel's width and shape).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.fft import next_fast_len
+
+from mimo import kernels
+from mimo.compiled_channels import ChannelSums
+from mimo.imaging_operator import ImagingOperator
+from mimo.progress import Report, silent
+from mimo.propagation import BACKPROJECTION, Propagation, Side, phasor
+
+TAPS = 4
+"""Samples of a profile that make one value, as in profiles.h."""
+
+PARTS = 512
+"""Places between two samples at which the interpolation kernel is tabulated, as in profiles.h."""
+
+MAX_PROFILE = 2**20
+"""Samples of a profile at most: a place in it, in 512ths of a sample, is a 32-bit number."""
+
+MAX_SINGLE = 2**23
+"""Places in a profile up to which float32 tells neighbours apart."""
+
+TILE = 2**16
+"""Pairs (channel, voxel) treated together on the torch path."""
+
+DIRECT_BYTES = 2**27
+"""Bytes of the matrix of a direct transform, for a sweep without a constant step, that are made at a time."""
+
+
+def backproject_fast(y: torch.Tensor, A: ImagingOperator, *, padding: float = 2.0) -> torch.Tensor:
+    """Coherent back-projection through range profiles: `mimo.backproject` at a cost without the frequencies.
+
+    Parameters
+    ----------
+    y
+        Measurement ``(..., *A.measurement_shape)``; masked channels do not count.
+    A
+        The operator whose geometry, medium, reference path, flat patterns, precision and device are used.
+    padding
+        Samples of a profile over frequencies, 1.5 to 64. More of them cost memory and, once a profile leaves the
+        first-level cache, time.
+
+    Returns
+    -------
+    torch.Tensor
+        ``(..., n_x, n_y, n_z)``, complex, scaled as `mimo.backproject`.
+
+    Raises
+    ------
+    ValueError
+        When `padding` is out of range, or the antennas' pattern is not real or depends on the frequency.
+
+    Notes
+    -----
+    The largest difference from `mimo.backproject`, over the largest magnitude of the image, is below -57 dB at the
+    default padding and -50 dB at 1.5 for pure noise, the hardest measurement; where an image has a peak it is about
+    -75 dB and -65 dB. About 40 operations a pair of channel and voxel, whatever the number of
+    frequencies, after a transform of each channel; profiles take ``padding n_freq`` numbers a channel. A sweep without
+    a constant step is transformed as a matrix product over the scene's extent of paths instead of by an FFT.
+    """
+    if not (isinstance(padding, int | float) and 1.5 <= padding <= 64):
+        raise ValueError(f"padding is {padding!r}: expected a number from 1.5 to 64")
+    if not A.wave.flat:
+        raise ValueError(
+            "the antennas' pattern is complex or depends on the frequency: expected a real one, the same at every "
+            "frequency, for range profiles; backprojection takes any"
+        )
+    return A.image_by(y, lambda flat: image_by_profiles(A.wave, float(padding), flat, A.report))
+
+
+def image_by_profiles(wave: Propagation, padding: float, y: torch.Tensor, report: Report = silent) -> torch.Tensor:
+    """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, *channels), in their dtype and on their device."""
+    sums = ChannelSums(wave, BACKPROJECTION, dtype=y.dtype)
+    channels = torch.as_tensor(wave.array.channel_indices().copy(), dtype=torch.long, device=y.device)
+    if not wave.array.paired:
+        y = y[:, :, channels[:, 0], channels[:, 1]]
+    profiles = RangeProfiles(wave, sums.reference, padding)
+    rows = profiles.of(y)
+    if y.device.type == "cpu" and kernels.available():
+        if profiles.n_profile * PARTS > MAX_SINGLE and y.dtype == torch.complex64:
+            sums, rows = ChannelSums(wave, BACKPROJECTION, dtype=torch.complex128), rows.to(torch.complex128)
+        weights = torch.as_tensor(profiles.weights, dtype=rows.dtype.to_real())
+        at = {"step": profiles.step, "carrier": profiles.carrier}
+        image = sums.compressed(rows, weights, reference=profiles.middle, report=report, **at)
+        return image.to(y.dtype)
+    return _image_torch(wave, profiles, rows, channels, report)
+
+
+class RangeProfiles:
+    """The transform from frequencies to paths, and how to interpolate in its result.
+
+    Attributes
+    ----------
+    n_profile
+        Samples in a profile, even.
+    step
+        Wavenumber of one turn through a profile, radians a metre.
+    carrier
+        Wavenumber that profiles lack, radians a metre.
+    middle
+        float64 ``(n_channel,)``: path of each channel, tx to voxel to rx, at the middle of its profile, metres.
+    weights
+        float64 ``(PARTS, TAPS)``: the kernel's values for a place so many fractions behind a sample.
+    """
+
+    def __init__(self, wave: Propagation, reference: npt.NDArray[np.float64], padding: float) -> None:
+        wavenumber = wave.wavenumber
+        n_freq, span = len(wavenumber), float(np.ptp(wavenumber))
+        self._even = wave.sweep.is_uniform
+        if padding * n_freq > MAX_PROFILE:
+            raise ValueError(
+                f"padding {padding:g} makes {padding * n_freq:.0f} samples of {n_freq} frequencies: expected "
+                f"{MAX_PROFILE} at most"
+            )
+        self.middle = reference
+        if self._even:
+            self.carrier = float(wavenumber[n_freq // 2])
+            self.n_profile = 2 * int(next_fast_len(math.ceil(max(padding * n_freq, 2 * TAPS) / 2)))
+            self.step = span / max(1, n_freq - 1)
+            self._turn = (np.arange(n_freq) - n_freq // 2) / self.n_profile  # of each frequency in a sample
+        else:
+            low, high = path_bounds(wave)
+            self.carrier = float(wavenumber.max() + wavenumber.min()) / 2
+            spacing = 2 * np.pi / (padding * span)
+            self.n_profile = 2 * math.ceil(((high - low).max() / spacing + 2 * TAPS) / 2)
+            if self.n_profile > MAX_PROFILE:
+                raise ValueError(
+                    f"the scene's paths span {(high - low).max():g} m, {self.n_profile} samples: expected "
+                    f"{MAX_PROFILE} at most; take a smaller grid"
+                )
+            self.step = 2 * np.pi / (self.n_profile * spacing)
+            self._turn = (wavenumber - self.carrier) * spacing / (2 * np.pi)
+            self.middle = (low + high) / 2
+        shape = math.pi * math.sqrt((TAPS * (1 - 0.5 / padding)) ** 2 - 0.8)
+        self._phasor = _turned(-reference * self.carrier)
+        if not self._even:
+            self._phasor = self._phasor * _turned(np.multiply.outer(wavenumber - self.carrier, self.middle - reference))
+        self._gain = 1 / _spectrum(self._turn, shape)[:, None]
+        if self._even:  # half a profile from the start of the transform
+            self._gain[1 - n_freq // 2 % 2 :: 2] *= -1
+        self.weights = _kernel(shape)
+
+    def of(self, y: torch.Tensor) -> torch.Tensor:
+        """Profiles (n_scene, n_channel, n_profile + TAPS) of measurements (n_scene, n_freq, n_channel), in their dtype.
+
+        Sample i stands ``i - 1 - n_profile / 2`` samples from the middle; the ends repeat what follows.
+        """
+        gain = torch.as_tensor(self._gain, dtype=y.dtype.to_real(), device=y.device)
+        rows = (y * gain * torch.as_tensor(self._phasor, dtype=y.dtype, device=y.device)).mT
+        samples = self._fft(rows) if self._even else self._direct(rows)
+        return torch.cat([samples[:, :, -1:], samples, samples[:, :, : TAPS - 1]], dim=2)
+
+    def _fft(self, rows: torch.Tensor) -> torch.Tensor:
+        """By one transform of each channel, which starts at the middle; `_gain` has the signs that move it."""
+        n, half = self.n_profile, rows.shape[2] // 2
+        values = rows.new_zeros((*rows.shape[:2], n))
+        values[:, :, : rows.shape[2] - half], values[:, :, n - half :] = rows[:, :, half:], rows[:, :, :half]
+        return torch.fft.ifft(values, norm="forward")
+
+    def _direct(self, rows: torch.Tensor) -> torch.Tensor:
+        """As a matrix product, for frequencies at any place."""
+        parts = []
+        at_once = max(1, DIRECT_BYTES // (len(self._turn) * 16))
+        for first in range(0, self.n_profile, at_once):
+            sample = np.arange(first, min(first + at_once, self.n_profile)) - self.n_profile // 2
+            matrix = _turned(2 * np.pi * np.multiply.outer(self._turn, sample))
+            parts.append(rows @ torch.as_tensor(matrix, dtype=rows.dtype, device=rows.device))
+        return torch.cat(parts, dim=2)
+
+
+@functools.cache
+def _kernel(shape: float) -> npt.NDArray[np.float64]:
+    """The Kaiser-Bessel kernel at every tabulated place, (PARTS, TAPS)."""
+    place = np.arange(PARTS)[:, None] / PARTS - (np.arange(TAPS) - (TAPS // 2 - 1))
+    table: npt.NDArray[np.float64] = np.i0(shape * np.sqrt(np.clip(1 - (2 * place / TAPS) ** 2, 0, None)))
+    return table / np.i0(shape)
+
+
+def _turned(phase: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
+    """exp(j phase), the phase reduced to a fraction of a turn first."""
+    return np.exp(1j * (phase - 2 * np.pi * np.round(phase / (2 * np.pi))))
+
+
+def _spectrum(turn: npt.NDArray[np.float64], shape: float) -> npt.NDArray[np.float64]:
+    """Fourier transform of the Kaiser-Bessel kernel, TAPS samples wide, at `turn` turns a sample."""
+    root = np.sqrt(shape**2 - (np.pi * TAPS * turn) ** 2 + 0j)
+    return np.real(TAPS * np.where(root == 0, 1.0, np.sinh(root) / np.where(root == 0, 1, root))) / np.i0(shape)
+
+
+def path_bounds(wave: Propagation) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Paths of each channel that no voxel of the grid lies below or above, float64 (n_channel,) each, metres."""
+    axes = (wave.grid.x, wave.grid.y, wave.grid.z)
+    low, high = np.array([a[0] for a in axes]), np.array([a[-1] for a in axes])
+    index = np.ones(1) if wave.layers is None else np.sqrt(wave.layers.permittivity)
+    channels = wave.array.channel_indices()
+    below, above = np.zeros(len(channels)), np.zeros(len(channels))
+    for positions, column in ((wave.array.tx_pos, channels[:, 0]), (wave.array.rx_pos, channels[:, 1])):
+        nearest = np.linalg.norm(np.clip(positions, low, high) - positions, axis=1)
+        farthest = np.linalg.norm(np.maximum(np.abs(positions - low), np.abs(positions - high)), axis=1)
+        below += index.min() * nearest[column]
+        above += index.max() * farthest[column]
+    return below, above
+
+
+def _image_torch(
+    wave: Propagation, profiles: RangeProfiles, rows: torch.Tensor, channels: torch.Tensor, report: Report
+) -> torch.Tensor:
+    """What profiles.h does, tile by tile of channels and voxels."""
+    centers = torch.as_tensor(wave.grid.centers(), device=rows.device)
+    sides = [Side(wave, side, rows.device) for side in (0, 1)]
+    middle = torch.as_tensor(profiles.middle.copy(), device=rows.device)
+    weights = torch.as_tensor(profiles.weights, dtype=rows.dtype.to_real(), device=rows.device)
+    carrier = torch.full((1, 1, 1), profiles.carrier, dtype=torch.float64, device=rows.device)
+    out = torch.zeros((len(rows), wave.grid.n_voxel), dtype=rows.dtype, device=rows.device)
+    wide = min(len(channels), math.isqrt(TILE))
+    for first in range(0, wave.grid.n_voxel, TILE // wide):
+        points = centers[first : first + TILE // wide]
+        (tx_path, tx_size), (rx_path, rx_size) = (side.path_and_amplitude(BACKPROJECTION, points) for side in sides)
+        for c in range(0, len(channels), wide):
+            tx, rx = channels[c : c + wide].T
+            path = tx_path[tx] + rx_path[rx]
+            turn = (path - middle[c : c + wide, None]) * (profiles.step / (2 * math.pi))
+            at = ((turn - turn.round() + 0.5) * (profiles.n_profile * PARTS)).round().long()
+            near, part = at // PARTS, at % PARTS
+            value = torch.zeros((len(rows), *near.shape), dtype=rows.dtype, device=rows.device)
+            for tap in range(TAPS):
+                value += rows[:, c : c + wide].take_along_dim((near + tap)[None], 2) * weights[part, tap]
+            factor = phasor(path, carrier)[0].conj() * tx_size[tx] * rx_size[rx]
+            out[:, first : first + TILE // wide] += (value * factor.to(rows.dtype)).sum(1)
+        report(min(1.0, (first + TILE // wide) / wave.grid.n_voxel))
+    return out

@@ -1,0 +1,247 @@
+"""A linear measurement operator on tensors: shapes, batches, masks and gradients, whatever computes its sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mimo.array import ArrayGeometry
+from mimo.grid import VoxelGrid
+from mimo.layers import LayeredMedium
+from mimo.operator_algebra import OperatorAlgebra
+from mimo.pattern import Patterns
+from mimo.progress import Report, silent
+from mimo.propagation import BORN, FactorModel, Propagation
+from mimo.sweep import FrequencySweep
+
+DEFAULT_MEMORY = 2**30
+
+
+class KernelSum(Protocol):
+    """What an operator computes with: flat batches in and out, exact conjugate transposes of each other."""
+
+    def forward(self, x: torch.Tensor, report: Report = silent) -> torch.Tensor:
+        """(n_scene, n_voxel) to (n_scene, n_freq, *channels)."""
+        ...
+
+    def adjoint(self, y: torch.Tensor, report: Report = silent) -> torch.Tensor:
+        """(n_scene, n_freq, *channels) to (n_scene, n_voxel)."""
+        ...
+
+    def prepare(self) -> None:
+        """Make what will be kept."""
+        ...
+
+    def columns(self, first: int, last: int) -> torch.Tensor:
+        """The matrix's columns for voxels `first` to `last` - 1, (n_freq * n_channel, last - first)."""
+        ...
+
+
+class ImagingOperator(OperatorAlgebra):
+    """Base of the Born operators: ``y = A x`` and ``A^H y`` with leading batch axes and torch autograd.
+
+    See `mimo.BornOperator` for the parameters. A subclass says which sums it uses (`_kernel_sum`).
+    """
+
+    def __init__(
+        self,
+        array: ArrayGeometry,
+        sweep: FrequencySweep,
+        grid: VoxelGrid,
+        *,
+        permittivity: float = 1.0,
+        reference_path: npt.ArrayLike | None = None,
+        pattern: Patterns = None,
+        layers: LayeredMedium | None = None,
+        dtype: torch.dtype = torch.complex64,
+        device: str | torch.device = "cpu",
+        memory: int = DEFAULT_MEMORY,
+    ) -> None:
+        if dtype not in (torch.complex64, torch.complex128):
+            raise TypeError(f"dtype is {dtype}: expected torch.complex64 or torch.complex128")
+        if memory < 0:
+            raise ValueError(f"memory is {memory} bytes: expected 0 or more")
+        reference = None if reference_path is None else np.asarray(reference_path)
+        self.wave = Propagation(array, sweep, grid, permittivity, reference, pattern, layers)
+        self.array, self.sweep, self.grid, self.permittivity = array, sweep, grid, self.wave.permittivity
+        self.dtype, self.device, self.memory = dtype, torch.device(device), int(memory)
+        self._report: Report = silent
+        self._sums: dict[str, KernelSum] = {}
+        self._mask = None
+        if array.mask is not None:
+            self._mask = torch.as_tensor(array.mask.copy(), device=self.device)
+        self.kernel_sum(BORN)
+
+    def _kernel_sum(self, model: FactorModel) -> KernelSum:
+        raise NotImplementedError
+
+    def kernel_sum(self, model: FactorModel) -> KernelSum:
+        """Return the sums with the factors of `model` in this geometry, made once and kept."""
+        if model.name not in self._sums:
+            self._sums[model.name] = self._kernel_sum(model)
+        return self._sums[model.name]
+
+    def prepare(self, model: FactorModel = BORN) -> None:
+        """Make the factors of a kernel now, as far as the memory budget keeps them, instead of at its first use."""
+        self.kernel_sum(model).prepare()
+
+    @contextmanager
+    def watched(self, report: Report) -> Iterator[None]:
+        """Within it, each forward, adjoint and image tells `report` the share of it that is done, 0 to 1.
+
+        A long one tells it every second or so, a short one once; the cost is that of the calls.
+        """
+        before, self._report = self._report, report
+        try:
+            yield
+        finally:
+            self._report = before
+
+    def report(self, share: float) -> None:
+        """Tell whoever watches: for image formers that work in steps."""
+        self._report(share)
+
+    @property
+    def volume_shape(self) -> tuple[int, int, int]:
+        """``(n_x, n_y, n_z)``."""
+        return self.grid.shape
+
+    @property
+    def measurement_shape(self) -> tuple[int, ...]:
+        """``(n_freq, n_tx, n_rx)``, or ``(n_freq, n_channel)`` when paired."""
+        return (self.sweep.n_freq, *self.array.measurement_shape)
+
+    @property
+    def n_measurement(self) -> int:
+        """Complex numbers in one measurement that carry data."""
+        return self.sweep.n_freq * self.array.n_channel
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Measurement of a reflectivity, ``y = A x``.
+
+        Parameters
+        ----------
+        x
+            ``(..., n_x, n_y, n_z)``, complex or real of the operator's precision, on its device.
+
+        Returns
+        -------
+        torch.Tensor
+            ``(..., *measurement_shape)`` in the operator's dtype; masked channels are zero.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When the shape, dtype or device of `x` does not fit.
+        """
+        return _Apply.apply(self._checked("reflectivity", x, self.volume_shape), self, False)
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        """Exact conjugate transpose, ``A^H y``.
+
+        Parameters
+        ----------
+        y
+            ``(..., *measurement_shape)``; values of masked channels do not count.
+
+        Returns
+        -------
+        torch.Tensor
+            ``(..., n_x, n_y, n_z)`` in the operator's dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When the shape, dtype or device of `y` does not fit.
+        """
+        return _Apply.apply(self._checked("measurement", y, self.measurement_shape), self, True)
+
+    def image(self, y: torch.Tensor, model: FactorModel) -> torch.Tensor:
+        """Conjugate factors of `model` summed over channels: the image formers of `mimo.imaging` (no gradients)."""
+        return self.image_by(y, lambda flat: self.kernel_sum(model).adjoint(flat, self._report))
+
+    def image_by(self, y: torch.Tensor, former: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Apply `former`, (n_scene, *measurement_shape) to (n_scene, n_voxel), to any batch (no gradients).
+
+        Values of masked channels reach it as zero.
+        """
+        y = self._checked("measurement", y, self.measurement_shape)
+        with torch.no_grad():
+            return self._apply_adjoint(y, former)
+
+    def columns(self, first: int, last: int) -> torch.Tensor:
+        """Columns of A for voxels `first` to `last` - 1 of the flattened volume, ``(prod(measurement_shape), n)``.
+
+        Masked channels are zero. For small problems and for tests: n columns take as many numbers as it says.
+        """
+        columns = self.kernel_sum(BORN).columns(first, last)
+        if self._mask is not None:
+            columns = columns * self._mask.flatten().repeat(self.sweep.n_freq)[:, None]
+        return columns
+
+    def _checked(self, name: str, value: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        if not isinstance(value, torch.Tensor):
+            raise TypeError(f"{name} is a {type(value).__name__}: expected a torch.Tensor")
+        if tuple(value.shape[-len(shape) :]) != shape:
+            raise ValueError(f"{name} has shape {tuple(value.shape)}: expected (..., {', '.join(map(str, shape))})")
+        if torch.promote_types(value.dtype, self.dtype) != self.dtype:
+            raise TypeError(f"{name} is {value.dtype}, the operator computes in {self.dtype}: convert one of them")
+        if value.device.type != self.device.type:
+            raise ValueError(f"{name} is on {value.device}, the operator on {self.device}: move one of them")
+        return value.to(self.dtype)
+
+    def _apply_forward(self, x: torch.Tensor, kernel: KernelSum) -> torch.Tensor:
+        batch = x.shape[:-3]
+        if not x.numel():
+            return torch.empty((*batch, *self.measurement_shape), dtype=self.dtype, device=self.device)
+        y = kernel.forward(x.resolve_conj().reshape(-1, self.grid.n_voxel), self._report)
+        if self._mask is not None:
+            y = y * self._mask
+        return y.reshape(*batch, *self.measurement_shape)
+
+    def _apply_adjoint(self, y: torch.Tensor, former: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        batch = y.shape[: y.ndim - len(self.measurement_shape)]
+        if not y.numel():
+            return torch.empty((*batch, *self.volume_shape), dtype=self.dtype, device=self.device)
+        y = y.resolve_conj()
+        if self._mask is not None:
+            y = torch.where(self._mask, y, torch.zeros((), dtype=y.dtype, device=y.device))
+        x = former(y.reshape(-1, *self.measurement_shape))
+        return x.reshape(*batch, *self.volume_shape)
+
+    def __repr__(self) -> str:
+        reference = self.wave.reference_path
+        extras = "".join(
+            f", {name}={value!r}"
+            for name, value, default in (
+                ("permittivity", self.permittivity, 1.0),
+                ("reference_path", None if reference is None else reference.tolist(), None),
+                ("pattern", self.wave.pattern, None),
+                ("layers", self.wave.layers, None),
+                ("dtype", self.dtype, torch.complex64),
+                ("device", str(self.device), "cpu"),
+            )
+            if value != default
+        )
+        return f"{type(self).__name__}({self.array!r}, {self.sweep!r}, {self.grid!r}{extras})"
+
+
+class _Apply(torch.autograd.Function):
+    """A or A^H; the gradient of each is the other, which makes every order of derivative right."""
+
+    @staticmethod
+    def forward(ctx: Any, value: torch.Tensor, operator: ImagingOperator, adjoint: bool) -> torch.Tensor:
+        ctx.operator, ctx.adjoint = operator, adjoint
+        kernel = operator.kernel_sum(BORN)
+        if adjoint:
+            return operator._apply_adjoint(value, lambda y: kernel.adjoint(y, operator.report))
+        return operator._apply_forward(value, kernel)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        return _Apply.apply(grads[0], ctx.operator, not ctx.adjoint), None, None

@@ -1,0 +1,223 @@
+"""Solve least squares between a measurement and an image: the data step of every solver and of unrolled networks.
+
+`data_step` alone decides how: exactly, through the factorised ``A A^H`` (`GramStep`), or by conjugate gradients
+(`ConjugateGradientStep`) where there are too many measurements to factorise.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from mimo.gram import MAX_MEASUREMENTS, GramFactor
+from mimo.imaging_operator import ImagingOperator
+
+Weight = float | torch.Tensor
+"""One number, or one for each scene ``(n_scene,)``."""
+
+N_PROBE = 8
+"""Random volumes that the mean gain is estimated from where nothing is factorised."""
+
+
+class DataStep(Protocol):
+    """Least squares with the operator divided by its norm, ``A / norm``.
+
+    Attributes
+    ----------
+    name
+        How it is solved, for the record of a run.
+    norm
+        Largest singular value of A, or a number near it.
+    factor
+        The factorised ``A A^H``, or ``None`` where it is not.
+    """
+
+    name: str
+    norm: float
+    factor: GramFactor | None
+
+    @property
+    def mean_gain(self) -> float:
+        """Mean over voxels of ``|A / norm|^2``, summed over measurements."""
+        ...
+
+    def encode(self, y: torch.Tensor) -> torch.Tensor:
+        """Measurements ``(n_scene, ...)`` in the step's coordinates, ``(n_scene, m)``; norms are kept."""
+        ...
+
+    def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
+        """``argmin |A x - s2|^2 + kappa |x - s1|^2`` and ``A x``; `s2` and ``A x`` in the step's coordinates.
+
+        An `s1` of None is zero, at no cost. `kappa` is one number or one for each scene.
+        """
+        ...
+
+    def first_image(self, y: torch.Tensor) -> torch.Tensor:
+        """Image of measurements ``(n_scene, ...)`` that an iteration may start from, in the measurement's units."""
+        ...
+
+    def restarted(self) -> DataStep:
+        """Return a step that remembers nothing of earlier solutions."""
+        ...
+
+
+def data_step(A: ImagingOperator, *, cache: bool | Path = True) -> DataStep:
+    """Return the data step of an operator: exact up to `mimo.gram.MAX_MEASUREMENTS` measurements, else iterative.
+
+    Parameters
+    ----------
+    A
+        The operator.
+    cache
+        Where the factorisation is kept, as in `mimo.GramFactor.of`.
+    """
+    if A.n_measurement <= MAX_MEASUREMENTS:
+        return GramStep(GramFactor.of(A, cache=cache))
+    return ConjugateGradientStep(A, A.norm())
+
+
+class GramStep:
+    """Exact, through the factorised ``A A^H = U diag(s) U^H``: one forward, one adjoint and two m x m products.
+
+    ``z = (kappa I + A A^H)^-1 (kappa A s1 + A A^H s2)``, ``x = s1 + A^H (s2 - z) / kappa``, and ``A x = z`` for free.
+    Coordinates are those along the eigenvectors, so nothing is multiplied with them between iterations.
+
+    Parameters
+    ----------
+    factor
+        The factorisation.
+    norm
+        What the operator is divided by; its largest singular value when ``None``.
+    """
+
+    name = "gram"
+
+    def __init__(self, factor: GramFactor, norm: float | None = None) -> None:
+        self.factor: GramFactor | None = factor
+        self._factor, self.norm = factor, float(factor.eigenvalues[-1].sqrt()) if norm is None else norm
+        self._eigenvalues = (factor.eigenvalues / self.norm**2).to(factor.eigenvectors.real.dtype)
+
+    @property
+    def mean_gain(self) -> float:
+        """See `DataStep`."""
+        return float(self._factor.eigenvalues.sum()) / self.norm**2 / self._factor.A.grid.n_voxel
+
+    def encode(self, y: torch.Tensor) -> torch.Tensor:
+        """``U^H y``."""
+        return self._factor.coefficients(y)
+
+    def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `DataStep`."""
+        A, s = self._factor.A, self._eigenvalues
+        weight = torch.as_tensor(kappa, dtype=s.dtype, device=s.device).reshape(-1, 1)
+        known = s * s2 if s1 is None else weight * self.encode(A.forward(s1)) / self.norm + s * s2
+        z = known / (weight + s)
+        update = A.adjoint(self._factor.measurement(s2 - z)) / (self.norm * weight[..., None, None])
+        return update if s1 is None else s1 + update, z
+
+    def first_image(self, y: torch.Tensor) -> torch.Tensor:
+        """Regularised inverse with the weight of generalised cross-validation."""
+        return self._factor.tikhonov(y)[0]
+
+    def restarted(self) -> GramStep:
+        """Itself: it remembers nothing."""
+        return self
+
+
+class ConjugateGradientStep:
+    """By conjugate gradients on ``(A^H A + kappa I) x = A^H s2 + kappa s1``, started from the previous solution.
+
+    For measurements too many to factorise. Scenes are solved together; each stops at its own tolerance.
+
+    Parameters
+    ----------
+    A
+        The operator.
+    norm
+        The operator is divided by it.
+    tolerance
+        Of the normal equations' residual, relative to their right-hand side.
+    max_iterations
+        At most so many; each is one forward and one adjoint.
+    """
+
+    name = "conjugate gradients"
+    factor: GramFactor | None = None
+
+    def __init__(self, A: ImagingOperator, norm: float, *, tolerance: float = 1e-4, max_iterations: int = 50) -> None:
+        self._A, self.norm = A, norm
+        self._last: torch.Tensor | None = None
+        self.tolerance, self.max_iterations = tolerance, max_iterations
+
+    @functools.cached_property
+    def mean_gain(self) -> float:
+        """See `DataStep`; from `N_PROBE` random volumes, the same ones every time."""
+        A, rng = self._A, torch.Generator().manual_seed(0)
+        x = torch.randn((N_PROBE, *A.volume_shape), dtype=A.dtype, generator=rng).to(A.device)
+        return float(A.forward(x).abs().square().sum() / x.abs().square().sum()) / self.norm**2
+
+    def encode(self, y: torch.Tensor) -> torch.Tensor:
+        """The measurement itself, flattened."""
+        return y.flatten(1)
+
+    def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `DataStep`; it starts from the solution of the call before, or from `s1`, whichever is nearer."""
+        A, scale = self._A, self.norm
+        if s1 is None:
+            s1 = torch.zeros((len(s2), *A.volume_shape), dtype=s2.dtype, device=s2.device)
+        kappa = per_scene(kappa, s1)
+
+        def normal(x: torch.Tensor) -> torch.Tensor:
+            return A.gram(x) / scale**2 + kappa * x
+
+        wanted = A.adjoint(s2.reshape(-1, *A.measurement_shape)) / scale + kappa * s1
+        x = s1.clone()
+        r = wanted - normal(x)
+        if self._last is not None and self._last.shape == x.shape:
+            other = wanted - normal(self._last)
+            nearer = _power(other) < _power(r)
+            x, r = torch.where(nearer, self._last, x), torch.where(nearer, other, r)
+        p, power = r.clone(), _power(r)
+        limit = (self.tolerance**2) * _power(wanted)
+        for _ in range(self.max_iterations):
+            going = power > limit
+            if not bool(going.any()):
+                break
+            q = normal(p)
+            # scenes that are done take steps of length zero; the least number keeps an empty scene from 0 / 0
+            step = torch.where(going, power / (p.conj() * q).real.sum((1, 2, 3), keepdim=True).clamp_min(1e-38), 0.0)
+            x, r = x + step * p, r - step * q
+            after = _power(r)
+            p = r + torch.where(going, after / power.clamp_min(1e-38), 0.0) * p
+            power = after
+        self._last = x
+        return x, A.forward(x).flatten(1) / scale
+
+    def first_image(self, y: torch.Tensor) -> torch.Tensor:
+        """Adjoint at the level that explains the measurement best; see `at_best_level`."""
+        return at_best_level(self._A, self._A.adjoint(y), y)
+
+    def restarted(self) -> ConjugateGradientStep:
+        """Return a step of the same operator without a previous solution."""
+        return ConjugateGradientStep(self._A, self.norm, tolerance=self.tolerance, max_iterations=self.max_iterations)
+
+
+def at_best_level(A: ImagingOperator, image: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Multiply each scene's image by the complex number c that explains its data best: ``c = <A x, y> / |A x|^2``."""
+    seen = A.forward(image)
+    level = (seen.conj() * y).flatten(1).sum(1) / seen.abs().square().flatten(1).sum(1).clamp_min(1e-38)
+    return image * level[:, None, None, None]
+
+
+def per_scene(weight: Weight, x: torch.Tensor) -> torch.Tensor:
+    """Return a weight as a real tensor that broadcasts over ``(n_scene, n_x, n_y, n_z)``, on the device of `x`."""
+    real = torch.float32 if x.dtype in (torch.float32, torch.complex64) else torch.float64
+    weight = torch.as_tensor(weight, dtype=real, device=x.device)
+    return weight.reshape(-1, 1, 1, 1) if weight.ndim else weight
+
+
+def _power(x: torch.Tensor) -> torch.Tensor:
+    return x.abs().square().sum((1, 2, 3), keepdim=True)

@@ -1,0 +1,93 @@
+"""Read and write the weights of a network with the configuration that builds it, as safetensors files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+__all__ = ["WEIGHTS", "find_weights", "load_weights", "save_weights"]
+
+WEIGHTS = Path(__file__).parent / "weights"
+"""Folder of the weights that ship."""
+FORMAT = "mimo-imaging-weights"
+VERSION = 1
+
+
+def find_weights(name_or_path: str | os.PathLike[str]) -> Path:
+    """Return the file of shipped weights of that name, or the path itself when it names a file.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is neither; the message lists the names that ship.
+    """
+    path = Path(name_or_path)
+    shipped = WEIGHTS / f"{name_or_path}.safetensors"
+    if path.suffix != ".safetensors" and shipped.is_file():
+        return shipped
+    if path.is_file():
+        return path
+    names = ", ".join(sorted(p.stem for p in WEIGHTS.glob("*.safetensors"))) or "none"
+    raise FileNotFoundError(f"no weights {str(name_or_path)!r}: neither a file nor one of those that ship ({names})")
+
+
+def save_weights(
+    path: str | os.PathLike[str], state: Mapping[str, torch.Tensor], config: Mapping[str, Any], *, half: bool = False
+) -> None:
+    """Write tensors and the configuration that builds their network, beside the target and then renamed.
+
+    Parameters
+    ----------
+    path
+        The file, by convention ``*.safetensors``.
+    state
+        Name to tensor.
+    config
+        What can be said in JSON; stored in the file's metadata.
+    half
+        Store float32 as float16, half the size.
+    """
+    if half:
+        state = {name: value.half() if value.dtype == torch.float32 else value for name, value in state.items()}
+    metadata = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config, sort_keys=True)}
+    _replace(Path(path), save({k: v.detach().cpu().contiguous() for k, v in state.items()}, metadata=metadata))
+
+
+def load_weights(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read what `save_weights` wrote; float16 comes back as float32.
+
+    Raises
+    ------
+    ValueError
+        When the file is truncated, is not safetensors, or has no configuration of this project or a newer one; the
+        message names the file.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a whole safetensors file ({error})") from error
+    if metadata.get("format") != FORMAT or "config" not in metadata:
+        raise ValueError(f"{path}: safetensors without the metadata format = {FORMAT!r} and config, written by train")
+    if not metadata.get("version", "").isdigit() or int(metadata["version"]) > VERSION:
+        raise ValueError(f"{path}: weights of version {metadata.get('version')}, this program reads up to {VERSION}")
+    try:
+        config = json.loads(metadata["config"])
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: its configuration is not JSON ({error})") from error
+    return {name: value.float() if value.dtype == torch.float16 else value for name, value in state.items()}, config
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside the target and rename."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(content)
+    temporary.replace(path)

@@ -1,0 +1,245 @@
+"""The configuration of a training run: frozen tables read from TOML, with the nearest name for a wrong key."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mimo.models.network_config import MethodConfig, NetworkConfig
+from mimo.models.stages import STAGES
+from mimo.options import build_table
+from mimo.train.corruption import CORRUPTIONS
+
+__all__ = [
+    "CONFIGS",
+    "Config",
+    "DataConfig",
+    "OptimizerConfig",
+    "OutputConfig",
+    "ReconstructorConfig",
+    "RunsConfig",
+    "SceneConfig",
+    "load_config",
+]
+
+CONFIGS = Path(__file__).parent / "configs"
+"""Folder of the configurations that ship."""
+SCHEDULES = ("cosine", "rsqrt")
+KINDS = ("unet", "resnet", "dense", "unrolled")
+PRESETS = ("paper", "shapes", "both")
+WEIGHTINGS = ("mse", "relative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where scenes come from and what is done to them."""
+
+    corruption: str = "speckle"
+    """A name in `CORRUPTIONS`."""
+    shapes: tuple[tuple[int, int, int], ...] = ((25, 25, 49),)
+    """Sizes of a batch, drawn with equal chance; scenes are cut or padded with zeros to it."""
+    pool: int = 512
+    """Scenes at hand."""
+    refresh: int = 4
+    """Scenes replaced by fresh ones at every step."""
+    sigma_jitter: float = 0.0
+    """Standard deviation of the logarithm of the factor on the noise level that the network is told."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsConfig:
+    """Training pairs from runs with the network itself as the prior."""
+
+    share: float = 0.0
+    """Share of the steps that learn from runs."""
+    after: int = 0
+    """Steps before the first of them."""
+    steps: int = 32
+    """Steps between two rounds of runs."""
+    scenes: int = 12
+    """Scenes of a round."""
+    geometries: int = 12
+    """Arrays, sweeps and grids, one a round, in turn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """The steps taken."""
+
+    batch: int = 8
+    n_step: int = 10000
+    learning_rate: float = 1e-3
+    warmup: int = 200
+    """Steps over which the learning rate rises."""
+    schedule: str = "cosine"
+    """``"cosine"`` to 1 % at the end of the run, or ``"rsqrt"``, which needs no end."""
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    ema: float = 0.999
+    """Decay of the averaged weights, which are those validated and exported."""
+    compile: bool = False
+    """Compile the network with ``torch.compile`` on CUDA."""
+    weighting: str = "mse"
+    """``"mse"`` weighs all samples alike; ``"relative"`` divides a denoiser's error by the sample's noise level + 0.05
+    and takes the logarithm of a reconstructor's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputConfig:
+    """What is written, and when."""
+
+    log_every: int = 50
+    validate_every: int = 500
+    checkpoint_minutes: float = 3.0
+    n_validation: int = 32
+    """Scenes of the validation set."""
+    patience: int = 0
+    """Validations without a better figure after which the run ends; 0 for never."""
+    pictures: bool = False
+    """Draw sample images at every validation (reconstructors only)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneConfig:
+    """Scenes and measurements of a reconstructor's training."""
+
+    preset: str = "both"
+    """``"paper"``, ``"shapes"`` or ``"both"``, in turn at random."""
+    n_freq: tuple[int, ...] = (15,)
+    """Numbers of frequencies of a batch, drawn with equal chance."""
+    snr_db: tuple[float, float] = (0.0, 30.0)
+    """Range of the SNR of a scene, uniform."""
+    position_error: float = 0.0
+    """Standard deviation of the antennas' position errors along each axis, metres, drawn for every batch."""
+    phase_error: float = 0.0
+    """Standard deviation of the channels' phase errors, degrees, drawn for every batch."""
+    missing: float = 0.0
+    """Largest share of channels without data, drawn for every batch."""
+    pool: int = 256
+    """Scenes at hand."""
+    refresh: int = 4
+    """Scenes replaced by fresh ones at every step."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructorConfig:
+    """The training run of a reconstructor."""
+
+    method: MethodConfig = field(default_factory=MethodConfig)
+    network: NetworkConfig = field(default_factory=lambda: NetworkConfig(in_channels=1, residual=False))
+    data: SceneConfig = field(default_factory=SceneConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("method.kind", self.method.kind, KINDS),
+            ("method.stage", self.method.stage, tuple(STAGES)),
+            ("data.preset", self.data.preset, PRESETS),
+            ("optimizer.schedule", self.optimizer.schedule, SCHEDULES),
+            ("optimizer.weighting", self.optimizer.weighting, WEIGHTINGS),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
+        if (self.method.kind == "dense") is not (self.method.stage == "measurement"):
+            raise ValueError("stage 'measurement' and kind 'dense' go together")
+        if len(self.data.snr_db) != 2 or self.data.snr_db[0] > self.data.snr_db[1]:
+            raise ValueError(f"data.snr_db is {self.data.snr_db}, expected the lowest and the highest SNR")
+        if not self.data.n_freq or min(self.data.n_freq) < 1:
+            raise ValueError(f"data.n_freq is {self.data.n_freq}, expected a list of numbers of frequencies")
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> ReconstructorConfig:
+        """Build from nested tables; a key that is not known raises ``ValueError`` naming the nearest."""
+        return build_table(cls, table, "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested tables of numbers, strings and lists."""
+        table = asdict(self)
+        table["data"] |= {"n_freq": list(self.data.n_freq), "snr_db": list(self.data.snr_db)}
+        return table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The training run of a denoiser."""
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    runs: RunsConfig = field(default_factory=RunsConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("data.corruption", self.data.corruption, tuple(CORRUPTIONS)),
+            ("optimizer.schedule", self.optimizer.schedule, SCHEDULES),
+            ("optimizer.weighting", self.optimizer.weighting, WEIGHTINGS),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
+        if not 0 <= self.runs.share <= 1:
+            raise ValueError(f"runs.share is {self.runs.share}, expected 0 to 1")
+        if not self.data.shapes or any(len(s) != 3 or min(s) < 1 for s in self.data.shapes):
+            raise ValueError(f"data.shapes is {self.data.shapes!r}, expected a list of [n_x, n_y, n_z]")
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> Config:
+        """Build from nested tables; a key that is not known raises ``ValueError`` naming the nearest."""
+        return build_table(cls, table, "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested tables of numbers, strings and lists: what TOML or JSON holds."""
+        table = asdict(self)
+        table["data"]["shapes"] = [list(shape) for shape in self.data.shapes]
+        return table
+
+
+def load_config(name_or_path: str | os.PathLike[str]) -> Config | ReconstructorConfig:
+    """Read a configuration that ships, by name, or any TOML file; one with a table ``[method]`` is a reconstructor's.
+
+    A file with ``base = "deep2s"`` above its tables holds what differs from that configuration, one that ships.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is neither; the message lists the names that ship.
+    ValueError
+        When the file is not TOML or a key or value is wrong; the message names file and key.
+    """
+    path = CONFIGS / f"{name_or_path}.toml"
+    if not path.is_file():
+        path = Path(name_or_path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no configuration {str(name_or_path)!r}: neither a file nor one of {_names()}")
+    try:
+        table = _read(path)
+        return ReconstructorConfig.from_dict(table) if "method" in table else Config.from_dict(table)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a file's tables, upon those of its base."""
+    table = tomllib.loads(path.read_text())
+    if "base" not in table:
+        return table
+    base = CONFIGS / f"{table.pop('base')}.toml"
+    if not base.is_file():
+        raise ValueError(f"base is {base.stem!r}, expected one of {_names()}")
+    merged = _read(base)
+    for key, value in table.items():
+        below = merged.get(key)
+        merged[key] = below | value if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _names() -> str:
+    return ", ".join(sorted(p.stem for p in CONFIGS.glob("*.toml")))

@@ -1,0 +1,343 @@
+"""One plain training loop: steps, averaged weights, validation, checkpoints; what is learned comes as a `Lesson`.
+
+Every batch is a function of (seed, step) alone, so a run resumes exactly from weights, optimiser and step, and no state
+of any random generator is kept. Started by ``torchrun``, every process takes its share of each batch, and gradients are
+averaged among them (`torch.nn.parallel.DistributedDataParallel`); the first one validates, logs and keeps checkpoints.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mimo.train.checkpoint import load_checkpoint, save_checkpoint
+from mimo.train.config import OptimizerConfig, OutputConfig
+from mimo.train.stop_request import StopRequest
+
+__all__ = ["CHECKPOINT", "Draw", "Lesson", "Share", "learning_rate", "run_training", "step_seed"]
+
+CHECKPOINT = "checkpoint.pt"
+
+Draw = Callable[[dict[str, torch.Tensor], Path], None]
+"""Draws named volumes (n, n_x, n_y, n_z) of a few scenes to an image file."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of a batch that this process takes: every `of`-th sample from `rank` on."""
+
+    rank: int = 0
+    of: int = 1
+
+    @classmethod
+    def mine(cls) -> Share:
+        """Return that of this process; all of it outside ``torchrun``."""
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return cls()
+        return cls(distributed.get_rank(), distributed.get_world_size())
+
+    @property
+    def slice(self) -> slice:
+        """Index of the samples of a batch."""
+        return slice(self.rank, None, self.of)
+
+
+class Lesson(ABC):
+    """What a network learns: its loss at every step and how it is judged.
+
+    Attributes
+    ----------
+    network
+        A fresh network, on the device of the training.
+    optimizer, output
+        The steps taken and what is written.
+    """
+
+    network: nn.Module
+    optimizer: OptimizerConfig
+    output: OutputConfig
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return the configuration, for the checkpoint: numbers, strings, lists and dicts."""
+
+    @abstractmethod
+    def headline(self) -> str:
+        """Return the first line of the log."""
+
+    @abstractmethod
+    def loss(self, network: nn.Module, step: int, averaged: Mapping[str, torch.Tensor], share: Share) -> torch.Tensor:
+        """Return the loss of this process's share of the batch of a step; steps go one by one."""
+
+    @abstractmethod
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Return the figures of a network with the averaged weights; the mean of those in dB decides which is best."""
+
+    def same_network(self, description: Mapping[str, Any]) -> bool:
+        """Whether a checkpoint's description is that of this network."""
+        return bool(description.get("network") == self.describe()["network"])
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold besides."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:  # noqa: B027, most have nothing to restore
+        """Go on with what `state` gave."""
+
+    def start_from(self, weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        """Return the state to start from, given the weights that the user named."""
+        return weights
+
+    def samples(self, network: nn.Module) -> dict[str, torch.Tensor]:
+        """Return volumes to look at."""
+        return {}
+
+
+def run_training(
+    lesson: Lesson,
+    out_dir: Path,
+    *,
+    start: Mapping[str, torch.Tensor] | None = None,
+    resume: bool = False,
+    time_limit: float | None = None,
+    report: Callable[[str], None] = print,
+    draw: Draw | None = None,
+) -> Path:
+    """Train and keep the checkpoint.
+
+    Parameters
+    ----------
+    lesson
+        What is learned.
+    out_dir
+        Receives ``checkpoint.pt`` and ``log.txt``, TensorBoard's files when that is installed, and sample pictures.
+    start
+        Weights to start from, those of a network of the same configuration (`mimo.models.weight_files.load_weights`);
+        the optimiser starts afresh. Not looked at when a run is resumed.
+    resume
+        Go on from the checkpoint in `out_dir`, with the lesson as given (a longer run is a larger ``n_step``); the same
+        lesson gives the weights of a run that was never interrupted.
+    time_limit
+        Seconds of training, those before `resume` included, after which the run ends; the cosine schedule then ends
+        there too, so such a run does not repeat to the bit.
+    report
+        Receives every line of the log.
+    draw
+        Draws sample pictures at every validation, where ``output.pictures`` asks for them.
+
+    Returns
+    -------
+    Path
+        The checkpoint.
+
+    Raises
+    ------
+    FileExistsError
+        When `out_dir` has a checkpoint and `resume` is not set.
+    ValueError
+        When the checkpoint or the weights to start from are of another network, or a batch cannot be shared evenly.
+    KeyboardInterrupt
+        When the process is told to stop, after the step in hand and its checkpoint.
+    FloatingPointError
+        When the loss is not finite; the last checkpoint stays.
+    """
+    path, share = out_dir / CHECKPOINT, Share.mine()
+    steps, output, network = lesson.optimizer, lesson.output, lesson.network
+    if path.exists() and not resume:
+        raise FileExistsError(f"{path} exists: resume it or name another folder")
+    if steps.batch % share.of:
+        raise ValueError(f"optimizer.batch is {steps.batch}: expected a multiple of the {share.of} processes")
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=steps.learning_rate, weight_decay=steps.weight_decay)
+    if start is not None and not resume:
+        _start_from(network, lesson.start_from(start))
+    averaged = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+    step, seconds, history, best = 0, 0.0, list[dict[str, float]](), dict[str, Any]()
+    if resume:
+        checkpoint = load_checkpoint(path, device)
+        if not lesson.same_network(checkpoint["config"]):
+            raise ValueError(f"{path}: its network is not that of the configuration")
+        network.load_state_dict(checkpoint["model"])
+        optimizer.load_state_dict(checkpoint["optimizer"])
+        averaged = checkpoint["ema"]
+        step, seconds, history = checkpoint["step"], checkpoint["seconds"], checkpoint["history"]
+        best = checkpoint.get("best", {})
+        lesson.restore(checkpoint.get("lesson", {}))
+    trained = _shared(network, share, device, compiled=steps.compile)
+    log = Log(out_dir, report) if share.rank == 0 else Log(None, report)
+    log.line(f"{'resumed at' if resume else 'start:'} step {step}, {lesson.headline()}")
+
+    def keep() -> None:
+        state = {"config": lesson.describe(), "model": network.state_dict(), "ema": averaged, "step": step}
+        state |= {"optimizer": optimizer.state_dict(), "seconds": seconds, "history": history, "best": best}
+        save_checkpoint(path, state | {"lesson": lesson.state(), "torch": str(torch.__version__)})
+
+    def judge() -> None:
+        judged = copy.deepcopy(network)
+        judged.load_state_dict(averaged)
+        judged.eval()
+        figures = lesson.validate(judged)
+        history.append({"step": step, "samples": step * steps.batch, "seconds": seconds, **figures})
+        log.row(step, step * steps.batch, seconds, figures)
+        score = float(np.mean([value for name, value in figures.items() if name.startswith("psnr")]))
+        if score > best.get("score", -math.inf):
+            best.update(score=score, step=step, weights={name: value.clone() for name, value in averaged.items()})
+        if draw is not None and output.pictures:
+            draw(lesson.samples(judged), out_dir / f"samples-{step:07d}.png")
+
+    def enough() -> bool:
+        return 0 < output.patience * output.validate_every <= step - best.get("step", step)
+
+    started = time.monotonic() - seconds
+    saved, losses = time.monotonic(), list[float]()
+    network.train()
+    with StopRequest() as stop:
+        while True:
+            progress = max(step / steps.n_step, seconds / time_limit if time_limit else 0.0)
+            going = not stop.made and step < steps.n_step and (time_limit is None or seconds < time_limit)
+            going, progress = _agree(share, device, going and not enough(), progress)
+            if not going:
+                break
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(steps, step, progress)
+            loss = lesson.loss(trained, step, averaged, share)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), steps.clip)
+            optimizer.step()
+            step += 1
+            _average(averaged, network, min(steps.ema, (1 + step) / (10 + step)))
+            losses.append(_mean(share, loss.detach()))
+            seconds = time.monotonic() - started
+            if not math.isfinite(losses[-1]):
+                raise FloatingPointError(f"the loss is {losses[-1]} at step {step}; the last checkpoint is {path}")
+            if share.rank:
+                continue
+            if step % output.log_every == 0:
+                row = {"loss": float(np.mean(losses)), "samples_per_s": step * steps.batch / seconds}
+                log.row(step, step * steps.batch, seconds, row)
+                losses.clear()
+            if step % output.validate_every == 0 or step == steps.n_step:
+                judge()
+            if time.monotonic() - saved > 60 * output.checkpoint_minutes:
+                keep()
+                saved = time.monotonic()
+    if share.rank == 0:
+        if not stop.made and (not history or history[-1]["step"] != step):
+            judge()
+        keep()
+    log.close()
+    if stop.made:
+        log.line(f"stopped at step {step}: resume goes on from there")
+        raise KeyboardInterrupt
+    return path
+
+
+def learning_rate(steps: OptimizerConfig, step: int, progress: float) -> float:
+    """Return the learning rate of a step; `progress` is the share of the run that is done."""
+    warm = min(1.0, (step + 1) / max(steps.warmup, 1))
+    if steps.schedule == "rsqrt":
+        return steps.learning_rate * warm * math.sqrt(1 / max(1.0, step / max(10 * steps.warmup, 1)))
+    return steps.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+
+
+def step_seed(seed: int, step: int, stream: int) -> int:
+    """Return the seed of what is random in a step; the streams of a seed do not meet."""
+    return int(np.random.SeedSequence([seed, stream, step + 1, 1]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def fresh_network(make: Callable[[], nn.Module], seed: int, device: torch.device) -> nn.Module:
+    """Make a network with weights that depend on the seed alone; the caller's random state stays untouched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return make().to(device)
+
+
+class Log:
+    """Lines of text in ``log.txt`` and to the caller, and TensorBoard's files when it is installed; or nothing."""
+
+    def __init__(self, out_dir: Path | None, report: Callable[[str], None]) -> None:
+        self.path, self.report = None if out_dir is None else out_dir / "log.txt", report
+        self.writer: Any = None
+        if out_dir is None:
+            return
+        out_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return  # the text log says the same
+        self.writer = SummaryWriter(str(out_dir / "tensorboard"))
+
+    def line(self, text: str) -> None:
+        """Write a line."""
+        if self.path is None:
+            return
+        with self.path.open("a") as file:
+            file.write(text + "\n")
+        self.report(text)
+
+    def row(self, step: int, samples: int, seconds: float, figures: dict[str, float]) -> None:
+        """Write the figures of a step."""
+        values = "  ".join(f"{name} {value:.5g}" for name, value in figures.items())
+        self.line(f"step {step:6d}  samples {samples:7d}  {seconds:7.0f} s  {values}")
+        if self.writer is not None:
+            for name, value in figures.items():
+                self.writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flush TensorBoard's files."""
+        if self.writer is not None:
+            self.writer.close()
+
+
+def _start_from(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Load weights, or say which tensor does not fit."""
+    try:
+        network.load_state_dict(dict(weights))
+    except RuntimeError as error:  # a line for each tensor
+        reason = str(error).splitlines()[1].strip()
+        raise ValueError(f"the weights to start from are of another network: {reason}") from error
+
+
+def _shared(network: nn.Module, share: Share, device: torch.device, *, compiled: bool) -> nn.Module:
+    """Return the network as the steps run it: compiled where that helps, its gradients averaged among processes."""
+    if compiled and device.type == "cuda":
+        network = torch.compile(network)  # type: ignore[assignment]
+    return network if share.of == 1 else DistributedDataParallel(network)
+
+
+def _agree(share: Share, device: torch.device, going: bool, progress: float) -> tuple[bool, float]:
+    """Return what the first process thinks."""
+    if share.of == 1:
+        return going, progress
+    said = torch.tensor([float(going), progress], dtype=torch.float64, device=device)
+    distributed.broadcast(said, 0)
+    return bool(said[0]), float(said[1])
+
+
+def _mean(share: Share, loss: torch.Tensor) -> float:
+    """Return the mean of the losses of all processes."""
+    if share.of > 1:
+        distributed.all_reduce(loss)
+    return float(loss) / share.of
+
+
+@torch.no_grad()
+def _average(averaged: dict[str, torch.Tensor], network: nn.Module, decay: float) -> None:
+    """Move the averaged weights towards the network's; counters are taken over."""
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            averaged[name].lerp_(tensor, 1 - decay)
+        else:
+            averaged[name].copy_(tensor)
