@@ -1,1 +1,3 @@
-"""Benchmarks: operators, solvers and jobs against the published way of computing them and the machine's bound."""
+"""Measure the speed of operators, solvers and jobs against the published way and the machine's bound."""
+
+__all__ = []

@@ -1,4 +1,4 @@
-"""What `mimo.bench.cost_model` measured as a picture: time against voxels, channels and frequencies on log axes."""
+"""Draw what `mimo.bench.cost_model` measured: time against voxels, channels and frequencies on log axes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from mimo.viewer.style import MM, STYLE
+
+__all__ = ["COLOURS", "cost_figure"]
 
 COLOURS = {
     "backprojection": "#1f4e79",
@@ -33,7 +35,7 @@ def cost_figure(result: dict[str, Any]) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        With an Agg canvas, never registered with pyplot; write it with `mimo.viewer.figure.save`.
+        With an Agg canvas, never registered with pyplot; write it with `mimo.viewer.figures.save`.
     """
     ladders = result["ladders"]
     n_row, height = len(ladders), ROW_MM * len(ladders) + FOOT_MM

@@ -1,4 +1,4 @@
-"""Time against voxels, channels and frequencies: the model of `mimo.recon.costs` against this machine.
+"""Measure time against voxels, channels and frequencies, beside what `mimo.recon.costs` predicts.
 
 A ladder of sizes for an array of every pair and for a planar scan, each along one axis at a time. Times are those of
 the processor, one thread, the factors of the exact sum made anew: other programs on the machine disturb them least so.
@@ -21,6 +21,8 @@ from mimo.bench.large_arrays import FORMERS as FAST
 from mimo.bench.large_arrays import frame
 from mimo.data.jobs.tasks import one_thread
 from mimo.recon.costs import crossings, predict
+
+__all__ = ["FORMERS", "LADDERS", "Ladder", "cost_table", "measure_costs", "measured_seconds"]
 
 FORMERS = {"backprojection": backproject, **FAST}
 EXTENT, HIGHEST, BAND = 0.2, 82e9, 10e9

@@ -1,4 +1,4 @@
-"""Image formers at the sizes of scanners: time, memory and error. Run it: ``python -m recon.large_benchmark``.
+"""Measure image formers at the sizes of scanners: time, memory and error (``mimo bench --large``).
 
 Every method runs in a process of its own, so that its peak memory is its own. The measurement is that of 40 points plus
 as much noise. Errors are taken at 1,000 voxels, ten drawn planes along each axis, against the exact sum in complex128.
@@ -31,6 +31,17 @@ from mimo import (
     born_operator,
     range_migration,
 )
+
+__all__ = [
+    "FORMERS",
+    "frame",
+    "large_settings",
+    "large_table",
+    "measure_large",
+    "measure_one",
+    "measurement",
+    "peak_mb",
+]
 
 BAND = FrequencySweep.linear(72e9, 82e9, 128)
 PLANES = 10

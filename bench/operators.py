@@ -1,4 +1,4 @@
-"""Throughput of the operators against the published way of computing them and against the machine's bound, in one run.
+"""Measure the operators against the published way of computing them and the machine's bound, in one run.
 
 The published way (arXiv 2312.16024's code) is a dense complex128 matrix and ``torch.einsum``. The bound is 8 operations
 a term (frequency, channel, voxel) at the complex64 rate of a large square matrix product, measured in the same rounds.
@@ -14,16 +14,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from mimo import ArrayGeometry, BornOperator, FrequencySweep, GramFactor, VoxelGrid, backproject, kirchhoff
+from mimo import Acquisition, BornOperator, GramFactor, backproject, kirchhoff
 from mimo import kernels as _kernels
 from mimo.bench.range_profiles import N_FREQ, measure_ranges
+from mimo.synth.paper import paper_acquisition, paper_array, paper_grid, paper_sweep
+
+__all__ = ["dense_matrix", "growth", "measure", "ratio", "rounds", "table", "terms"]
 
 OPERATIONS = 8
 """Real operations of one complex multiplication and addition."""
@@ -47,46 +49,21 @@ TARGETS = {
 }
 
 
-@dataclass(frozen=True)
-class Setting:
-    """The geometry that is measured."""
-
-    array: ArrayGeometry
-    sweep: FrequencySweep
-    grid: VoxelGrid
-
-    @classmethod
-    def paper(
-        cls, *, n_freq: int = 15, n_tx: int = 12, n_rx: int = 13, shape: tuple[int, int, int] = (25, 25, 49)
-    ) -> Setting:
-        """Return the papers' scene and band, at other sizes when asked."""
-        n_x, n_y, n_z = shape
-        return cls(
-            ArrayGeometry.mills_cross(n_tx=n_tx, n_rx=n_rx, width=0.3),
-            FrequencySweep.linear(4e9, 16e9, n_freq),
-            VoxelGrid.from_extent(x=(-0.15, 0.15, n_x), y=(-0.15, 0.15, n_y), z=(0.35, 0.65, n_z)),
-        )
-
-    def operator(self) -> BornOperator:
-        """Return the Born operator in complex64 on the processor."""
-        return BornOperator(self.array, self.sweep, self.grid)
-
-    @property
-    def terms(self) -> int:
-        """Frequencies x channels x voxels."""
-        return self.sweep.n_freq * self.array.n_channel * self.grid.n_voxel
-
-
-def dense_matrix(setting: Setting) -> torch.Tensor:
+def dense_matrix(acquisition: Acquisition) -> torch.Tensor:
     """The published operator: every term, complex128 ``(n_freq, n_tx, n_rx, n_x, n_y, n_z)``."""
-    A = BornOperator(setting.array, setting.sweep, setting.grid, dtype=torch.complex128)
+    A = BornOperator.of(acquisition, dtype=torch.complex128)
     out = torch.empty((*A.measurement_shape, *A.volume_shape), dtype=torch.complex128)
     step = 2048
-    flat = out.view(-1, setting.grid.n_voxel)
-    for first in range(0, setting.grid.n_voxel, step):
-        last = min(first + step, setting.grid.n_voxel)
+    flat = out.view(-1, acquisition.grid.n_voxel)
+    for first in range(0, acquisition.grid.n_voxel, step):
+        last = min(first + step, acquisition.grid.n_voxel)
         flat[:, first:last] = A.columns(first, last)
     return out
+
+
+def terms(acquisition: Acquisition) -> int:
+    """Frequencies x channels x voxels: what one forward or adjoint of a scene sums up."""
+    return acquisition.sweep.n_freq * acquisition.array.n_channel * acquisition.grid.n_voxel
 
 
 def rounds(actions: dict[str, Callable[[], object]], *, n: int) -> dict[str, list[float]]:
@@ -108,23 +85,23 @@ def ratio(above: list[float], below: list[float], scale: float = 1.0) -> float:
 
 def measure(*, n_rounds: int = 15, progress: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
     """Measure everything; returns plain numbers by name, as ``--json`` prints them."""
-    setting = Setting.paper()
+    acquisition = paper_acquisition()
     rng = torch.Generator().manual_seed(0)
     square = torch.randn(SQUARE, SQUARE, dtype=torch.complex64, generator=rng)
     result: dict[str, Any] = {
         "threads": torch.get_num_threads(),
         "kernels": _kernels.instruction_set() or "torch",
         "rounds": n_rounds,
-        "size": {"n_freq": 15, "n_tx": 12, "n_rx": 13, "voxels": list(setting.grid.shape)},
+        "size": {"n_freq": 15, "n_tx": 12, "n_rx": 13, "voxels": list(acquisition.grid.shape)},
     }
     ratios: dict[str, float] = {}
     seconds: dict[str, float] = {}
-    A = setting.operator()
+    A = BornOperator.of(acquisition)
     x = torch.randn(64, *A.volume_shape, dtype=A.dtype, generator=rng)
     y = A.forward(x)
 
     progress("operator against the bound")
-    unit = setting.terms / SQUARE**3
+    unit = terms(acquisition) / SQUARE**3
     for n in (1, 16, 64):
         times = rounds(
             {
@@ -142,7 +119,7 @@ def measure(*, n_rounds: int = 15, progress: Callable[[str], None] = lambda text
         result["complex64 product rate, Gop/s"] = OPERATIONS * SQUARE**3 / statistics.median(times["product"]) / 1e9
 
     progress("operator against the dense matrix")
-    times, result["largest difference from dense, relative"] = _against_dense(setting, x[0], max(3, n_rounds // 3))
+    times, result["largest difference from dense, relative"] = _against_dense(acquisition, x[0], max(3, n_rounds // 3))
     for name in ("forward", "adjoint"):
         ratios[f"{name} against dense"] = ratio(times[f"dense {name}"], times[name])
         seconds[f"dense {name}, 1 scene"] = statistics.median(times[f"dense {name}"])
@@ -179,9 +156,9 @@ def measure(*, n_rounds: int = 15, progress: Callable[[str], None] = lambda text
 
     progress("growth with size")
     result["growth"] = list(growth(n_rounds=max(3, n_rounds // 3)))
-    throughput = setting.array.n_channel * setting.grid.n_voxel / seconds["backprojection, 1 scene"]
+    throughput = acquisition.array.n_channel * acquisition.grid.n_voxel / seconds["backprojection, 1 scene"]
     result["back-projections a second"] = throughput
-    result["terms a second"] = throughput * setting.sweep.n_freq
+    result["terms a second"] = throughput * acquisition.sweep.n_freq
     result["seconds"] = seconds
     result["ratios"] = ratios
     result["targets"] = [
@@ -192,9 +169,9 @@ def measure(*, n_rounds: int = 15, progress: Callable[[str], None] = lambda text
     return result
 
 
-def _against_dense(setting: Setting, x: torch.Tensor, n_rounds: int) -> tuple[dict[str, list[float]], float]:
+def _against_dense(acquisition: Acquisition, x: torch.Tensor, n_rounds: int) -> tuple[dict[str, list[float]], float]:
     """Seconds of both ways in each round, and their largest relative difference."""
-    A, dense = setting.operator(), dense_matrix(setting)
+    A, dense = BornOperator.of(acquisition), dense_matrix(acquisition)
     y = A.forward(x)
     wide_x, wide_y = x.to(dense.dtype), y.to(dense.dtype)
     expected = torch.einsum("ktrxyz,xyz->ktr", dense, wide_x)
@@ -216,14 +193,20 @@ def _met(value: float, bound: float, kind: str) -> bool:
 
 def growth(*, n_rounds: int) -> Iterator[dict[str, Any]]:
     """Seconds of forward and adjoint at three sizes each of voxels, channels and frequencies."""
-    sizes: dict[str, list[tuple[int, Setting]]] = {
-        "voxels": [(int(np.prod(s)), Setting.paper(shape=s)) for s in ((13, 13, 25), (25, 25, 49), (49, 49, 97))],
-        "channels": [(t * r, Setting.paper(n_tx=t, n_rx=r)) for t, r in ((6, 7), (12, 13), (24, 25))],
-        "frequencies": [(f, Setting.paper(n_freq=f)) for f in (8, 15, 30)],
+    sizes: dict[str, list[tuple[int, Acquisition]]] = {
+        "voxels": [
+            (int(np.prod(s)), Acquisition(paper_array(), paper_sweep(), paper_grid(s)))
+            for s in ((13, 13, 25), (25, 25, 49), (49, 49, 97))
+        ],
+        "channels": [
+            (t * r, Acquisition(paper_array(n_tx=t, n_rx=r), paper_sweep(), paper_grid()))
+            for t, r in ((6, 7), (12, 13), (24, 25))
+        ],
+        "frequencies": [(f, paper_acquisition(f)) for f in (8, 15, 30)],
     }
     for name, settings in sizes.items():
-        for count, setting in settings:
-            A = setting.operator()
+        for count, acquisition in settings:
+            A = BornOperator.of(acquisition)
             x = torch.ones(A.volume_shape, dtype=A.dtype)
             y = A.forward(x)
             actions: dict[str, Callable[[], object]] = {
@@ -238,17 +221,18 @@ def growth(*, n_rounds: int) -> Iterator[dict[str, Any]]:
 _MEMORY_PROGRAM = """
 import json, re, sys, torch
 from pathlib import Path
-from mimo.bench.operators import Setting, dense_matrix
-setting = Setting.paper()
+from mimo import BornOperator
+from mimo.bench.operators import dense_matrix, paper_acquisition
+acquisition = paper_acquisition()
 torch.randn(512, 512, dtype=torch.complex64) @ torch.randn(512, 512, dtype=torch.complex64)
-x = torch.ones(setting.grid.shape, dtype=torch.complex64)
+x = torch.ones(acquisition.grid.shape, dtype=torch.complex64)
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 before = peak()
 if sys.argv[1] == "dense":
-    A = dense_matrix(setting)
+    A = dense_matrix(acquisition)
     y = torch.einsum("ktrxyz,xyz->ktr", A, x.to(A.dtype))
 else:
-    A = setting.operator()
+    A = BornOperator.of(acquisition)
     A.adjoint(A.forward(x))
 print(json.dumps((peak() - before) * 1024 / 1e6))
 """

@@ -1,4 +1,4 @@
-"""Back-projection through range profiles against the exact sum, at many frequencies; a part of `mimo bench`."""
+"""Measure back-projection through range profiles against the exact sum, at many frequencies."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from mimo import ArrayGeometry, FrequencySweep, ImagingOperator, VoxelGrid, backproject, backproject_fast, born_operator
+
+__all__ = ["N_FREQ", "measure_ranges", "range_settings"]
 
 N_FREQ = 424
 

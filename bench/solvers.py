@@ -1,4 +1,4 @@
-"""Seconds of the iterative solvers against the published way of running them, in one run.
+"""Measure the iterative solvers against the published way of running them, in one run.
 
 The published way (arXiv 2312.16024's code) keeps the operator as a dense complex128 matrix and solves every x step by
 five conjugate-gradient steps, each an `einsum` there and back; its denoiser is the U-Net at full resolution. It runs 30
@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from mimo import GramFactor
-from mimo.bench.operators import Setting, dense_matrix, ratio, rounds
+from mimo import BornOperator, GramFactor
+from mimo.bench.operators import dense_matrix, ratio, rounds
 from mimo.least_squares import GramStep
 from mimo.models import Denoiser
 from mimo.recon.admm import csalsa
@@ -21,7 +21,10 @@ from mimo.recon.pnp import denoiser_prox
 from mimo.recon.prox import Prox, magnitude_prox, soft_threshold
 from mimo.recon.registry import Problem
 from mimo.recon.run import run_method
+from mimo.synth.paper import paper_acquisition
 from mimo.train.config import load_config
+
+__all__ = ["PublishedIteration", "measure_solvers", "solver_table"]
 
 CG_STEPS = 5
 PUBLISHED_ITERATIONS = 30
@@ -98,8 +101,8 @@ def measure_solvers(x: torch.Tensor, *, n_rounds: int = 3) -> dict[str, Any]:
     dict
         ``seconds`` (medians), ``ratios`` (medians over rounds), ``targets``.
     """
-    setting = Setting.paper()
-    A = setting.operator()
+    acquisition = paper_acquisition()
+    A = BornOperator.of(acquisition)
     A.prepare()
     y = A.forward(x)
     noise = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(0))
@@ -116,7 +119,7 @@ def measure_solvers(x: torch.Tensor, *, n_rounds: int = 3) -> dict[str, Any]:
         csalsa(step, soft, data, eps, image, weight=WEIGHT, kappa=KAPPA, max_iterations=OURS, tolerance=0.0)
 
     full = Denoiser(load_config("denoiser").network.build())
-    dense = dense_matrix(setting)
+    dense = dense_matrix(acquisition)
     wide = y.to(dense.dtype) / norm
     problem = Problem(A, y[None])
     problem.shared("data step", lambda A: step)

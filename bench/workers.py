@@ -1,4 +1,4 @@
-"""Throughput of batches by one worker and by several of a local dask cluster: ``mimo bench --workers N``.
+"""Measure batches by one worker and by several of a local dask cluster (``mimo bench --workers N``).
 
 Both clusters run all the time, so that each round measures one after the other on a machine in the same mood; the first
 round, in which workers import and factorise, is not counted. A job is timed as its user waits for it: tasks handed out,
@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from mimo.bench.large_arrays import peak_mb
-from mimo.recon.batches import reconstruct_files
+from mimo.extras import needed
+from mimo.recon import reconstruct_files
+
+__all__ = ["SHARD_SIZE", "Job", "measure_workers", "reconstruction_jobs", "worker_table"]
 
 ASKED = 0.9
 """Of `N` workers' throughput, at least: this times `N` times that of one."""
@@ -78,6 +81,7 @@ def measure_workers(
     pairs
         Channels times voxels of a scene: with it scenes a second are back-projections a second.
     """
+    needed("dask", "distributed", purpose="mimo bench of several workers", extra="cluster")
     from distributed import Client, LocalCluster
 
     addresses, starts, clients = {}, {}, {}

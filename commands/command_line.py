@@ -6,9 +6,11 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import metadata
 
 import click
 
+from mimo import kernels
 from mimo.commands.generate import demo, synth
 from mimo.commands.images import evaluate, reconstruct
 from mimo.commands.learning import bench, train
@@ -16,6 +18,8 @@ from mimo.commands.measured import import_, info, prepare
 from mimo.commands.pictures import export, figure
 from mimo.commands.shared import example
 from mimo.commands.view import view
+
+__all__ = ["COMMANDS", "cli", "main"]
 
 COMMANDS: list[click.Command] = [
     demo,
@@ -36,8 +40,22 @@ COMMANDS: list[click.Command] = [
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 
+def _say_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    """Print the version, and which path the sums take on this machine."""
+    if wanted and not context.resilient_parsing:
+        click.echo(f"mimo, version {metadata.version('mimo-imaging')} (kernels: {kernels.describe()})")
+        context.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="mimo-imaging")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="Show the version and exit.",
+)
 @example("mimo demo")
 def cli() -> None:
     """Near-field MIMO radar imaging: synthesize measurements, reconstruct images, look at them."""

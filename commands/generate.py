@@ -1,4 +1,4 @@
-"""Commands that make data: demo and synth."""
+"""Make data: the commands demo and synth."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ from mimo.commands.shared import (
     writing,
 )
 
+__all__ = ["demo", "measure_batches", "synth"]
+
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/demo.h5"), show_default=True)
+@click.option("--method", "methods", multiple=True, help="Only this one; may be given several times.")
 @click.option("--preset", default="paper", show_default=True, help="Target: paper or shapes.")
 @click.option("--n-freq", type=click.IntRange(min=2), default=15, show_default=True, help="Frequencies, 4 to 16 GHz.")
 @click.option("--snr-db", default=30.0, show_default=True, help="Signal-to-noise ratio, dB.")
@@ -36,21 +39,30 @@ from mimo.commands.shared import (
 @quiet
 @as_json
 @example("mimo demo --preset shapes --seed 4")
-def demo(out: Path, preset: str, n_freq: int, snr_db: float, seed: int, quiet: bool, as_json: bool) -> None:
+def demo(
+    out: Path,
+    methods: tuple[str, ...],
+    preset: str,
+    n_freq: int,
+    snr_db: float,
+    seed: int,
+    quiet: bool,
+    as_json: bool,
+) -> None:
     """Synthesize a scene on the papers' array, reconstruct it with every method; write a table, file and picture."""
     from mimo.recon import METHODS
     from mimo.recon.files import reconstruct_file
     from mimo.synth import generate
-    from mimo.viewer.figure import save
+    from mimo.viewer.figures import save
     from mimo.viewer.files import figure_of_file
 
     hidden = quiet or as_json
-    general = [name for name, method in METHODS.items() if method.general]
+    chosen = list(dict.fromkeys(methods)) or [name for name, method in METHODS.items() if method.general]
     say("synthesizing one scene of the papers' kind", hidden=hidden)
     with tempfile.TemporaryDirectory() as folder:
         scene = generate(Path(folder, "scene.h5"), n=1, preset=preset, n_freq=n_freq, snr_db=snr_db, seed=seed)
         with writing(out):
-            reconstruct_file(scene, out, general, watch=lambda name: progress_bar(name, hidden))
+            reconstruct_file(scene, out, chosen, watch=lambda name: progress_bar(name, hidden))
     picture = out.with_suffix(".png")
     save(figure_of_file(out), picture)
     print_scores(out, as_json, quiet)

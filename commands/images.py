@@ -1,4 +1,4 @@
-"""Commands that make and judge images: reconstruct and evaluate."""
+"""Make and judge images: the commands reconstruct and evaluate."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from mimo.commands.shared import (
     scheduler,
     writing,
 )
+
+__all__ = ["evaluate", "print_scores", "reconstruct"]
 
 
 @click.command()
@@ -92,8 +94,7 @@ def reconstruct(
     by processes of one thread each, and an interrupted run resumes when run again. OUT is then another file than IN.
     """
     from mimo import VoxelGrid
-    from mimo.recon.batches import in_one_piece, reconstruct_files, runs_of
-    from mimo.recon.files import reconstruct_file, write_history
+    from mimo.recon.files import in_one_piece, reconstruct_file, reconstruct_files, write_history
     from mimo.recon.registry import DEFAULT_METHOD, parse_settings
 
     hidden = quiet or as_json
@@ -105,18 +106,14 @@ def reconstruct(
     shared = len(sources) > 1 or any(value is not None for value in (workers, scheduler, shard_size, part))
     if live and shared:
         raise click.UsageError("--live shows the one file of one process: expected it without sharing the work")
-    missing: list[Path] = []
-    made: list[Any] = []  # images, or how they were made
     with writing(out):
         if not shared and (live or in_one_piece(sources[0], out, options["grid"])):
             written = reconstruct_file(
                 sources[0], out, names, live=live or 0, watch=lambda name: progress_bar(name, hidden), **options
             )
-            left_behind = written.left_behind
-            made.extend(written.made)
         else:
             with progress_bar(", ".join(names), hidden) as advance:
-                batch = reconstruct_files(
+                written = reconstruct_files(
                     sources,
                     out,
                     names,
@@ -127,15 +124,13 @@ def reconstruct(
                     progress=advance,
                     **options,
                 )
-            missing, left_behind = batch.missing, batch.left_behind
-            for path in [] if missing else batch.outputs:
-                made.extend(runs_of(path, names, history=history is not None))
+        made, missing = written.runs(history=history is not None), written.missing
     if history is not None and not missing:
         with writing(history):
             write_history(history, made)
     if any(each.parameters.get("interrupted") for each in made):
         click.echo(f"interrupted: {out} has what was reached", err=True)
-    if left_behind:
+    if written.left_behind:
         click.echo("the grid differs from the file's: its truth and images are not carried over", err=True)
     if as_json:
         rows = [{"method": m.method, "seconds": m.seconds, "parameters": m.parameters} for m in made]

@@ -1,4 +1,4 @@
-"""Commands that train and measure: train and bench."""
+"""Train networks and measure speed: the commands train and bench."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import torch
 
 from mimo.commands.shared import as_json, example, print_json, quiet, say, writing
 
+__all__ = ["bench", "train"]
+
 
 @click.command()
 @click.argument("name")
@@ -24,6 +26,7 @@ from mimo.commands.shared import as_json, example, print_json, quiet, say, writi
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of checkpoint and log; out/train/NAME by default.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in that folder.")
 @click.option("--start", help="Weights to start from: the name of those that ship, or a file.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A value of the configuration by its table.")
 @click.option("--time-limit", type=click.FloatRange(min=0), help="Seconds of training; by default all steps are made.")
 @click.option(
     "--export", "weights", type=click.Path(path_type=Path), help="Write weights and model card here when done."
@@ -38,6 +41,7 @@ def train(
     out: Path | None,
     resume: bool,
     start: str | None,
+    changes: tuple[str, ...],
     time_limit: float | None,
     weights: Path | None,
     device: str,
@@ -48,34 +52,27 @@ def train(
     NAME: a denoiser (denoiser, denoiser-white, denoiser-fast) or a reconstructor (deep2s, two-stage, unrolled, ...: see
     train/configs). Under torchrun every process takes its share of a batch.
     """
-    from mimo.models.weight_files import find_weights, load_weights
     from mimo.recon.run import pick_device
-    from mimo.train import Config, export, load_config
+    from mimo.train import DenoiserConfig, export_weights, load_config, train_denoiser, train_reconstructor
     from mimo.train.loop import Share
     from mimo.train.processes import joined
-    from mimo.train.run import train_denoiser, train_reconstructor
 
-    settings, folder = load_config(config or name), out or Path("out/train") / name
+    settings, folder = load_config(config or name, changes), out or Path("out/train") / name
     options: dict[str, Any] = {
-        "start": None if start is None else load_weights(find_weights(start))[0],
+        "scenes": data,
+        "start": start,
         "resume": resume,
         "time_limit": time_limit,
         "report": lambda text: say(text, hidden=quiet),
     }
     command = " ".join(["mimo", *sys.argv[1:]])
     with joined(pick_device(device)) as where:
-        if isinstance(settings, Config):
-            checkpoint = train_denoiser(settings, data, folder, where, options)
+        if isinstance(settings, DenoiserConfig):
+            checkpoint = train_denoiser(settings, folder, device=where, **options)
         else:
-            checkpoint = train_reconstructor(settings, data, folder, where, options)
-        if weights is None or Share.mine().rank:
-            return
-        if isinstance(settings, Config):
-            export(checkpoint, weights, weights.with_suffix(".md"), command=command, presets="paper and shapes")
-        else:
-            from mimo.train.reconstructor import export_reconstructor
-
-            export_reconstructor(checkpoint, weights, weights.with_suffix(".md"), command=command)
+            checkpoint = train_reconstructor(settings, folder, device=where, **options)
+        if weights is not None and not Share.mine().rank:
+            export_weights(checkpoint, weights, command=command)
 
 
 @click.command()
@@ -115,7 +112,7 @@ def bench(
     if cost:
         from mimo.bench.cost_figure import cost_figure
         from mimo.bench.cost_model import cost_table, measure_costs
-        from mimo.viewer.figure import save
+        from mimo.viewer.figures import save
 
         costs = measure_costs(n_rounds=min(rounds, 2), progress=tell)
         if figure is not None:

@@ -1,4 +1,4 @@
-"""Commands for measured files: import, prepare and info."""
+"""Bring in, prepare and explain measured files: the commands import, prepare and info."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from mimo.commands.shared import (
 if TYPE_CHECKING:
     from mimo.data import Measurement, Plate, PointTarget
     from mimo.data.calibration.phase_check import FocusCheck
+
+__all__ = ["import_", "info", "prepare"]
 
 FILE = click.Path(path_type=Path)
 CHECK_OPTIONS = {"permittivities": "--permittivities", "grid": "--grid", "patterns": "--pattern", "layers": "--layers"}
@@ -301,6 +303,7 @@ def info(
     A pattern and layers show in the figure's point-spread function. Of a .safetensors file, or by the name of weights
     that ship, the model card is printed.
     """
+    from mimo import kernels
     from mimo.data import FileError, describe_file
     from mimo.models.weight_files import WEIGHTS
     from mimo.train.card import card_of
@@ -309,12 +312,12 @@ def info(
         text, facts = card_of(file)
         print_json(facts) if as_json else click.echo(text)
         return
-    facts = describe_file(file)
+    facts = {**describe_file(file), "kernels": kernels.describe()}
     around = medium(patterns, layers)
     incomplete = facts.get("missing", "none") != "none" or "array" not in facts
     if figure is not None and not incomplete:
-        from mimo.viewer.figure import save
-        from mimo.viewer.overview import overview_of_file
+        from mimo.viewer.figures import save
+        from mimo.viewer.overviews import overview_of_file
 
         with writing(figure):
             save(overview_of_file(file, scene=scene, **around), figure)

@@ -1,4 +1,4 @@
-"""Commands that draw and hand on images: figure and export."""
+"""Draw images and hand them on: the commands figure and export."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from mimo.commands.shared import example, progress_bar, quiet, say, writing
+
+__all__ = ["export", "figure"]
 
 scene = click.option("--scene", default=0, show_default=True, help="Which scene, from 0.")
 
@@ -49,7 +51,7 @@ def figure(
 
     Text keeps its size in points (7 and 8) whatever the width of the page.
     """
-    from mimo.viewer.figure import save
+    from mimo.viewer.figures import save
     from mimo.viewer.files import figure_of_file, history_of_file
 
     with writing(out):
@@ -87,7 +89,7 @@ def export(file: Path, out: Path, quiet: bool, **options: Any) -> None:
     .vti and .vtr (ParaView), .nii.gz (NIfTI, millimetres), .npy (with the grid in OUT.json), .ply (surface with dB at
     each vertex, of one --method), .gif and .mp4 (a turn around the images), .html (a page of all scenes).
     """
-    from mimo.viewer.export import MOVIES, export
+    from mimo.viewer.exports import MOVIES, export
 
     film = out.suffix.lower() in MOVIES
     with writing(out), progress_bar(out.name, quiet, unit="frame") if film else nullcontext() as progress:

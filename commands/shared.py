@@ -1,4 +1,4 @@
-"""What the commands share: options, examples, progress, output."""
+"""Share options, examples, progress bars and output among the commands."""
 
 from __future__ import annotations
 
@@ -13,6 +13,23 @@ import click
 
 if TYPE_CHECKING:
     from mimo.data.jobs.outputs import Part
+
+__all__ = [
+    "PAPER_GRID",
+    "as_json",
+    "example",
+    "layers",
+    "medium",
+    "parse_part",
+    "part",
+    "pattern",
+    "print_json",
+    "progress_bar",
+    "quiet",
+    "say",
+    "scheduler",
+    "writing",
+]
 
 PAPER_GRID = "x=-0.15:0.15:25,y=-0.15:0.15:25,z=0.35:0.65:49"
 

@@ -1,4 +1,4 @@
-"""The command that looks: view."""
+"""Show files in the browser: the command view."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from mimo.commands.shared import example, quiet, say
+
+__all__ = ["view"]
 
 
 @click.command()

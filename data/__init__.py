@@ -1,4 +1,4 @@
-"""Measurements and images: what is in them, the file they are kept in, and other people's formats."""
+"""Read, keep and prepare measurements and images, in the program's own files and in other people's formats."""
 
 from mimo.data.calibration import (
     Gate,
@@ -20,27 +20,33 @@ from mimo.data.calibration import (
     with_mean_background,
     with_permittivity,
 )
+from mimo.data.calibration.phase_check import check_phase
 from mimo.data.files.describe import describe_file
 from mimo.data.files.reader import MeasurementFile, load, load_reconstructions, open_measurement, validate
 from mimo.data.files.schema import FileError
 from mimo.data.files.shards import join_shards
 from mimo.data.files.writer import create_file, file_sha256, save, to_json
+from mimo.data.history import History
 from mimo.data.importers import IMPORTERS, explain_formats, read_measured
 from mimo.data.measurement import Measurement, Reconstruction
+from mimo.data.provenance import describe_steps
 
 __all__ = [
     "IMPORTERS",
     "FileError",
     "Gate",
+    "History",
     "Measurement",
     "MeasurementFile",
     "Plate",
     "PointTarget",
     "Reconstruction",
     "apply_calibration",
+    "check_phase",
     "conjugate",
     "create_file",
     "describe_file",
+    "describe_steps",
     "divide_gain",
     "estimate_gain",
     "explain_formats",

@@ -1,4 +1,4 @@
-"""What the program reads and writes: a measurement, and an image reconstructed from one."""
+"""Hold what the program reads and writes: a measurement, and an image reconstructed from one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
+from mimo import Acquisition, ArrayGeometry, FrequencySweep, LayeredMedium, VoxelGrid
 from mimo.data.files.schema import BY_PATH, UnfitError, check_dtype, check_finite, check_shape
+from mimo.pattern import Patterns
+
+__all__ = [
+    "MEASUREMENT_PATHS",
+    "Array",
+    "Measurement",
+    "Reconstruction",
+    "Scenes",
+    "axis_sizes",
+    "check_permittivity",
+    "checked_steps",
+    "checked_values",
+    "scene_numbers",
+]
 
 Scenes = slice | Sequence[int] | npt.NDArray[np.integer[Any]]
 Array = npt.NDArray[Any]
 
 _DTYPES = {"c8": np.complex64, "f8": np.float64, "f4": np.float32}
+SCALES = ("", "reflectivity", "relative")
+"""What an image may say of its numbers; see `Reconstruction`."""
+
 _METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
@@ -158,6 +175,31 @@ class Measurement:
             raise UnfitError("calibration/gain is missing: expected it beside calibration/delay, which is there")
         object.__setattr__(self, "steps", checked_steps(self.steps))
 
+    def acquisition(
+        self, grid: VoxelGrid | None = None, *, pattern: Patterns = None, layers: LayeredMedium | None = None
+    ) -> Acquisition:
+        """Return how it was measured: array, sweep, medium and removed path, with the voxels to be imaged.
+
+        Parameters
+        ----------
+        grid
+            Voxels; the measurement's own by default.
+        pattern, layers
+            The antennas' pattern and a layered medium, as in `mimo.Acquisition`; layers replace the permittivity.
+
+        Raises
+        ------
+        ValueError
+            When there is no grid.
+        """
+        grid = self.grid if grid is None else grid
+        if grid is None:
+            raise ValueError(
+                "the measurement has no grid: give one, such as x=-0.15:0.15:25,y=-0.15:0.15:25,z=0.35:0.65:49"
+            )
+        medium = self.permittivity if layers is None else layers
+        return Acquisition(self.array, self.sweep, grid, medium, pattern, self.reference_path)
+
     @property
     def n_scene(self) -> int:
         """Number of scenes."""
@@ -205,6 +247,9 @@ class Reconstruction:
         SHA-256 of the measurement's file, as `mimo.data.file_sha256` gives it.
     history
         What the solver recorded, anything that JSON holds, or ``None``.
+    scale
+        ``"reflectivity"`` when the image's numbers have the unit of the truth, ``"relative"`` when they are known up to
+        a factor; empty where nothing is said.
 
     Raises
     ------
@@ -221,12 +266,15 @@ class Reconstruction:
     version: str = ""
     source_sha256: str = ""
     history: Any = None
+    scale: str = ""
 
     def __post_init__(self) -> None:
         if not _METHOD_NAME.fullmatch(self.method):
             raise UnfitError(
                 f"method is {self.method!r}: expected letters, digits and _ . + -, a letter or digit first"
             )
+        if self.scale not in SCALES:
+            raise UnfitError(f"scale is {self.scale!r}: expected reflectivity, relative or nothing")
         image = np.asarray(self.image)
         if image.ndim < 1 or image.dtype.kind not in "cf":
             raise UnfitError(f"image has dtype {image.dtype}, {image.ndim} axes: expected complex64 or float32, 4 axes")

@@ -1,4 +1,4 @@
-"""Antenna patterns and layered media from a person's words: ``cos:2``, ``1,z=0.5,4,z=0.7,1``, or a file."""
+"""Read antenna patterns and layered media from words or files: ``cos:2``, ``1,z=0.5,4,z=0.7,1``, or a path."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from mimo.data.files.schema import FileError, UnfitError
 from mimo.data.importers.containers import SUFFIXES, named_arrays
 from mimo.data.importers.settings import load_toml
 from mimo.pattern import Patterns
+
+__all__ = ["layers_from_text", "patterns_from_text", "read_table"]
 
 SIDES = ("tx", "rx")
 FORMS = f"cos:N or a table, a file that ends in {', '.join(SUFFIXES)}"

@@ -1,4 +1,4 @@
-"""What was done to a measurement, step by step: each change of its values records itself."""
+"""Record what was done to a measurement, step by step, in the measurement itself."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from mimo.data.measurement import Measurement
+
+__all__ = ["describe_steps", "recorded"]
 
 
 def recorded(measurement: Measurement, step: str, /, **parameters: Any) -> Measurement:

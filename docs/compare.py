@@ -216,11 +216,11 @@ def denoiser_scores(name: str) -> dict[str, float]:
 
     from mimo.models import Denoiser
     from mimo.synth.paper import paper_grid
+    from mimo.train import PresetScenes
     from mimo.train.corruption import CORRUPTIONS
     from mimo.train.denoiser import psnr
-    from mimo.train.targets import preset_scenes
 
-    draw, denoiser = preset_scenes("both", paper_grid()), Denoiser.load(name)
+    draw, denoiser = PresetScenes("both", paper_grid()).draw, Denoiser.load(name)
     scenes = [draw(np.random.default_rng([TEST_SEED, i])) for i in range(N_DENOISED)]
     clean = torch.from_numpy(np.stack([scene / scene.max() for scene in scenes]))
     found = {}

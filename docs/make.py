@@ -62,7 +62,16 @@ def format_page() -> str:
     return f"```text\n{explain_formats()}\n```"
 
 
+def parts_page() -> str:
+    """Parts of the program and what each imports."""
+    sys.path[:0] = [] if str(DOCS) in sys.path else [str(DOCS)]
+    from architecture_figure import table
+
+    return table()
+
+
 PAGES = {
+    "architecture.md": parts_page,
     "schema.md": schema_page,
     "cli.md": command_page,
     "extending.md": method_page,
@@ -92,11 +101,14 @@ def draw_pictures() -> None:
     from mimo.recon.learned import LEARNED
     from mimo.synth import draw
     from mimo.synth.paper import paper_grid
-    from mimo.viewer.contact_sheet import contact_sheet
-    from mimo.viewer.figure import save
+    from mimo.viewer.contact_sheets import contact_sheet
+    from mimo.viewer.figures import save
 
     pictures = DOCS / "pictures"
     pictures.mkdir(exist_ok=True)
+    from architecture_figure import write as write_architecture
+
+    write_architecture(pictures / "architecture.png")
     grid = paper_grid()
     for preset in ("paper", "shapes"):
         volumes = [draw(preset, grid, np.random.default_rng([0, i])) for i in range(12)]

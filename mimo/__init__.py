@@ -19,8 +19,9 @@ from pathlib import Path
 if (_root := Path(__file__).parents[1]).joinpath("pyproject.toml").is_file():
     __path__.append(str(_root))
 
+from mimo.acquisition import Acquisition
 from mimo.array import ArrayGeometry
-from mimo.born import BornOperator, PairedBornOperator, born_operator
+from mimo.born import BornOperator, PairedBornOperator, born_operator, operator_of
 from mimo.fast.factorised_backprojection import backproject_factorised
 from mimo.fast.range_migration import range_migration
 from mimo.fast.range_profiles import backproject_fast
@@ -30,9 +31,11 @@ from mimo.imaging import backproject, kirchhoff
 from mimo.imaging_operator import ImagingOperator
 from mimo.layers import LayeredMedium
 from mimo.pattern import AntennaPattern, CosinePattern, TablePattern
+from mimo.sampling import expected_sampling
 from mimo.sweep import FrequencySweep
 
 __all__ = [
+    "Acquisition",
     "AntennaPattern",
     "ArrayGeometry",
     "BornOperator",
@@ -48,6 +51,8 @@ __all__ = [
     "backproject_factorised",
     "backproject_fast",
     "born_operator",
+    "expected_sampling",
     "kirchhoff",
+    "operator_of",
     "range_migration",
 ]

@@ -1,4 +1,4 @@
-"""What the frozen value objects share: arrays that cannot be written to, compared and printed exactly."""
+"""Make arrays that cannot be written to, and compare and print them exactly: for the frozen value objects."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+__all__ = ["frozen_array", "number_text", "points_repr", "same_arrays"]
 
 
 def frozen_array(name: str, value: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Antenna arrays: where the transmitters and receivers stand, which of them form channels, which way they look."""
+"""Describe antenna arrays: where transmitters and receivers stand, which pairs form channels, which way they look."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo._values import frozen_array, points_repr, same_arrays
+
+__all__ = ["PLUS_Z", "ArrayGeometry"]
 
 PLUS_Z = (0.0, 0.0, 1.0)
 

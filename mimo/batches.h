@@ -4,12 +4,17 @@
  * whole vectors of scenes. Making the matrix costs a fraction that falls with the number of scenes. A group of w scenes
  * holds voxels as [voxel][2][w] and measurements as [f][t][r][2][w]; the groups follow one another.
  * A block has BLOCK voxels, as everywhere: known to the compiler, it becomes part of the addresses.
+ *
+ * In kernels.h a vector holds voxels, and each scene repeats the pass over the factors. Here it holds scenes: a number
+ * of the matrix, made once, multiplies them all, and no sum has to be spread over lanes. At most MATRIX_ROWS rows of
+ * BLOCK numbers exist at a time (those of one transmitter, if there are more), so that every group of scenes finds them
+ * in the second-level cache.
  */
 
 /* c[i][s] += sum_k a[i row + k step] b[k][s] for n_row rows and n_vec vectors of scenes, constants once inlined.
- * The sum starts from 0, as short sums round less. */
-INLINE void NAME(product_tile)(const int n_row, const int n_vec, const REAL *a_re, const REAL *a_im, const long row,
-                               const long step, long n, const REAL *b, REAL *c)
+ * The sum starts from 0 and is added to c at the end, as short sums round less: c has the blocks before in it. */
+INLINE void NAME(product_tile)(const int n_row, const int n_vec, const REAL *a_re, const REAL *a_im, const Index row,
+                               const Index step, Index n, const REAL *b, REAL *c)
 {
     const int w = n_vec * LANES;
     VEC re[TILE_ROWS * 2][2], im[TILE_ROWS * 2][2];
@@ -17,7 +22,7 @@ INLINE void NAME(product_tile)(const int n_row, const int n_vec, const REAL *a_r
     for (int i = 0; i < n_row; i++)
 #pragma GCC unroll 2
         for (int s = 0; s < n_vec; s++) re[i][s] = im[i][s] = (VEC){0};
-    for (long k = 0; k < n; k++) {
+    for (Index k = 0; k < n; k++) {
         VEC br[2], bi[2];
 #pragma GCC unroll 2
         for (int s = 0; s < n_vec; s++) {
@@ -47,11 +52,11 @@ INLINE void NAME(product_tile)(const int n_row, const int n_vec, const REAL *a_r
 }
 
 /* All rows of c: twice as many at a time for one vector of scenes as for two, so that the registers are full. */
-INLINE void NAME(product)(const int n_vec, const REAL *a_re, const REAL *a_im, const long row, const long step,
-                          long n_row, long n, const REAL *b, REAL *c)
+INLINE void NAME(product)(const int n_vec, const REAL *a_re, const REAL *a_im, const Index row, const Index step,
+                          Index n_row, Index n, const REAL *b, REAL *c)
 {
     const int tile = n_vec == 2 ? TILE_ROWS : 2 * TILE_ROWS;
-    long i = 0;
+    Index i = 0;
     for (; i + tile <= n_row; i += tile)
         NAME(product_tile)(tile, n_vec, a_re + i * row, a_im + i * row, row, step, n, b, c + 2 * i * n_vec * LANES);
     for (; i < n_row; i++)
@@ -62,33 +67,33 @@ INLINE void NAME(product)(const int n_vec, const REAL *a_re, const REAL *a_im, c
 INLINE void NAME(batches)(const int forward, const Task *task, REAL *scratch)
 {
     const Problem *p = &task->problem;
-    const long n_anchor = (p->n_freq + p->stride - 1) / p->stride, n_pair = p->n_tx * p->n_rx;
-    const long g_plane = p->n_tx * BLOCK, h_plane = p->n_rx * BLOCK;
-    const long at_once = p->n_rx < MATRIX_ROWS ? MATRIX_ROWS / p->n_rx : 1; /* transmitters whose part of the matrix is made */
-    const long plane = at_once * p->n_rx * BLOCK;
+    const Index n_anchor = (p->n_freq + p->stride - 1) / p->stride, n_pair = p->n_tx * p->n_rx;
+    const Index g_plane = p->n_tx * BLOCK, h_plane = p->n_rx * BLOCK;
+    const Index at_once = p->n_rx < MATRIX_ROWS ? MATRIX_ROWS / p->n_rx : 1; /* transmitters whose part of the matrix is made */
+    const Index plane = at_once * p->n_rx * BLOCK;
     REAL *g_current = scratch, *h_current = g_current + 2 * g_plane, *matrix = h_current + 2 * h_plane;
     REAL *y = forward ? task->target : (REAL *)task->source, *x = forward ? (REAL *)task->source : task->target;
     if (forward)
-        for (long i = 0; i < 2 * p->n_scene * p->n_freq * n_pair; i++) y[i] = 0;
-    for (long b = 0; b < task->n_block; b++) {
+        for (Index i = 0; i < 2 * p->n_scene * p->n_freq * n_pair; i++) y[i] = 0;
+    for (Index b = 0; b < task->n_block; b++) {
         const REAL *g_anchor = (const REAL *)task->g_anchor + b * n_anchor * 2 * g_plane;
         const REAL *h_anchor = (const REAL *)task->h_anchor + b * n_anchor * 2 * h_plane;
         const REAL *g_ratio = (const REAL *)task->g_ratio + b * 2 * g_plane;
         const REAL *h_ratio = (const REAL *)task->h_ratio + b * 2 * h_plane;
         const REAL *g = g_anchor, *h = h_anchor;
-        for (long f = 0; f < p->n_freq; f++) {
+        for (Index f = 0; f < p->n_freq; f++) {
             g = NAME(factors_at)(f, p->stride, g_anchor, g_ratio, g_current, g, p->n_tx, BLOCK);
             h = NAME(factors_at)(f, p->stride, h_anchor, h_ratio, h_current, h, p->n_rx, BLOCK);
-            for (long t = 0; t < p->n_tx; t += at_once) {
-                const long n_t = p->n_tx - t < at_once ? p->n_tx - t : at_once, rows = n_t * p->n_rx;
-                for (long i = 0; i < n_t; i++)
-                    for (long r = 0; r < p->n_rx; r++) {
+            for (Index t = 0; t < p->n_tx; t += at_once) {
+                const Index n_t = p->n_tx - t < at_once ? p->n_tx - t : at_once, rows = n_t * p->n_rx;
+                for (Index i = 0; i < n_t; i++)
+                    for (Index r = 0; r < p->n_rx; r++) {
                         const REAL *g_t = g + (t + i) * BLOCK, *h_r = h + r * BLOCK;
                         REAL *out = matrix + (i * p->n_rx + r) * BLOCK;
                         NAME(multiply)(out, out + plane, g_t, g_t + g_plane, h_r, h_r + h_plane, BLOCK);
                     }
-                for (long s = 0; s < p->n_scene;) {
-                    const long w = p->n_scene - s >= 2 * LANES ? 2 * LANES : LANES;
+                for (Index s = 0; s < p->n_scene;) {
+                    const Index w = p->n_scene - s >= 2 * LANES ? 2 * LANES : LANES;
                     REAL *x_s = x + 2 * s * p->x_plane + 2 * w * (p->first + b * BLOCK);
                     REAL *y_s = y + 2 * s * p->n_freq * n_pair + 2 * w * (f * n_pair + t * p->n_rx);
                     if (forward && w == 2 * LANES)
@@ -107,7 +112,7 @@ INLINE void NAME(batches)(const int forward, const Task *task, REAL *scratch)
 }
 
 /* y[f][t][r][s] = the sum over the task's blocks of x[v][s] G[f][t][v] H[f][r][v]. */
-TARGET void NAME(forward_batches)(const void *task, void *scratch) { NAME(batches)(1, task, scratch); }
+EXPORT TARGET void NAME(forward_batches)(const void *task, void *scratch) { NAME(batches)(1, task, scratch); }
 
 /* x[v][s] += sum_{f,t,r} y[f][t][r][s] G[f][t][v] H[f][r][v] for the voxels of the task's blocks (no conjugates). */
-TARGET void NAME(spread_batches)(const void *task, void *scratch) { NAME(batches)(0, task, scratch); }
+EXPORT TARGET void NAME(spread_batches)(const void *task, void *scratch) { NAME(batches)(0, task, scratch); }

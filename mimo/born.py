@@ -1,10 +1,14 @@
-"""The Born forward operator and its exact adjoint."""
+"""Compute measurements from reflectivity by the Born model, and the exact adjoint."""
 
 from __future__ import annotations
 
+from typing import Self
+
+import numpy as np
 import numpy.typing as npt
 import torch
 
+from mimo.acquisition import Acquisition, medium_of
 from mimo.array import ArrayGeometry
 from mimo.channel_list import paired_sum
 from mimo.full_array import FactorisedSum
@@ -14,6 +18,8 @@ from mimo.layers import LayeredMedium
 from mimo.pattern import Patterns
 from mimo.propagation import FactorModel
 from mimo.sweep import FrequencySweep
+
+__all__ = ["BornOperator", "PairedBornOperator", "born_operator", "operator_of"]
 
 
 class BornOperator(ImagingOperator):
@@ -68,13 +74,45 @@ class BornOperator(ImagingOperator):
     (torch.Size([4, 2, 3]), torch.Size([5, 7, 11]))
     """
 
+    def __init__(
+        self,
+        array: ArrayGeometry,
+        sweep: FrequencySweep,
+        grid: VoxelGrid,
+        *,
+        permittivity: float = 1.0,
+        reference_path: npt.ArrayLike | None = None,
+        pattern: Patterns = None,
+        layers: LayeredMedium | None = None,
+        dtype: torch.dtype = torch.complex64,
+        device: str | torch.device = "cpu",
+        memory: int = DEFAULT_MEMORY,
+    ) -> None:
+        path = None if reference_path is None else np.asarray(reference_path)
+        acquisition = Acquisition(array, sweep, grid, medium_of(permittivity, layers), pattern, path)
+        super().__init__(acquisition, dtype=dtype, device=device, memory=memory)
+
+    @classmethod
+    def of(
+        cls,
+        acquisition: Acquisition,
+        *,
+        dtype: torch.dtype = torch.complex64,
+        device: str | torch.device = "cpu",
+        memory: int = DEFAULT_MEMORY,
+    ) -> Self:
+        """Return the operator of an acquisition."""
+        made = cls.__new__(cls)
+        ImagingOperator.__init__(made, acquisition, dtype=dtype, device=device, memory=memory)
+        return made
+
     def _kernel_sum(self, model: FactorModel) -> KernelSum:
         if self.array.paired:
             raise ValueError("the array lists channels: use PairedBornOperator, or born_operator, which chooses")
-        return FactorisedSum(self.wave, model, dtype=self.dtype, device=self.device, memory=self.memory)
+        return FactorisedSum(self.acquisition, model, dtype=self.dtype, device=self.device, memory=self.memory)
 
 
-class PairedBornOperator(ImagingOperator):
+class PairedBornOperator(BornOperator):
     """Near-field Born model for a list of channels: ``y[f, c]`` for the pairs in ``array.channels``.
 
     Parameters, errors and methods are those of `BornOperator`; measurements are ``(..., n_freq, n_channel)``.
@@ -83,7 +121,7 @@ class PairedBornOperator(ImagingOperator):
     def _kernel_sum(self, model: FactorModel) -> KernelSum:
         if not self.array.paired:
             raise ValueError("the array lists no channels: use BornOperator, or born_operator, which chooses")
-        return paired_sum(self.wave, model, dtype=self.dtype, device=self.device, memory=self.memory)
+        return paired_sum(self.acquisition, model, dtype=self.dtype, device=self.device, memory=self.memory)
 
 
 def born_operator(
@@ -99,17 +137,25 @@ def born_operator(
     device: str | torch.device = "cpu",
     memory: int = DEFAULT_MEMORY,
 ) -> ImagingOperator:
-    """Return the operator that fits the array: `PairedBornOperator` when it lists channels, else `BornOperator`."""
-    kind = PairedBornOperator if array.paired else BornOperator
-    return kind(
-        array,
-        sweep,
-        grid,
-        permittivity=permittivity,
-        reference_path=reference_path,
-        pattern=pattern,
-        layers=layers,
-        dtype=dtype,
-        device=device,
-        memory=memory,
-    )
+    """Return the operator that fits the array: `PairedBornOperator` when it lists channels, else `BornOperator`.
+
+    Parameters are those of `BornOperator`; `operator_of` takes an `Acquisition` instead.
+    """
+    path = None if reference_path is None else np.asarray(reference_path)
+    acquisition = Acquisition(array, sweep, grid, medium_of(permittivity, layers), pattern, path)
+    return operator_of(acquisition, dtype=dtype, device=device, memory=memory)
+
+
+def operator_of(
+    acquisition: Acquisition,
+    *,
+    dtype: torch.dtype = torch.complex64,
+    device: str | torch.device = "cpu",
+    memory: int = DEFAULT_MEMORY,
+) -> ImagingOperator:
+    """Return the operator of an acquisition: `PairedBornOperator` when its array lists channels, else `BornOperator`.
+
+    `dtype`, `device` and `memory` are those of `BornOperator`.
+    """
+    kind = PairedBornOperator if acquisition.array.paired else BornOperator
+    return kind.of(acquisition, dtype=dtype, device=device, memory=memory)

@@ -1,4 +1,4 @@
-"""Sums for a list of (tx, rx) channels instead of every pair, monostatic scans included."""
+"""Sum over a list of (transmitter, receiver) channels instead of every pair; monostatic scans are such lists."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from dataclasses import replace
 import torch
 
 from mimo import kernels
+from mimo.acquisition import Acquisition
 from mimo.array import ArrayGeometry
 from mimo.compiled_channels import ChannelSums
 from mimo.factors import STRIDE, SeparableKernel
 from mimo.full_array import FactorisedSum
 from mimo.imaging_operator import KernelSum
 from mimo.progress import Report, silent
-from mimo.propagation import FactorModel, Propagation, phasor
+from mimo.propagation import FactorModel, phasor
 
-TILE = 2**17
+__all__ = ["PairedSum", "ScatteredSum", "every_pair", "paired_sum"]
+
+PAIRS_AT_ONCE = 2**17
 """Pairs (channel, voxel) treated together on the torch path."""
 
 SCATTER_UP_TO = 16
@@ -68,16 +71,16 @@ def every_pair(array: ArrayGeometry) -> ArrayGeometry:
 
 
 def paired_sum(
-    wave: Propagation, model: FactorModel, *, dtype: torch.dtype, device: torch.device, memory: int
+    acquisition: Acquisition, model: FactorModel, *, dtype: torch.dtype, device: torch.device, memory: int
 ) -> KernelSum:
     """Return the quicker of the two ways to sum over an array's listed channels."""
-    array, n_freq = wave.array, wave.sweep.n_freq
+    array, n_freq = acquisition.array, acquisition.sweep.n_freq
     assert array.channels is not None  # noqa: S101 - the callers' contract, for the type checker
     pairs = array.n_tx * array.n_rx / len(array.channels)
-    compiled = device.type == "cpu" and kernels.available() and wave.flat
+    compiled = device.type == "cpu" and kernels.available() and acquisition.flat
     if pairs <= SCATTER_UP_TO and not (compiled and pairs * n_freq > n_freq + SETUP):
         full = FactorisedSum(
-            replace(wave, array=every_pair(array), reference_path=None),
+            replace(acquisition, array=every_pair(array), reference_path=None),
             model,
             dtype=dtype,
             device=device,
@@ -85,10 +88,10 @@ def paired_sum(
         )
         channels = torch.as_tensor(array.channels.copy(), dtype=torch.long, device=device)
         reference = None
-        if wave.reference_path is not None:
-            reference = torch.as_tensor(wave.reference_phasor(), device=device).to(dtype)
+        if acquisition.reference_path is not None:
+            reference = torch.as_tensor(acquisition.reference_phasor(), device=device).to(dtype)
         return ScatteredSum(full, channels, reference)
-    return PairedSum(wave, model, dtype=dtype, device=device, memory=memory)
+    return PairedSum(acquisition, model, dtype=dtype, device=device, memory=memory)
 
 
 class PairedSum(SeparableKernel):
@@ -100,18 +103,18 @@ class PairedSum(SeparableKernel):
     """
 
     def __init__(
-        self, wave: Propagation, model: FactorModel, *, dtype: torch.dtype, device: torch.device, memory: int
+        self, acquisition: Acquisition, model: FactorModel, *, dtype: torch.dtype, device: torch.device, memory: int
     ) -> None:
-        super().__init__(wave, model, dtype=dtype, device=device, memory=memory)
+        super().__init__(acquisition, model, dtype=dtype, device=device, memory=memory)
         assert self.array.channels is not None  # noqa: S101 - the callers' contract, for the type checker
         self._channels = torch.as_tensor(self.array.channels.copy(), dtype=torch.long, device=self.device)
         path = torch.zeros(len(self._channels), dtype=torch.float64)
-        if wave.reference_path is not None:
-            path = torch.as_tensor(wave.reference_path.copy())
+        if acquisition.reference_path is not None:
+            path = torch.as_tensor(acquisition.reference_path.copy())
         self._reference_path = path.to(self.device)
         self._compiled = None
-        if self.device.type == "cpu" and kernels.available() and wave.flat:
-            self._compiled = ChannelSums(wave, model, dtype=dtype, memory=memory)
+        if self.device.type == "cpu" and kernels.available() and acquisition.flat:
+            self._compiled = ChannelSums(acquisition, model, dtype=dtype, memory=memory)
         self._step_or_none = float(self._step) if self.even and self.n_freq > 2 else 0.0
 
     @property
@@ -123,6 +126,7 @@ class PairedSum(SeparableKernel):
         """Measurements (n_scene, n_freq, n_channel) of volumes (n_scene, n_voxel)."""
         if self._compiled is not None and not self.model.near_field:
             return self._compiled.forward(x, self._step_or_none, report)
+        kernels.warn_if_slow(x.numel() * self.n_freq * len(self._channels), self.device, "listed")
         y = torch.zeros((len(x), self.n_freq, *self.channel_shape), dtype=self.dtype, device=self.device)
         for channels, first, last in self._tiles(report):
             for f, kernel in enumerate(self._kernels(channels, first, last)):
@@ -133,6 +137,7 @@ class PairedSum(SeparableKernel):
         """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_channel): the conjugate transpose."""
         if self._compiled is not None:
             return self._compiled.spread(y, self._step_or_none, report)
+        kernels.warn_if_slow(y.numel() * self.grid.n_voxel, self.device, "listed")
         conj = y.conj().resolve_conj()
         out = torch.zeros((len(y), self.grid.n_voxel), dtype=self.dtype, device=self.device)
         for channels, first, last in self._tiles(report):
@@ -149,10 +154,10 @@ class PairedSum(SeparableKernel):
         return torch.cat(list(self._kernels(every, first, last)))
 
     def _tiles(self, report: Report) -> Iterator[tuple[slice, int, int]]:
-        """Ranges of channels and voxels, about `TILE` pairs each."""
+        """Ranges of channels and voxels, about `PAIRS_AT_ONCE` pairs each."""
         n_channel, n_voxel = len(self._channels), self.grid.n_voxel
-        wide = min(n_channel, max(1, math.isqrt(TILE)))
-        deep = max(1, TILE // wide)
+        wide = min(n_channel, max(1, math.isqrt(PAIRS_AT_ONCE)))
+        deep = max(1, PAIRS_AT_ONCE // wide)
         for c in range(0, n_channel, wide):
             for first in range(0, n_voxel, deep):
                 last = min(first + deep, n_voxel)

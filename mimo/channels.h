@@ -7,12 +7,21 @@
  *   compressed  x[s][v]    = sum_c B[c][v] exp(+j k_c d) (the range profile of channel c, interpolated at d)
  * B is the product of both antennas' amplitudes.  A phase is formed and reduced to a fraction of a turn in float64
  * before anything is rounded to REAL.
+ *
+ * Why it is done so:
+ * - float64 turns. A path is thousands of wavelengths, and what counts is the fraction of the last one: float32 has 24
+ *   bits, of which the whole turns would take most. In turns, not radians, the whole ones are dropped by one exact
+ *   subtraction; 2 pi comes in afterwards, where the number is small. A float32 fraction is then good to 2^-25 turns.
+ * - Pairs. A listed channel's kernel is no product over antennas that many pairs share, so nothing is tabulated: the
+ *   phasor of a pair (channel, voxel) is made once and advanced through the sweep in registers.
+ * - Two ratios. `q` leads from one frequency to the next, `l` over CHAIN of them. `l` is a phasor of its own and not
+ *   q^CHAIN, so that the errors of q are not multiplied: the last of n frequencies has CHAIN + n / CHAIN roundings.
+ * - Rows. Distance and amplitude belong to antennas, channels only join two of them; a block's rows are kept, as
+ *   neighbours in a list mostly share an antenna. Place t % n_row is a cache without bookkeeping.
  */
 
-#define PAIRS 256 /* voxels in a block: the rows of a channel stay in the first-level cache */
-#define ROWS 192  /* antennas whose rows of a block are kept at most; more share the places */
-#define CHAIN 16  /* frequencies advanced by multiplication before the next phasor that is 16 steps in one */
-#define GROUP 8   /* frequencies summed side by side in forward */
+#define CHAIN 16 /* frequencies advanced by multiplication before the next phasor that is 16 steps in one */
+#define GROUP 8  /* frequencies summed side by side in forward: 16 sums in registers, one pass over a block for all */
 
 /* What is kept of one antenna for a block of voxels. */
 typedef struct {
@@ -30,7 +39,7 @@ typedef struct {
     REAL pairs[2 * PAIRS];
     int place[PAIRS], part[PAIRS];
     NAME(Row) rows[ROWS + 1];                             /* the last one when both antennas share a place */
-    long antenna[ROWS + 1];                               /* whose rows they are; rows start on cache lines */
+    Index antenna[ROWS + 1];                               /* whose rows they are; rows start on cache lines */
 } NAME(Space);
 
 #define ROUND_64 6755399441055744.0 /* adding and subtracting it rounds a float64 to the nearest whole number */
@@ -124,11 +133,12 @@ INLINE void NAME(phasors)(const double *d, double turns, REAL *out_re, REAL *out
     }
 }
 
-/* Voxel centres of a block; voxels beyond the last one repeat it. */
-INLINE void NAME(place_voxels)(const ChannelTask *task, long first, NAME(Space) * space)
+/* Voxel centres of a block; voxels beyond the last one repeat it, so that their paths are finite and no loop has a
+ * rest. The rows of the block before are forgotten. */
+INLINE void NAME(place_voxels)(const ChannelTask *task, Index first, NAME(Space) * space)
 {
-    long v = first < task->n_voxel ? first : task->n_voxel - 1;
-    long i = v / (task->n_y * task->n_z), j = v / task->n_z % task->n_y, k = v % task->n_z;
+    Index v = first < task->n_voxel ? first : task->n_voxel - 1;
+    Index i = v / (task->n_y * task->n_z), j = v / task->n_z % task->n_y, k = v % task->n_z;
     for (int n = 0; n < PAIRS; n++) {
         space->x[n] = task->x[i], space->y[n] = task->y[j], space->z[n] = task->z[k];
         if (++v >= task->n_voxel) continue;
@@ -137,12 +147,12 @@ INLINE void NAME(place_voxels)(const ChannelTask *task, long first, NAME(Space) 
         if (++j < task->n_y) continue;
         j = 0, i++;
     }
-    for (long n = 0; n <= ROWS; n++) space->antenna[n] = -1;
+    for (Index n = 0; n <= ROWS; n++) space->antenna[n] = -1;
 }
 
 /* Path, amplitude and, on request, carrier of one antenna for the block at `offset` of the task: from tables, or
  * straight lines in a homogeneous medium. */
-INLINE const NAME(Row) * NAME(row_of)(const ChannelTask *task, long antenna, long place, long offset, int carrier,
+INLINE const NAME(Row) * NAME(row_of)(const ChannelTask *task, Index antenna, Index place, Index offset, int carrier,
                                       NAME(Space) * space)
 {
     NAME(Row) *row = space->rows + place;
@@ -171,17 +181,17 @@ INLINE const NAME(Row) * NAME(row_of)(const ChannelTask *task, long antenna, lon
 }
 
 /* The rows of both antennas of a channel. */
-INLINE void NAME(rows_of)(const ChannelTask *task, long channel, long offset, int carrier, NAME(Space) * space,
+INLINE void NAME(rows_of)(const ChannelTask *task, Index channel, Index offset, int carrier, NAME(Space) * space,
                           const NAME(Row) * *tx, const NAME(Row) * *rx)
 {
-    const long t = task->channels[2 * channel], r = task->channels[2 * channel + 1];
-    const long tx_place = t % task->n_row, rx_place = r % task->n_row;
+    const Index t = task->channels[2 * channel], r = task->channels[2 * channel + 1];
+    const Index tx_place = t % task->n_row, rx_place = r % task->n_row;
     *tx = NAME(row_of)(task, t, tx_place, offset, carrier, space);
     *rx = NAME(row_of)(task, r, t != r && tx_place == rx_place ? ROWS : rx_place, offset, carrier, space);
 }
 
 /* The paths of a channel less its reference go to space->distance, its amplitudes to space->b. */
-INLINE void NAME(join)(const ChannelTask *task, long channel, const NAME(Row) * tx, const NAME(Row) * rx,
+INLINE void NAME(join)(const ChannelTask *task, Index channel, const NAME(Row) * tx, const NAME(Row) * rx,
                        NAME(Space) * space)
 {
     const double reference = task->reference[channel];
@@ -189,12 +199,13 @@ INLINE void NAME(join)(const ChannelTask *task, long channel, const NAME(Row) * 
     for (int v = 0; v < PAIRS; v++) space->b[v] = tx->amplitude[v] * rx->amplitude[v];
 }
 
-/* s[v] = sum_f y[f] q^f by Horner's rule: CHAIN frequencies in q, then one step in l = q^CHAIN. */
-INLINE void NAME(horner)(const REAL *y, long n_freq, NAME(Space) * space)
+/* s[v] = sum_f y[f] q^f by Horner's rule: CHAIN frequencies in q, then one step in l = q^CHAIN. No power of q is made;
+ * WIDE vectors of voxels at a time, as each step waits for the one before. Numbers times 0 make vectors of 0. */
+INLINE void NAME(horner)(const REAL *y, Index n_freq, NAME(Space) * space)
 {
     enum { WIDE = 4 };
-    const long last = (n_freq - 1) / CHAIN * CHAIN;
-    for (long v = 0; v < PAIRS; v += WIDE * LANES) {
+    const Index last = (n_freq - 1) / CHAIN * CHAIN;
+    for (Index v = 0; v < PAIRS; v += WIDE * LANES) {
         VEC qr[WIDE], qi[WIDE], ar[WIDE], ai[WIDE];
 #pragma GCC unroll 8
         for (int i = 0; i < WIDE; i++) {
@@ -202,8 +213,8 @@ INLINE void NAME(horner)(const REAL *y, long n_freq, NAME(Space) * space)
             NAME(store)(space->s_re + v + i * LANES, qr[i] * 0);
             NAME(store)(space->s_im + v + i * LANES, qr[i] * 0);
         }
-        for (long start = last; start >= 0; start -= CHAIN) {
-            long f = (start + CHAIN < n_freq ? start + CHAIN : n_freq) - 1;
+        for (Index start = last; start >= 0; start -= CHAIN) {
+            Index f = (start + CHAIN < n_freq ? start + CHAIN : n_freq) - 1;
 #pragma GCC unroll 8
             for (int i = 0; i < WIDE; i++) ar[i] = qr[i] * 0 + y[2 * f], ai[i] = qr[i] * 0 + y[2 * f + 1];
             for (f--; f >= start; f--)
@@ -232,7 +243,7 @@ INLINE void NAME(horner)(const REAL *y, long n_freq, NAME(Space) * space)
 INLINE void NAME(sum_terms)(const ChannelTask *task, const REAL *y, NAME(Space) * space)
 {
     for (int v = 0; v < PAIRS; v++) space->s_re[v] = space->s_im[v] = 0;
-    for (long f = 0; f < task->n_freq; f++) {
+    for (Index f = 0; f < task->n_freq; f++) {
         const REAL re = y[2 * f], im = y[2 * f + 1];
         NAME(phasors)(space->distance, task->turns[f], space->g_re, space->g_im);
         for (int v = 0; v < PAIRS; v++) {
@@ -252,7 +263,7 @@ INLINE void NAME(chain)(const ChannelTask *task, double sign, NAME(Space) * spac
 
 /* image += w_m b (the sum over frequencies) (phasor at the first frequency); the weight of the moment m of the near
  * field is 1, j (P_t + P_r) or -P_t P_r, whose sum with y, k y, k^2 y is (1 + j k P_t)(1 + j k P_r). */
-INLINE void NAME(gather)(const ChannelTask *task, long moment, const NAME(Row) * tx, const NAME(Row) * rx,
+INLINE void NAME(gather)(const ChannelTask *task, Index moment, const NAME(Row) * tx, const NAME(Row) * rx,
                          NAME(Space) * space, REAL *image_re, REAL *image_im)
 {
     for (int v = 0; v < PAIRS; v++) {
@@ -278,21 +289,21 @@ INLINE void NAME(gather)(const ChannelTask *task, long moment, const NAME(Row) *
 }
 
 /* Bytes of working space of a thread. */
-long NAME(channel_space)(void) { return sizeof(NAME(Space)); }
+EXPORT Index NAME(channel_space)(void) { return sizeof(NAME(Space)); }
 
-TARGET void NAME(channel_spread)(const void *given, void *scratch)
+EXPORT TARGET void NAME(channel_spread)(const void *given, void *scratch)
 {
     const ChannelTask *task = given;
     NAME(Space) *space = scratch;
-    for (long first = task->first; first < task->last; first += PAIRS) {
+    for (Index first = task->first; first < task->last; first += PAIRS) {
         NAME(place_voxels)(task, first, space);
-        for (long c = 0; c < task->n_channel; c++) {
+        for (Index c = 0; c < task->n_channel; c++) {
             const NAME(Row) *tx, *rx;
             NAME(rows_of)(task, c, first - task->first, 0, space, &tx, &rx);
             NAME(join)(task, c, tx, rx, space);
             if (task->step != 0) NAME(chain)(task, 1, space);
-            for (long s = 0; s < task->n_scene; s++)
-                for (long m = 0; m < task->n_moment; m++) {
+            for (Index s = 0; s < task->n_scene; s++)
+                for (Index m = 0; m < task->n_moment; m++) {
                     const REAL *y = (const REAL *)task->data
                                     + 2 * ((s * task->n_moment + m) * task->n_channel + c) * task->n_freq;
                     REAL *image = (REAL *)task->image + 2 * s * task->plane + first;
@@ -304,13 +315,14 @@ TARGET void NAME(channel_spread)(const void *given, void *scratch)
     }
 }
 
-/* y[f] += the sum over a block of g q^(f - start), for GROUP frequencies side by side. */
+/* y[f] += the sum over a block of g q^(f - start), for GROUP frequencies side by side. Lanes are added up in each
+ * block, unlike in kernels.h: vectors of sums for every channel and frequency would fill the caches. */
 INLINE void NAME(advance)(const int n, NAME(Space) * space, REAL *y)
 {
     VEC re[GROUP], im[GROUP];
 #pragma GCC unroll 8
     for (int f = 0; f < n; f++) re[f] = im[f] = NAME(load)(space->g_re) * 0;
-    for (long v = 0; v < PAIRS; v += LANES) {
+    for (Index v = 0; v < PAIRS; v += LANES) {
         VEC gr = NAME(load)(space->s_re + v), gi = NAME(load)(space->s_im + v);
         const VEC qr = NAME(load)(space->q_re + v), qi = NAME(load)(space->q_im + v);
 #pragma GCC unroll 8
@@ -328,13 +340,13 @@ INLINE void NAME(advance)(const int n, NAME(Space) * space, REAL *y)
 }
 
 /* The sums of one block of g = x b (phasor at the first frequency), for every frequency of a uniform sweep. */
-INLINE void NAME(advance_all)(long n_freq, NAME(Space) * space, REAL *y)
+INLINE void NAME(advance_all)(Index n_freq, NAME(Space) * space, REAL *y)
 {
-    for (long start = 0; start < n_freq; start += CHAIN) {
+    for (Index start = 0; start < n_freq; start += CHAIN) {
         if (start) NAME(multiply)(space->g_re, space->g_im, space->g_re, space->g_im, space->l_re, space->l_im, PAIRS);
         for (int v = 0; v < PAIRS; v++) space->s_re[v] = space->g_re[v], space->s_im[v] = space->g_im[v];
-        const long last = start + CHAIN < n_freq ? start + CHAIN : n_freq;
-        long f = start;
+        const Index last = start + CHAIN < n_freq ? start + CHAIN : n_freq;
+        Index f = start;
         for (; f + GROUP <= last; f += GROUP) NAME(advance)(GROUP, space, y + 2 * f);
         for (; f < last; f++) NAME(advance)(1, space, y + 2 * f);
     }
@@ -343,10 +355,10 @@ INLINE void NAME(advance_all)(long n_freq, NAME(Space) * space, REAL *y)
 /* y[f] += the sum over a block of g exp(-j k_f d), a phasor for every term. */
 INLINE void NAME(add_terms)(const ChannelTask *task, NAME(Space) * space, REAL *y)
 {
-    for (long f = 0; f < task->n_freq; f++) {
+    for (Index f = 0; f < task->n_freq; f++) {
         NAME(phasors)(space->distance, -task->turns[f], space->w_re, space->w_im);
         VEC re = NAME(load)(space->g_re) * 0, im = re;
-        for (long v = 0; v < PAIRS; v += LANES) {
+        for (Index v = 0; v < PAIRS; v += LANES) {
             const VEC gr = NAME(load)(space->g_re + v), gi = NAME(load)(space->g_im + v);
             const VEC wr = NAME(load)(space->w_re + v), wi = NAME(load)(space->w_im + v);
             re += gr * wr - gi * wi;
@@ -357,18 +369,18 @@ INLINE void NAME(add_terms)(const ChannelTask *task, NAME(Space) * space, REAL *
 }
 
 /* Adds to y[s][c][f]; x is planar, zero beyond the last voxel. */
-TARGET void NAME(channel_forward)(const void *given, void *scratch)
+EXPORT TARGET void NAME(channel_forward)(const void *given, void *scratch)
 {
     const ChannelTask *task = given;
     NAME(Space) *space = scratch;
-    for (long first = task->first; first < task->last; first += PAIRS) {
+    for (Index first = task->first; first < task->last; first += PAIRS) {
         NAME(place_voxels)(task, first, space);
-        for (long c = 0; c < task->n_channel; c++) {
+        for (Index c = 0; c < task->n_channel; c++) {
             const NAME(Row) *tx, *rx;
             NAME(rows_of)(task, c, first - task->first, 0, space, &tx, &rx);
             NAME(join)(task, c, tx, rx, space);
             if (task->step != 0) NAME(chain)(task, -1, space);
-            for (long s = 0; s < task->n_scene; s++) {
+            for (Index s = 0; s < task->n_scene; s++) {
                 const REAL *x_re = (const REAL *)task->image + 2 * s * task->plane + first, *x_im = x_re + task->plane;
                 REAL *y = (REAL *)task->data + 2 * (s * task->n_channel + c) * task->n_freq;
                 for (int v = 0; v < PAIRS; v++)
@@ -385,8 +397,6 @@ TARGET void NAME(channel_forward)(const void *given, void *scratch)
 
 #include "profiles.h"
 
-#undef PAIRS
-#undef ROWS
 #undef CHAIN
 #undef GROUP
 #undef ROUND_64

@@ -1,4 +1,4 @@
-"""Compiled sums over a list of channels on the processor: tables and tasks for channels.h.
+"""Prepare tables and tasks for the compiled sums over a list of channels (``channels.h``).
 
 A term's phase is taken on the whole path of its channel, ``P_t + P_r - reference_path``, in float64. In a uniform sweep
 a phasor of each pair (channel, voxel) is advanced from frequency to frequency by multiplication, sixteen steps by one
@@ -18,16 +18,19 @@ import numpy.typing as npt
 import torch
 
 from mimo import kernels
+from mimo.acquisition import Acquisition
 from mimo.progress import Report, silent
-from mimo.propagation import FactorModel, Propagation, Side
+from mimo.propagation import FactorModel, Side
 
-BLOCK = 256
+__all__ = ["ChannelSums"]
+
+CHANNEL_BLOCK = kernels.CONSTANTS["PAIRS"]
 """Voxels in a block of channels.h."""
 
-MAX_ROWS, FEW_ROWS = 192, 8
+MAX_ROWS, FEW_ROWS = kernels.CONSTANTS["ROWS"], 8
 """Antennas whose paths to a block of voxels are kept between channels: ``ROWS`` of channels.h, or a few."""
 
-PARTS, FORWARD_PARTS = 64, 16
+SPREAD_PARTS, FORWARD_PARTS = 64, 16
 """Partitions of the volume at least, where it has as many blocks: tasks to share among threads. Those of forward each
 have measurements of their own, summed up at the end."""
 
@@ -49,7 +52,7 @@ class ChannelSums:
 
     Parameters
     ----------
-    wave
+    acquisition
         Geometry, medium, patterns (flat ones) and reference paths.
     model
         Which amplitudes.
@@ -60,28 +63,30 @@ class ChannelSums:
     """
 
     def __init__(
-        self, wave: Propagation, model: FactorModel, *, dtype: torch.dtype, memory: int = PARTIAL_BYTES
+        self, acquisition: Acquisition, model: FactorModel, *, dtype: torch.dtype, memory: int = PARTIAL_BYTES
     ) -> None:
         self._partial_bytes = min(memory, PARTIAL_BYTES)
-        self._wave, self._model, self._dtype = wave, model, dtype
+        self._acquisition, self._model, self._dtype = acquisition, model, dtype
         self._real = torch.float32 if dtype == torch.complex64 else torch.float64
         device = torch.device("cpu")
-        self._sides = Side(wave, 0, device), Side(wave, 1, device)
+        self._sides = Side(acquisition, 0, device), Side(acquisition, 1, device)
         self._shared = self._sides[0].same_as(self._sides[1])
-        array = wave.array
+        array = acquisition.array
         channels = np.ascontiguousarray(array.channel_indices(), np.int32)
         self._channels = np.ascontiguousarray(channels + ((0, 0) if self._shared else (0, array.n_tx)), np.int32)
-        self.reference = _of_channels(wave)
+        self.reference = _of_channels(acquisition)
         positions = array.tx_pos if self._shared else np.concatenate([array.tx_pos, array.rx_pos])
         self._positions = np.ascontiguousarray(positions)
         again = len(channels) > 2 * len(positions)  # antennas serve many channels: worth the cache that their rows take
         self._n_row = min(len(positions), MAX_ROWS if again else FEW_ROWS)
-        grid = wave.grid
+        grid = acquisition.grid
         self._axes = [np.ascontiguousarray(axis) for axis in (grid.x, grid.y, grid.z)]
-        self._turns = wave.wavenumber / (2 * np.pi)
-        self._tabulated = wave.layers is not None or any(wave.patterns) or model.near_field
-        self._weights = np.stack([np.ones_like(wave.wavenumber), wave.wavenumber, wave.wavenumber**2])
-        self._padded = -(-grid.n_voxel // BLOCK) * BLOCK
+        self._turns = acquisition.wavenumber / (2 * np.pi)
+        self._tabulated = acquisition.layers is not None or any(acquisition.patterns) or model.near_field
+        self._weights = np.stack(
+            [np.ones_like(acquisition.wavenumber), acquisition.wavenumber, acquisition.wavenumber**2]
+        )
+        self._padded = -(-grid.n_voxel // CHANNEL_BLOCK) * CHANNEL_BLOCK
 
     @property
     def n_channel(self) -> int:
@@ -116,7 +121,7 @@ class ChannelSums:
             y = y[:, None]
         data = y.resolve_conj().contiguous()
         planar = torch.zeros((len(y), 2, self._padded), dtype=self._real)
-        for chunk in self._chunks(self._parts(PARTS), report):
+        for chunk in self._chunks(self._parts(SPREAD_PARTS), report):
             self._run("spread", chunk, [data] * len(chunk), planar, step=step, n_moment=data.shape[1])
         return self._complex(planar)
 
@@ -139,13 +144,13 @@ class ChannelSums:
         taps = weights.shape[1]
         weights = weights.repeat_interleave(2, dim=1).contiguous()  # for real and imaginary parts
         more = {"n_profile": profiles.shape[2] - taps, "weights": weights.data_ptr()}
-        for chunk in self._chunks(self._parts(PARTS), report):
+        for chunk in self._chunks(self._parts(SPREAD_PARTS), report):
             data = [profiles] * len(chunk)
             self._run("compressed", chunk, data, planar, step=step, carrier=carrier, to=reference, **more)
         return self._complex(planar)
 
     def _complex(self, planar: torch.Tensor) -> torch.Tensor:
-        n = self._wave.grid.n_voxel
+        n = self._acquisition.grid.n_voxel
         return torch.complex(planar[:, 0, :n], planar[:, 1, :n])
 
     def _parts(self, n_part: int) -> list[tuple[int, int]]:
@@ -153,9 +158,9 @@ class ChannelSums:
         if self._tabulated:
             row = len(self._positions) * (8 + self._real.itemsize)
             n_part = max(min(n_part, TABLES), -(-self._padded * row // TABLE_BYTES))
-        n_block = self._padded // BLOCK
+        n_block = self._padded // CHANNEL_BLOCK
         n_part = min(n_block, max(n_part, -(-self.n_channel * self._padded // PART_PAIRS)))
-        return list(itertools.pairwise(BLOCK * (n_block * i // n_part) for i in range(n_part + 1)))
+        return list(itertools.pairwise(CHANNEL_BLOCK * (n_block * i // n_part) for i in range(n_part + 1)))
 
     def _chunks(
         self, parts: list[tuple[int, int]], report: Report, most: int | None = None
@@ -187,11 +192,11 @@ class ChannelSums:
     ) -> None:
         """All these partitions at once."""
         reference = self.reference if to is None else to
-        shape = self._wave.grid.shape
+        shape = self._acquisition.grid.shape
         axes = dict(zip(("x", "y", "z"), (axis.ctypes.data for axis in self._axes), strict=True))
         common = more | axes
         common |= {"n_freq": len(self._turns), "n_channel": self.n_channel, "n_scene": len(planar)}
-        common |= {"n_moment": n_moment, "n_voxel": self._wave.grid.n_voxel, "n_y": shape[1], "n_z": shape[2]}
+        common |= {"n_moment": n_moment, "n_voxel": self._acquisition.grid.n_voxel, "n_y": shape[1], "n_z": shape[2]}
         common |= {"plane": self._padded, "positions": self._positions.ctypes.data, "n_row": self._n_row}
         common |= {"channels": self._channels.ctypes.data, "reference": reference.ctypes.data}
         common |= {"turns": self._turns.ctypes.data, "spreading": int(self._model.divides), "image": planar.data_ptr()}
@@ -210,8 +215,8 @@ class ChannelSums:
         path, amplitude = torch.empty(shape, dtype=torch.float64), torch.empty(shape, dtype=self._real)
         at_once = max(1, MAKING_PAIRS // len(self._positions))
         for start in range(first, last, at_once):
-            index = np.arange(start, min(start + at_once, last)).clip(max=self._wave.grid.n_voxel - 1)
-            places = np.unravel_index(index, self._wave.grid.shape)
+            index = np.arange(start, min(start + at_once, last)).clip(max=self._acquisition.grid.n_voxel - 1)
+            places = np.unravel_index(index, self._acquisition.grid.shape)
             points = torch.as_tensor(np.stack([axis[i] for axis, i in zip(self._axes, places, strict=True)], axis=1))
             row = 0
             for side in self._sides[:1] if self._shared else self._sides:
@@ -222,10 +227,14 @@ class ChannelSums:
         return {"path": path, "amplitude": amplitude}
 
 
-def _of_channels(wave: Propagation) -> npt.NDArray[np.float64]:
+def _of_channels(acquisition: Acquisition) -> npt.NDArray[np.float64]:
     """The reference path of each channel that carries data, float64 (n_channel,)."""
-    channels = wave.array.channel_indices()
-    if wave.reference_path is None:
+    channels = acquisition.array.channel_indices()
+    if acquisition.reference_path is None:
         return np.zeros(len(channels))
-    path = wave.reference_path if wave.array.paired else wave.reference_path[channels[:, 0], channels[:, 1]]
+    path = (
+        acquisition.reference_path
+        if acquisition.array.paired
+        else acquisition.reference_path[channels[:, 0], channels[:, 1]]
+    )
     return np.ascontiguousarray(path)

@@ -1,10 +1,13 @@
-"""What sums with a kernel of a transmit times a receive factor share: the geometry as tensors, and the factors."""
+"""Make the transmit and receive factors whose product is the kernel, for a range of voxels at a time."""
 
 from __future__ import annotations
 
 import torch
 
-from mimo.propagation import FactorModel, Propagation, Side, check_apart, phasor
+from mimo.acquisition import Acquisition
+from mimo.propagation import FactorModel, Side, check_apart, phasor
+
+__all__ = ["MAKING_BYTES", "MAKING_COST", "STRIDE", "SeparableKernel"]
 
 STRIDE = 16
 """Frequencies between two factors computed from their phase; those between follow by multiplication (complex64 error
@@ -22,7 +25,7 @@ class SeparableKernel:
 
     Parameters
     ----------
-    wave
+    acquisition
         Geometry, medium, patterns and reference paths.
     model
         Which factors.
@@ -40,19 +43,19 @@ class SeparableKernel:
     """
 
     def __init__(
-        self, wave: Propagation, model: FactorModel, *, dtype: torch.dtype, device: torch.device, memory: int
+        self, acquisition: Acquisition, model: FactorModel, *, dtype: torch.dtype, device: torch.device, memory: int
     ) -> None:
         if model.divides:
-            check_apart(wave.array, wave.grid)
-        self.wave, self.array, self.grid, self.model = wave, wave.array, wave.grid, model
+            check_apart(acquisition.array, acquisition.grid)
+        self.acquisition, self.array, self.grid, self.model = acquisition, acquisition.array, acquisition.grid, model
         self.dtype, self.device, self.memory = dtype, device, memory
         self.real_dtype = torch.float32 if dtype == torch.complex64 else torch.float64
-        self.wavenumber = torch.as_tensor(wave.wavenumber.copy(), device=device)
-        self.even = wave.sweep.is_uniform
-        self.uniform = self.even and wave.flat and not model.near_field
-        axes = (wave.grid.x, wave.grid.y, wave.grid.z)
+        self.wavenumber = torch.as_tensor(acquisition.wavenumber.copy(), device=device)
+        self.even = acquisition.sweep.is_uniform
+        self.uniform = self.even and acquisition.flat and not model.near_field
+        axes = (acquisition.grid.x, acquisition.grid.y, acquisition.grid.z)
         self._axes = [torch.as_tensor(axis.copy(), device=device) for axis in axes]
-        self.sides = Side(wave, 0, device), Side(wave, 1, device)
+        self.sides = Side(acquisition, 0, device), Side(acquisition, 1, device)
 
     @property
     def n_freq(self) -> int:

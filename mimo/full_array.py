@@ -1,6 +1,6 @@
-"""Sums over voxels (forward) and over channels (spread) with a kernel that is a transmit times a receive factor.
+"""Sum over an array in which every transmitter is received by every receiver, without its dense matrix.
 
-With G[f, t, v] and H[f, r, v] the two factors (DESIGN section 2):
+With G[f, t, v] and H[f, r, v] the two factors of the Born kernel, one of each antenna:
 
     forward   y[f, t, r] = sum_v x[v] G[f, t, v] H[f, r, v]
     adjoint   x[v]       = sum_{f, t, r} y[f, t, r] conj(G[f, t, v] H[f, r, v])
@@ -24,6 +24,8 @@ from mimo import kernels, scene_packing
 from mimo.factors import MAKING_BYTES, MAKING_COST, STRIDE, SeparableKernel
 from mimo.progress import Report, silent
 from mimo.propagation import phasor
+
+__all__ = ["FactorisedSum"]
 
 PARTITION_BYTES = 2**25
 """Factors of a partition at every frequency."""
@@ -57,8 +59,8 @@ class FactorisedSum(SeparableKernel):
         self._keep = self._padded * self._voxel_bytes(self.n_freq) + working <= self.memory
         self._kept: dict[int, tuple[torch.Tensor, ...]] = {}
         self._reference = None
-        if self.wave.reference_path is not None:  # a factor of each channel, not of an antenna
-            self._reference = torch.as_tensor(self.wave.reference_phasor(), device=self.device).to(self.dtype)
+        if self.acquisition.reference_path is not None:  # a factor of each channel, not of an antenna
+            self._reference = torch.as_tensor(self.acquisition.reference_phasor(), device=self.device).to(self.dtype)
 
     @property
     def channel_shape(self) -> tuple[int, ...]:
@@ -262,7 +264,7 @@ class FactorisedSum(SeparableKernel):
         ratio = anchor if self._stride == 1 else torch.empty((shape[0], 1, *shape[2:]), dtype=self.real_dtype)
         at_once = max(1, self.making(n, len(places)) // kernels.BLOCK)
         few = max(1, (MAKING_BYTES // (n * kernels.BLOCK * at_once) - MAKING_COST[0]) // MAKING_COST[1])
-        varies = self.model.near_field or not self.wave.flat
+        varies = self.model.near_field or not self.acquisition.flat
         for block in range(0, shape[0], at_once):
             blocks = slice(block, block + at_once)
             start = first + block * kernels.BLOCK
@@ -281,6 +283,7 @@ class FactorisedSum(SeparableKernel):
     # -- torch ---------------------------------------------------------------------------------------------------
 
     def _forward_torch(self, x: torch.Tensor, report: Report) -> torch.Tensor:
+        kernels.warn_if_slow(x.numel() * self.n_freq * math.prod(self.channel_shape), self.device)
         y = torch.zeros((len(x), self.n_freq, *self.channel_shape), dtype=self.dtype, device=self.device)
         for _, [(index, (tx, rx))] in self._passes(len(x), report):
             first, last = self._parts[index]
@@ -289,6 +292,7 @@ class FactorisedSum(SeparableKernel):
         return y
 
     def _spread_torch(self, y: torch.Tensor, report: Report) -> torch.Tensor:
+        kernels.warn_if_slow(y.numel() * self.grid.n_voxel, self.device)
         out = torch.empty((len(y), self.grid.n_voxel), dtype=self.dtype, device=self.device)
         for _, [(index, (tx, rx))] in self._passes(len(y), report):
             first, last = self._parts[index]

@@ -1,4 +1,4 @@
-"""The Gram matrix ``A A^H`` of an operator, factorised once for a geometry: regularised solves at no further cost.
+"""Factorise the Gram matrix ``A A^H`` of an operator once, for regularised solves of any weight at no further cost.
 
 There are far fewer measurements than voxels, so ``(A^H A + weight I)^-1 A^H y = A^H (A A^H + weight I)^-1 y`` needs
 only the M x M matrix ``A A^H``. Kept as ``U diag(s) U^H`` it serves every weight at two M x M products.
@@ -26,6 +26,8 @@ from safetensors.torch import load_file, save_file
 
 from mimo.imaging_operator import ImagingOperator
 
+__all__ = ["MAX_MEASUREMENTS", "GramFactor", "gram_matrix"]
+
 FORMAT = 1
 """Part of the cache key: raise it when the stored numbers change their meaning."""
 
@@ -35,7 +37,7 @@ MAX_MEASUREMENTS = 12_000
 DOUBLE_UP_TO = 4_000
 """Up to this many measurements the eigendecomposition is done in complex128 whatever the operator's precision."""
 
-TILE = 512
+GRAM_TILE = 512
 
 LONGEST_WAIT = 600
 """Seconds for which a process waits for a factor that another one makes."""
@@ -219,7 +221,7 @@ def gram_matrix(A: ImagingOperator) -> torch.Tensor:
     """
     m, keep = A.n_measurement, _channel_mask(A)
     total = torch.zeros((m, m), dtype=torch.complex128, device=A.device)
-    tiles = [slice(i, min(i + TILE, m)) for i in range(0, m, TILE)]
+    tiles = [slice(i, min(i + GRAM_TILE, m)) for i in range(0, m, GRAM_TILE)]
     block = max(1, min(4096, 2**27 // (m * A.dtype.itemsize)))
     for first in range(0, A.grid.n_voxel, block):
         rows = A.columns(first, min(first + block, A.grid.n_voxel))
@@ -249,10 +251,10 @@ def _fingerprint(A: ImagingOperator) -> str:
     digest = hashlib.sha256()
     array, grid = A.array, A.grid
     facts = {"format": FORMAT, "kind": type(A).__name__, "dtype": str(A.dtype), "permittivity": A.permittivity}
-    if any(value is not None for value in (A.wave.pattern, A.wave.layers)):
-        facts |= {"pattern": repr(A.wave.pattern), "layers": repr(A.wave.layers)}
+    if any(value is not None for value in (A.acquisition.pattern, A.acquisition.layers)):
+        facts |= {"pattern": repr(A.acquisition.pattern), "layers": repr(A.acquisition.layers)}
     digest.update(json.dumps(facts, sort_keys=True).encode())
-    more = (A.wave.reference_path, array.tx_normal, array.rx_normal)
+    more = (A.acquisition.reference_path, array.tx_normal, array.rx_normal)
     for values in (array.tx_pos, array.rx_pos, array.channels, array.mask, A.sweep.freq, grid.x, grid.y, grid.z, *more):
         part = np.zeros(0) if values is None else values
         digest.update(f"{part.dtype.str}{part.shape}".encode() + np.ascontiguousarray(part).tobytes())

@@ -1,4 +1,4 @@
-"""The voxel grid on which the reflectivity is imaged."""
+"""Describe the voxel grid on which the reflectivity is imaged."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo._values import frozen_array, points_repr, same_arrays
+
+__all__ = ["AXES", "VoxelGrid"]
 
 AXES = ("x", "y", "z")
 

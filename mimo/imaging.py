@@ -1,4 +1,4 @@
-"""Image formers: one weighted sum over channels per voxel, without an inverse."""
+"""Form images by one weighted sum over channels per voxel: back-projection and Kirchhoff migration."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import torch
 
 from mimo.imaging_operator import ImagingOperator
 from mimo.propagation import BACKPROJECTION, KIRCHHOFF, KIRCHHOFF_COMPENSATED
+
+__all__ = ["backproject", "kirchhoff"]
 
 
 def backproject(y: torch.Tensor, A: ImagingOperator) -> torch.Tensor:

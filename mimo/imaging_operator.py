@@ -1,4 +1,4 @@
-"""A linear measurement operator on tensors: shapes, batches, masks and gradients, whatever computes its sums."""
+"""Apply a linear measurement operator to tensors: checks shapes, batches, masks and gradients around any sums."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from mimo.array import ArrayGeometry
-from mimo.grid import VoxelGrid
-from mimo.layers import LayeredMedium
+from mimo.acquisition import Acquisition
 from mimo.operator_algebra import OperatorAlgebra
-from mimo.pattern import Patterns
 from mimo.progress import Report, silent
-from mimo.propagation import BORN, FactorModel, Propagation
-from mimo.sweep import FrequencySweep
+from mimo.propagation import BORN, FactorModel
+
+__all__ = ["DEFAULT_MEMORY", "ImagingOperator", "KernelSum"]
 
 DEFAULT_MEMORY = 2**30
 
@@ -46,18 +42,17 @@ class ImagingOperator(OperatorAlgebra):
     """Base of the Born operators: ``y = A x`` and ``A^H y`` with leading batch axes and torch autograd.
 
     See `mimo.BornOperator` for the parameters. A subclass says which sums it uses (`_kernel_sum`).
+
+    Attributes
+    ----------
+    acquisition
+        Array, sweep, grid, medium, patterns and removed paths; `array`, `sweep` and `grid` are its own.
     """
 
     def __init__(
         self,
-        array: ArrayGeometry,
-        sweep: FrequencySweep,
-        grid: VoxelGrid,
+        acquisition: Acquisition,
         *,
-        permittivity: float = 1.0,
-        reference_path: npt.ArrayLike | None = None,
-        pattern: Patterns = None,
-        layers: LayeredMedium | None = None,
         dtype: torch.dtype = torch.complex64,
         device: str | torch.device = "cpu",
         memory: int = DEFAULT_MEMORY,
@@ -66,15 +61,14 @@ class ImagingOperator(OperatorAlgebra):
             raise TypeError(f"dtype is {dtype}: expected torch.complex64 or torch.complex128")
         if memory < 0:
             raise ValueError(f"memory is {memory} bytes: expected 0 or more")
-        reference = None if reference_path is None else np.asarray(reference_path)
-        self.wave = Propagation(array, sweep, grid, permittivity, reference, pattern, layers)
-        self.array, self.sweep, self.grid, self.permittivity = array, sweep, grid, self.wave.permittivity
+        self.acquisition = acquisition
+        self.array, self.sweep, self.grid = acquisition.array, acquisition.sweep, acquisition.grid
         self.dtype, self.device, self.memory = dtype, torch.device(device), int(memory)
         self._report: Report = silent
         self._sums: dict[str, KernelSum] = {}
         self._mask = None
-        if array.mask is not None:
-            self._mask = torch.as_tensor(array.mask.copy(), device=self.device)
+        if self.array.mask is not None:
+            self._mask = torch.as_tensor(self.array.mask.copy(), device=self.device)
         self.kernel_sum(BORN)
 
     def _kernel_sum(self, model: FactorModel) -> KernelSum:
@@ -105,6 +99,11 @@ class ImagingOperator(OperatorAlgebra):
     def report(self, share: float) -> None:
         """Tell whoever watches: for image formers that work in steps."""
         self._report(share)
+
+    @property
+    def permittivity(self) -> float:
+        """Relative permittivity of the homogeneous medium; 1 with layers."""
+        return self.acquisition.permittivity
 
     @property
     def volume_shape(self) -> tuple[int, int, int]:
@@ -215,14 +214,14 @@ class ImagingOperator(OperatorAlgebra):
         return x.reshape(*batch, *self.volume_shape)
 
     def __repr__(self) -> str:
-        reference = self.wave.reference_path
+        reference = self.acquisition.reference_path
         extras = "".join(
             f", {name}={value!r}"
             for name, value, default in (
                 ("permittivity", self.permittivity, 1.0),
                 ("reference_path", None if reference is None else reference.tolist(), None),
-                ("pattern", self.wave.pattern, None),
-                ("layers", self.wave.layers, None),
+                ("pattern", self.acquisition.pattern, None),
+                ("layers", self.acquisition.layers, None),
                 ("dtype", self.dtype, torch.complex64),
                 ("device", str(self.device), "cpu"),
             )

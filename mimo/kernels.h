@@ -13,10 +13,24 @@
  * a multiple of the vector length; the layout of its tables is
  *   anchor[n_anchor][2][n_antenna][block]   the factors at every `stride`-th frequency
  *   ratio [2][n_antenna][block]             what multiplies a factor to reach the next frequency
+ *
+ * Why it is done so:
+ * - Blocks. Every pair of antennas wants every voxel, so the factors of both sides are used n_rx or n_tx times each. A
+ *   block is small enough that they stay in the first-level cache meanwhile; frequencies are the loop inside a block,
+ *   not around all blocks, so that the factors of one are still there when the next is made of them.
+ * - Anchors and ratios. In a uniform sweep a factor turns by the same angle from each frequency to the next. A complex
+ *   product in cache costs less than a sine and a cosine, and less than a table of every frequency, which would come
+ *   from memory for each call. Each product adds a rounding, so every stride-th factor is an exact one, and the error
+ *   is that of stride - 1 products whatever the number of frequencies.
+ * - Planar numbers. A complex product of planar vectors is four multiply-adds and no shuffle. They are written as one
+ *   statement each, `+=` and `-=`, which compilers turn into one fused instruction each.
+ * - Lanes. A sum over voxels stays spread over the lanes of a vector until the last block of a task: adding up lanes
+ *   costs more than the multiply-adds of a short block, and many partial sums round less than one long one.
+ * - No conjugates. The adjoint conjugates its data before and its image after, so both directions share the tables.
  */
 
 #define LANES (BYTES / (int)sizeof(REAL))
-#define RX_TILE 3
+#define RX_TILE 3 /* with TILE: 2 TILE RX_TILE sums, their factors, and no register spilt: 24 of 32, or 12 of 16 */
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
 typedef REAL NAME(vec) __attribute__((vector_size(BYTES), aligned(sizeof(REAL)), may_alias));
@@ -41,9 +55,9 @@ INLINE REAL NAME(sum_lanes)(VEC v)
 
 /* out = a * b for `n` complex numbers. */
 INLINE void NAME(multiply)(REAL *out_re, REAL *out_im, const REAL *a_re, const REAL *a_im, const REAL *b_re,
-                           const REAL *b_im, long n)
+                           const REAL *b_im, Index n)
 {
-    for (long v = 0; v < n; v += LANES) {
+    for (Index v = 0; v < n; v += LANES) {
         VEC ar = NAME(load)(a_re + v), ai = NAME(load)(a_im + v), br = NAME(load)(b_re + v), bi = NAME(load)(b_im + v);
         NAME(store)(out_re + v, ar * br - ai * bi);
         NAME(store)(out_im + v, ar * bi + ai * br);
@@ -51,10 +65,10 @@ INLINE void NAME(multiply)(REAL *out_re, REAL *out_im, const REAL *a_re, const R
 }
 
 /* The factors of all antennas at frequency f: a table, or the previous frequency's factors advanced in `current`. */
-INLINE const REAL *NAME(factors_at)(long f, long stride, const REAL *anchor, const REAL *ratio, REAL *current,
-                                    const REAL *previous, long n_antenna, long block)
+INLINE const REAL *NAME(factors_at)(Index f, Index stride, const REAL *anchor, const REAL *ratio, REAL *current,
+                                    const REAL *previous, Index n_antenna, Index block)
 {
-    const long plane = n_antenna * block;
+    const Index plane = n_antenna * block;
     if (f % stride == 0) return anchor + (f / stride) * 2 * plane;
     NAME(multiply)(current, current + plane, previous, previous + plane, ratio, ratio + plane, plane);
     return current;
@@ -63,7 +77,7 @@ INLINE const REAL *NAME(factors_at)(long f, long stride, const REAL *anchor, con
 /* lanes[t][r] += gx[t][v] h[r][v] over a block for a tile of n_t x n_r pairs; both counts are constants once inlined.
  * A pair's sum stays spread over the lanes of two vectors (real, imaginary) until all blocks are done. */
 INLINE void NAME(dot_tile)(const int n_t, const int n_r, const REAL *gx_re, const REAL *gx_im, const REAL *h_re,
-                           const REAL *h_im, long block, REAL *lanes, long lanes_row)
+                           const REAL *h_im, Index block, REAL *lanes, Index lanes_row)
 {
     VEC re[TILE][RX_TILE], im[TILE][RX_TILE];
 #pragma GCC unroll 8
@@ -73,7 +87,7 @@ INLINE void NAME(dot_tile)(const int n_t, const int n_r, const REAL *gx_re, cons
             re[t][r] = NAME(load)(lanes + t * lanes_row + 2 * r * LANES);
             im[t][r] = NAME(load)(lanes + t * lanes_row + (2 * r + 1) * LANES);
         }
-    for (long v = 0; v < block; v += LANES) {
+    for (Index v = 0; v < block; v += LANES) {
         VEC hr[RX_TILE], hi[RX_TILE];
 #pragma GCC unroll 8
         for (int r = 0; r < n_r; r++) hr[r] = NAME(load)(h_re + r * block + v), hi[r] = NAME(load)(h_im + r * block + v);
@@ -98,11 +112,13 @@ INLINE void NAME(dot_tile)(const int n_t, const int n_r, const REAL *gx_re, cons
         }
 }
 
+/* A tile of transmitters with every receiver. The rests of 2 and 1 are tiles of their own, because a count that the
+ * compiler knows keeps the sums in registers. */
 INLINE void NAME(dot_rows)(const int n_t, const REAL *gx_re, const REAL *gx_im, const REAL *h_re, const REAL *h_im,
-                           long n_rx, long block, REAL *lanes)
+                           Index n_rx, Index block, REAL *lanes)
 {
-    const long row = 2 * n_rx * LANES;
-    long r = 0;
+    const Index row = 2 * n_rx * LANES;
+    Index r = 0;
     for (; r + RX_TILE <= n_rx; r += RX_TILE)
         NAME(dot_tile)(n_t, RX_TILE, gx_re, gx_im, h_re + r * block, h_im + r * block, block, lanes + 2 * r * LANES, row);
     if (n_rx - r == 2)
@@ -115,22 +131,24 @@ INLINE void NAME(dot_rows)(const int n_t, const REAL *gx_re, const REAL *gx_im, 
 INLINE void NAME(forward)(const Problem *p, const REAL *g_anchor, const REAL *g_ratio, const REAL *h_anchor,
                           const REAL *h_ratio, const REAL *x, REAL *lanes, REAL *scratch)
 {
-    const long block = p->block, g_plane = p->n_tx * block, h_plane = p->n_rx * block;
+    const Index block = p->block, g_plane = p->n_tx * block, h_plane = p->n_rx * block;
     REAL *g_current = scratch, *h_current = g_current + 2 * g_plane, *gx = h_current + 2 * h_plane;
-    const REAL *g = g_anchor, *h = h_anchor;
-    for (long f = 0; f < p->n_freq; f++) {
+    const REAL *g = g_anchor, *h = h_anchor; /* the factors at the previous frequency: a table, or those under way */
+    for (Index f = 0; f < p->n_freq; f++) {
         const int advance = f % p->stride != 0;
         h = NAME(factors_at)(f, p->stride, h_anchor, h_ratio, h_current, h, p->n_rx, block);
+        /* x goes into the transmit factors: a product for each transmitter instead of each pair. With one scene this
+         * product is what advances, and G itself is needed at anchors only. */
         if (p->n_scene > 1 || !advance) g = NAME(factors_at)(f, p->stride, g_anchor, g_ratio, g_current, g, p->n_tx, block);
-        for (long s = 0; s < p->n_scene; s++) {
+        for (Index s = 0; s < p->n_scene; s++) {
             const REAL *x_re = x + 2 * s * p->x_plane, *x_im = x_re + p->x_plane;
             if (p->n_scene == 1 && advance) /* one scene: its product with the factors is itself what advances */
                 NAME(multiply)(gx, gx + g_plane, gx, gx + g_plane, g_ratio, g_ratio + g_plane, g_plane);
             else
-                for (long t = 0; t < p->n_tx; t++)
+                for (Index t = 0; t < p->n_tx; t++)
                     NAME(multiply)(gx + t * block, gx + g_plane + t * block, g + t * block, g + g_plane + t * block, x_re, x_im, block);
             REAL *lanes_f = lanes + 2 * LANES * (s * p->n_freq + f) * p->n_tx * p->n_rx;
-            for (long t = 0; t < p->n_tx;) {
+            for (Index t = 0; t < p->n_tx;) {
                 const REAL *gx_re = gx + t * block, *gx_im = gx_re + g_plane;
                 REAL *lanes_t = lanes_f + 2 * LANES * t * p->n_rx;
                 if (p->n_tx - t >= TILE) {
@@ -145,15 +163,16 @@ INLINE void NAME(forward)(const Problem *p, const REAL *g_anchor, const REAL *g_
     }
 }
 
-/* image[v] += sum_t G[t][v] sum_r y[t][r] H[r][v] for a tile of n_t transmitters. */
+/* image[v] += sum_t G[t][v] sum_r y[t][r] H[r][v] for a tile of n_t transmitters. The inner sum comes first: it costs a
+ * multiply-add a pair, where the product G H for each pair would cost two. */
 INLINE void NAME(spread_tile)(const int n_t, const REAL *g_re, const REAL *g_im, const REAL *h_re, const REAL *h_im,
-                              const REAL *y, long n_rx, long block, REAL *image_re, REAL *image_im)
+                              const REAL *y, Index n_rx, Index block, REAL *image_re, REAL *image_im)
 {
-    for (long v = 0; v < block; v += LANES) {
+    for (Index v = 0; v < block; v += LANES) {
         VEC wr[TILE], wi[TILE];
 #pragma GCC unroll 8
         for (int t = 0; t < n_t; t++) wr[t] = wi[t] = (VEC){0};
-        for (long r = 0; r < n_rx; r++) {
+        for (Index r = 0; r < n_rx; r++) {
             VEC hr = NAME(load)(h_re + r * block + v), hi = NAME(load)(h_im + r * block + v);
 #pragma GCC unroll 8
             for (int t = 0; t < n_t; t++) {
@@ -182,16 +201,16 @@ INLINE void NAME(spread_tile)(const int n_t, const REAL *g_re, const REAL *g_im,
 INLINE void NAME(spread)(const Problem *p, const REAL *g_anchor, const REAL *g_ratio, const REAL *h_anchor,
                          const REAL *h_ratio, const REAL *y, REAL *x, REAL *scratch)
 {
-    const long block = p->block, g_plane = p->n_tx * block, h_plane = p->n_rx * block;
+    const Index block = p->block, g_plane = p->n_tx * block, h_plane = p->n_rx * block;
     REAL *g_current = scratch, *h_current = g_current + 2 * g_plane;
     const REAL *g = g_anchor, *h = h_anchor;
-    for (long f = 0; f < p->n_freq; f++) {
+    for (Index f = 0; f < p->n_freq; f++) {
         g = NAME(factors_at)(f, p->stride, g_anchor, g_ratio, g_current, g, p->n_tx, block);
         h = NAME(factors_at)(f, p->stride, h_anchor, h_ratio, h_current, h, p->n_rx, block);
-        for (long s = 0; s < p->n_scene; s++) {
+        for (Index s = 0; s < p->n_scene; s++) {
             REAL *x_re = x + 2 * s * p->x_plane, *x_im = x_re + p->x_plane;
             const REAL *y_f = y + 2 * ((s * p->n_freq + f) * p->n_tx * p->n_rx);
-            for (long t = 0; t < p->n_tx;) {
+            for (Index t = 0; t < p->n_tx;) {
                 const REAL *g_re = g + t * block, *g_im = g_re + g_plane, *y_t = y_f + 2 * t * p->n_rx;
                 if (p->n_tx - t >= TILE) {
                     NAME(spread_tile)(TILE, g_re, g_im, h, h + h_plane, y_t, p->n_rx, block, x_re, x_im);
@@ -206,31 +225,31 @@ INLINE void NAME(spread)(const Problem *p, const REAL *g_anchor, const REAL *g_r
 }
 
 /* y[s][f][t][r] = the sum over the task's blocks; y interleaved.  `lanes` follows the factors in scratch. */
-TARGET void NAME(forward_blocks)(const void *given, void *scratch)
+EXPORT TARGET void NAME(forward_blocks)(const void *given, void *scratch)
 {
     const Task *task = given;
     const Problem *p = &task->problem;
-    const long n_anchor = (p->n_freq + p->stride - 1) / p->stride;
-    const long g = 2 * p->n_tx * p->block, h = 2 * p->n_rx * p->block;
-    const long n_sum = 2 * p->n_scene * p->n_freq * p->n_tx * p->n_rx;
+    const Index n_anchor = (p->n_freq + p->stride - 1) / p->stride;
+    const Index g = 2 * p->n_tx * p->block, h = 2 * p->n_rx * p->block;
+    const Index n_sum = 2 * p->n_scene * p->n_freq * p->n_tx * p->n_rx;
     const REAL *x = task->source;
     REAL *y = task->target, *lanes = (REAL *)scratch + 2 * g + h;
-    for (long i = 0; i < n_sum * LANES; i++) lanes[i] = 0;
-    for (long b = 0; b < task->n_block; b++)
+    for (Index i = 0; i < n_sum * LANES; i++) lanes[i] = 0;
+    for (Index b = 0; b < task->n_block; b++)
         NAME(forward)(p, (const REAL *)task->g_anchor + b * n_anchor * g, (const REAL *)task->g_ratio + b * g,
                       (const REAL *)task->h_anchor + b * n_anchor * h, (const REAL *)task->h_ratio + b * h,
                       x + b * p->block, lanes, scratch);
-    for (long i = 0; i < n_sum; i++) y[i] = NAME(sum_lanes)(NAME(load)(lanes + i * LANES));
+    for (Index i = 0; i < n_sum; i++) y[i] = NAME(sum_lanes)(NAME(load)(lanes + i * LANES));
 }
 
 /* The same for spread: each block adds to its own voxels of x. */
-TARGET void NAME(spread_blocks)(const void *given, void *scratch)
+EXPORT TARGET void NAME(spread_blocks)(const void *given, void *scratch)
 {
     const Task *task = given;
     const Problem *p = &task->problem;
-    const long n_anchor = (p->n_freq + p->stride - 1) / p->stride;
-    const long g = 2 * p->n_tx * p->block, h = 2 * p->n_rx * p->block;
-    for (long b = 0; b < task->n_block; b++)
+    const Index n_anchor = (p->n_freq + p->stride - 1) / p->stride;
+    const Index g = 2 * p->n_tx * p->block, h = 2 * p->n_rx * p->block;
+    for (Index b = 0; b < task->n_block; b++)
         NAME(spread)(p, (const REAL *)task->g_anchor + b * n_anchor * g, (const REAL *)task->g_ratio + b * g,
                      (const REAL *)task->h_anchor + b * n_anchor * h, (const REAL *)task->h_ratio + b * h,
                      task->source, (REAL *)task->target + b * p->block, scratch);

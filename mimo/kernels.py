@@ -1,8 +1,11 @@
-"""The compiled sums of the Born operator on the processor, and whether they are there.
+"""Load and run the compiled sums of the Born operator on the processor, or say why torch does them instead.
 
 ``kernels.c`` is built with the package where a C compiler is at hand. It serves the same two lines as the torch path in
 `mimo.full_array`, forward ``(G * x) @ H.T`` and its counterpart, in one pass over each block of voxels, with the
 factors of a uniform sweep advanced from frequency to frequency in cache instead of read from memory.
+
+A library that cannot be loaded, or that was compiled from another version of the sources, is one warning and then the
+torch path. The environment variable ``MIMO_KERNELS`` names another library file, or is ``off`` for the torch path.
 
 Tasks run on torch's own team of OpenMP threads where it can be reached: a second team would compete for the cores with
 torch's, whose threads keep spinning for a while after each parallel operation. Elsewhere a thread pool does.
@@ -12,8 +15,11 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.machinery
+import os
+import struct
+import sys
 import threading
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,21 +27,62 @@ from typing import Any
 
 import torch
 
+__all__ = [
+    "ChannelTask",
+    "Problem",
+    "Task",
+    "available",
+    "describe",
+    "expected_layout",
+    "instruction_set",
+    "lanes",
+    "library_path",
+    "make_task",
+    "run",
+    "run_channels",
+    "warn_if_slow",
+]
+
+ENVIRONMENT = "MIMO_KERNELS"
+"""The environment variable that names another library file, or is ``off``."""
+
 BLOCK = 240
 """Voxels in a block: both sides' factors fit the first-level cache, and an odd count of vectors avoids conflicts."""
 
 MAX_LANES = 16
 """Real numbers in the widest vector: a sum over voxels is spread over as many."""
 
-_MATRIX_ROWS = 192  # as in kernels.c
+CONSTANTS = {
+    "BLOCK": BLOCK,
+    "MATRIX_ROWS": 192,
+    "PAIRS": 256,
+    "ROWS": 192,
+    "TAPS": 4,
+    "PARTS": 512,
+    "MAX_BYTES": 4 * MAX_LANES,
+}
+"""The numbers that kernels.c says what they are, under its names. The library must have been compiled with the same."""
+
+TORCH_RATE = {"every pair": 1e9, "listed": 1e8}
+"""Terms (scene, frequency, channel, voxel) that torch sums in a second on one thread, by kind of sum; measured."""
+
+SLOW_SECONDS = 5.0
+"""What sums through torch may cost a process together before it is told that compiled kernels are quicker."""
+
+_VECTOR_BYTES = {"avx512": 64, "avx2": 32, "base": 16}
 _SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
+_KERNELS = (
+    *("forward_blocks", "spread_blocks", "forward_batches", "spread_batches"),
+    *("channel_space", "channel_forward", "channel_spread", "channel_compressed"),
+)
 
 
 class Problem(ctypes.Structure):
     """The sizes that every task states; mirrors ``Problem`` in kernels.c."""
 
     _fields_ = [
-        (name, ctypes.c_long) for name in ("n_freq", "n_tx", "n_rx", "n_scene", "block", "stride", "x_plane", "first")
+        (name, ctypes.c_ssize_t)
+        for name in ("n_freq", "n_tx", "n_rx", "n_scene", "block", "stride", "x_plane", "first")
     ]
 
 
@@ -45,7 +92,7 @@ class Task(ctypes.Structure):
     _fields_ = [
         ("problem", Problem),
         *((name, ctypes.c_void_p) for name in ("g_anchor", "g_ratio", "h_anchor", "h_ratio", "source", "target")),
-        ("n_block", ctypes.c_long),
+        ("n_block", ctypes.c_ssize_t),
     ]
 
 
@@ -53,15 +100,15 @@ class ChannelTask(ctypes.Structure):
     """One call of a kernel over listed channels; mirrors ``ChannelTask`` in kernels.c."""
 
     _fields_ = [
-        *((name, ctypes.c_long) for name in ("n_freq", "n_channel", "n_scene", "n_moment", "first", "last")),
-        *((name, ctypes.c_long) for name in ("n_voxel", "n_y", "n_z", "plane")),
+        *((name, ctypes.c_ssize_t) for name in ("n_freq", "n_channel", "n_scene", "n_moment", "first", "last")),
+        *((name, ctypes.c_ssize_t) for name in ("n_voxel", "n_y", "n_z", "plane")),
         *((name, ctypes.c_void_p) for name in ("x", "y", "z", "positions", "channels")),
-        ("n_row", ctypes.c_long),
+        ("n_row", ctypes.c_ssize_t),
         *((name, ctypes.c_void_p) for name in ("reference", "turns")),
         *((name, ctypes.c_double) for name in ("step", "carrier")),
-        *((name, ctypes.c_long) for name in ("spreading", "table")),
+        *((name, ctypes.c_ssize_t) for name in ("spreading", "table")),
         *((name, ctypes.c_void_p) for name in ("path", "amplitude", "weights")),
-        ("n_profile", ctypes.c_long),
+        ("n_profile", ctypes.c_ssize_t),
         *((name, ctypes.c_void_p) for name in ("data", "image")),
     ]
 
@@ -70,30 +117,135 @@ class _Job(ctypes.Structure):
     _fields_ = [
         ("kernel", ctypes.c_void_p),
         ("tasks", ctypes.c_void_p),
-        ("task_bytes", ctypes.c_long),
-        ("n_task", ctypes.c_long),
+        ("task_bytes", ctypes.c_ssize_t),
+        ("n_task", ctypes.c_ssize_t),
         ("scratch", ctypes.c_void_p),
-        ("scratch_bytes", ctypes.c_long),
-        ("next", ctypes.c_long),
-        ("n_thread", ctypes.c_long),
+        ("scratch_bytes", ctypes.c_ssize_t),
+        ("next", ctypes.c_ssize_t),
+        ("n_thread", ctypes.c_ssize_t),
     ]
 
 
-@functools.cache
+class _Fact(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("value", ctypes.c_ssize_t)]
+
+
+def library_path() -> Path | None:
+    """Return where the library is or would be, or ``None`` where the environment says ``off``."""
+    named = os.environ.get(ENVIRONMENT, "")
+    if named.lower() == "off":
+        return None
+    if named:
+        return Path(named).absolute()  # the loader takes a bare name for one to look for elsewhere
+    return Path(__file__).with_name("_kernels.dll" if sys.platform == "win32" else "_kernels.so")
+
+
+def expected_layout() -> dict[str, int]:
+    """Return sizes, places and constants that a library must have been compiled with, by the names of ``layout()``."""
+    facts = dict(CONSTANTS)
+    for shared in (Problem, Task, ChannelTask, _Job):
+        name = shared.__name__.lstrip("_")
+        facts[name] = ctypes.sizeof(shared)
+        facts |= {f"{name}.{field[0]}": getattr(shared, field[0]).offset for field in shared._fields_}
+    return facts
+
+
 def _library() -> ctypes.CDLL | None:
-    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
-        path = Path(__file__).with_name(f"_kernels{suffix}")
-        if path.exists():
-            library = ctypes.CDLL(str(path))
-            library.instruction_set.restype = ctypes.c_char_p
-            return library
-    return None
+    path = library_path()
+    return None if path is None else _load(path)
+
+
+@functools.cache
+def _load(path: Path) -> ctypes.CDLL | None:
+    """Open a library once in a process; one that cannot be used is a warning, and a missing one is not even that."""
+    if not path.exists() and not os.environ.get(ENVIRONMENT):
+        return None
+    try:
+        _check_length(path)
+        library = ctypes.CDLL(str(path))
+        _check(library)
+    except (OSError, AttributeError, ValueError) as error:
+        reason = str(error).replace(f"{path}: ", "")
+        warnings.warn(
+            f"the compiled kernels {path} cannot be used, so sums take the slower way through torch: {reason}; "
+            "expected a library built from this version of mimo for this machine: install mimo again with a C compiler "
+            f"at hand, or set {ENVIRONMENT}=off to do without and hear no more of it",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+        return None
+    return library
+
+
+def _check_length(path: Path) -> None:
+    """Raise ValueError for a file of Linux that was cut short: the loader maps it, and the process dies in the gap."""
+    with path.open("rb") as file:
+        header = file.read(64)
+    if len(header) == 64 and header[:6] == b"\x7fELF\x02\x01":  # 64 bits, little-endian: its table of sections is last
+        start, (size, count) = struct.unpack_from("<Q", header, 0x28)[0], struct.unpack_from("<HH", header, 0x3A)
+        if path.stat().st_size < start + size * count:
+            raise ValueError(f"the file was cut short, it has {path.stat().st_size} bytes of {start + size * count}")
+
+
+def _check(library: ctypes.CDLL) -> None:
+    """Raise AttributeError where a function is missing, ValueError where it was compiled from other sources."""
+    library.instruction_set.restype = ctypes.c_char_p
+    library.layout.restype = ctypes.POINTER(_Fact)
+    found, facts, i = {}, library.layout(), 0
+    while (name := facts[i].name) is not None:
+        found[name.decode()] = facts[i].value
+        i += 1
+    expected = expected_layout()
+    differing = [name for name in expected | found if expected.get(name) != found.get(name)]
+    if differing:
+        shown = ", ".join(
+            f"{name} is {found.get(name, 'missing')} in it and {expected.get(name, 'missing')} in kernels.py"
+            for name in differing[:3]
+        )
+        raise ValueError(f"it was compiled from other sources ({shown})")
+    best = library.instruction_set().decode()
+    for function in ("run_tasks", *(f"{name}_{suffix}_{best}" for name in _KERNELS for suffix in _SUFFIX.values())):
+        library[function]
 
 
 def instruction_set() -> str:
-    """``"avx512"``, ``"avx2"`` or ``"base"``, as this processor runs it; ``""`` when the library is not built."""
+    """Return ``"avx512"``, ``"avx2"`` or ``"base"``, as this processor runs it; ``""`` without a library."""
     library = _library()
     return library.instruction_set().decode() if library else ""
+
+
+def describe() -> str:
+    """Say which path sums on the processor take: an instruction set of the compiled kernels, or torch."""
+    return instruction_set() or "none, torch instead"
+
+
+_spent = [0.0]  # seconds in sums that the missing library would have made, as predicted
+
+
+def warn_if_slow(n_term: int, device: torch.device, kind: str = "every pair") -> None:
+    """Warn once in a process before torch has summed for more than `SLOW_SECONDS` because no library was built.
+
+    `n_term` is the number of terms that the caller is about to sum; their cost adds up over calls, because an iteration
+    calls a quick operator hundreds of times. Nothing is said on another device, where the library is there and does not
+    serve this sum, where it was refused (which was said), or where the environment variable says anything.
+    """
+    path = library_path()
+    if device.type != "cpu" or path is None or os.environ.get(ENVIRONMENT) or path.exists():
+        return
+    _spent[0] += n_term / (TORCH_RATE[kind] * torch.get_num_threads())
+    if _spent[0] > SLOW_SECONDS:
+        _warn_of_torch(path)
+
+
+@functools.cache
+def _warn_of_torch(path: Path) -> None:
+    warnings.warn(
+        f"mimo's compiled kernels are not built ({path} is missing), so sums take torch up to twenty times as long; "
+        f"expected them for work of more than {SLOW_SECONDS:g} seconds: install mimo again with a C compiler at hand, "
+        f"or set {ENVIRONMENT}=off to do without and hear no more of it",
+        RuntimeWarning,
+        stacklevel=5,
+    )
 
 
 def available() -> bool:
@@ -111,8 +263,8 @@ def make_task(problem: Problem, tables: tuple[torch.Tensor, ...], source: torch.
 
 
 def lanes(dtype: torch.dtype) -> int:
-    """How many real numbers of `dtype` a vector of this processor holds: the width of `run_batches`."""
-    return {"avx512": 64, "avx2": 32}.get(instruction_set(), 16) // dtype.itemsize
+    """How many real numbers of `dtype` a vector of this processor holds: the width of the kernels for many scenes."""
+    return _VECTOR_BYTES.get(instruction_set(), 16) // dtype.itemsize
 
 
 def run(name: str, dtype: torch.dtype, tasks: Sequence[Task]) -> None:
@@ -128,7 +280,7 @@ def run(name: str, dtype: torch.dtype, tasks: Sequence[Task]) -> None:
 def run_channels(name: str, dtype: torch.dtype, tasks: Sequence[ChannelTask]) -> None:
     """Run "forward", "spread" or "compressed" tasks over listed channels, likewise."""
     space = _loaded()[f"channel_space_{_SUFFIX[dtype]}_{instruction_set()}"]
-    space.restype = ctypes.c_long
+    space.restype = ctypes.c_ssize_t
     _run(f"channel_{name}", dtype, (ChannelTask * len(tasks))(*tasks), -(-space() // 64) * 64)
 
 
@@ -164,7 +316,7 @@ def _scratch_size(problem: Problem) -> int:
 
 def _matrix_size(problem: Problem) -> int:
     """The same for many scenes: factors under way, and the part of the matrix that is made at once."""
-    rows = max(_MATRIX_ROWS // problem.n_rx, 1) * problem.n_rx
+    rows = max(CONSTANTS["MATRIX_ROWS"] // problem.n_rx, 1) * problem.n_rx
     return int(2 * problem.block * (problem.n_tx + problem.n_rx + rows))
 
 

@@ -1,4 +1,4 @@
-"""A medium in layers across z, crossed by straight rays."""
+"""Describe a medium in layers across z, crossed by straight rays."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo._values import frozen_array, number_text, points_repr, same_arrays
+
+__all__ = ["LayeredMedium"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -15,6 +15,8 @@ import torch
 from mimo.gram import MAX_MEASUREMENTS, GramFactor
 from mimo.imaging_operator import ImagingOperator
 
+__all__ = ["ConjugateGradientStep", "DataStep", "GramStep", "Weight", "at_best_level", "data_step", "per_scene"]
+
 Weight = float | torch.Tensor
 """One number, or one for each scene ``(n_scene,)``."""
 

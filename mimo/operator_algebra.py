@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator
 
+__all__ = ["DerivedOperator", "OperatorAlgebra"]
+
 NORM_ITERATIONS = 20
 """Of the power method: at the papers' size the norm is then found to a few per mille."""
 

@@ -1,4 +1,4 @@
-"""How strongly an antenna sends and receives in each direction: amplitudes about its boresight."""
+"""Describe how strongly an antenna sends and receives in each direction about its boresight."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import numpy.typing as npt
 import torch
 
 from mimo._values import number_text, points_repr, same_arrays
+
+__all__ = ["AntennaPattern", "CosinePattern", "Patterns", "TablePattern", "both_sides", "describe_patterns"]
 
 
 class AntennaPattern(Protocol):

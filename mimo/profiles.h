@@ -1,7 +1,11 @@
-/* Sums of range profiles over listed channels; a part of channels.h, whose rows, phasors and macros it uses. */
-
-#define TAPS 4     /* samples of a range profile that make one interpolated value */
-#define PARTS 512u /* places between two samples that the interpolation kernel is tabulated for */
+/* Sums of range profiles over listed channels; a part of channels.h, whose rows, phasors and macros it uses.
+ *
+ * A profile is the channel's sum over frequencies for a row of paths, so a pair (channel, voxel) costs a place in it,
+ * an interpolation and a carrier, whatever the number of frequencies.  One turn is one profile: the place is a fraction of
+ * a turn, reduced like any phase, and a profile is periodic, so nothing is compared with its ends; TAPS samples are
+ * repeated behind it.  The carrier, whose phase is many turns, is made per antenna and joined by a product: two phasors
+ * for a row serve all channels of the antenna.
+ */
 
 typedef REAL NAME(octet) __attribute__((vector_size(8 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
 #define LOAD8(p) (*(const NAME(octet) *)(p))
@@ -14,7 +18,9 @@ typedef WHOLE NAME(choice) __attribute__((vector_size(8 * sizeof(REAL)))); /* wh
 
 #define ADD_HALVES(a, b) (SHUFFLE8(a, b, 0, 1, 8, 9, 4, 5, 12, 13) + SHUFFLE8(a, b, 2, 3, 10, 11, 6, 7, 14, 15))
 
-/* Where a channel's profile is sampled, from turns through it, and between which places. */
+/* Where a channel's profile is sampled, from turns through it, and between which places. In steps of a PARTS-th of a
+ * sample, so that the kernel is looked up, not computed; unsigned, so that division and remainder are a shift and a
+ * mask. Half a profile puts turn 0 in the middle, the other half a step rounds. */
 INLINE void NAME(sample)(REAL turn, REAL n_part, int *place, int *part)
 {
     const unsigned at = (unsigned)(int)(turn * n_part + (REAL)0.5 * (n_part + 1));
@@ -23,7 +29,7 @@ INLINE void NAME(sample)(REAL turn, REAL n_part, int *place, int *part)
 }
 
 /* Samples, carriers and amplitudes of a channel for a block of voxels, from both antennas' rows. */
-INLINE void NAME(locate)(const ChannelTask *task, long channel, long offset, REAL n_part, NAME(Space) * space)
+INLINE void NAME(locate)(const ChannelTask *task, Index channel, Index offset, REAL n_part, NAME(Space) * space)
 {
     const NAME(Row) *tx, *rx;
     NAME(rows_of)(task, channel, offset, 1, space, &tx, &rx);
@@ -42,7 +48,7 @@ INLINE void NAME(locate)(const ChannelTask *task, long channel, long offset, REA
 }
 
 /* The same, at once, where one antenna of amplitude 1 sends and receives: no row of it is kept. */
-INLINE void NAME(locate_alone)(const ChannelTask *task, long channel, REAL n_part, NAME(Space) * space)
+INLINE void NAME(locate_alone)(const ChannelTask *task, Index channel, REAL n_part, NAME(Space) * space)
 {
     const double step = 2 * task->step, carrier = 2 * task->carrier, middle = task->step * task->reference[channel];
     NAME(distances)(space, task->positions + 3 * task->channels[2 * channel], space->distance);
@@ -56,22 +62,22 @@ INLINE void NAME(locate_alone)(const ChannelTask *task, long channel, REAL n_par
 /* Range profiles interpolated: `data` holds [s][c][n_profile + TAPS][2], periodic, `weights` the interpolation kernel
  * at PARTS fractions of a sample, each twice, for real and imaginary parts.  Both are small on purpose: they share the
  * first-level cache with the rows. */
-TARGET void NAME(channel_compressed)(const void *given, void *scratch)
+EXPORT TARGET void NAME(channel_compressed)(const void *given, void *scratch)
 {
     const ChannelTask *task = given;
     NAME(Space) *space = scratch;
-    const long row = 2 * (task->n_profile + TAPS);
+    const Index row = 2 * (task->n_profile + TAPS);
     const REAL n_part = (REAL)(task->n_profile * PARTS);
     const REAL *weights = task->weights;
-    for (long first = task->first; first < task->last; first += PAIRS) {
+    for (Index first = task->first; first < task->last; first += PAIRS) {
         NAME(place_voxels)(task, first, space);
-        for (long c = 0; c < task->n_channel; c++) {
+        for (Index c = 0; c < task->n_channel; c++) {
             const int *place = space->place, *part = space->part;
             if (task->channels[2 * c] == task->channels[2 * c + 1] && !task->path)
                 NAME(locate_alone)(task, c, n_part, space);
             else
                 NAME(locate)(task, c, first - task->first, n_part, space);
-            for (long s = 0; s < task->n_scene; s++) {
+            for (Index s = 0; s < task->n_scene; s++) {
                 const REAL *profile = (const REAL *)task->data + (s * task->n_channel + c) * row;
                 REAL *image_re = (REAL *)task->image + 2 * s * task->plane + first, *image_im = image_re + task->plane;
 #if defined(ESTIMATE)
@@ -101,8 +107,6 @@ TARGET void NAME(channel_compressed)(const void *given, void *scratch)
     }
 }
 
-#undef TAPS
-#undef PARTS
 #undef LOAD8
 #undef SHUFFLE8
 #undef ADD_HALVES

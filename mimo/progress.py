@@ -1,8 +1,10 @@
-"""Telling how far a long computation has come."""
+"""Tell how far a long computation has come."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+__all__ = ["Report", "silent"]
 
 Report = Callable[[float], None]
 """Told the share done, from 0 to 1, every now and then and at the end."""

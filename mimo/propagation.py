@@ -1,13 +1,12 @@
-"""What a wave gathers between one antenna and one voxel: paths, amplitudes and the factors of each kernel.
+"""Compute the path and amplitude between an antenna and a voxel, and from them the factors of each kernel.
 
-Every kernel of this project is a product of a transmit factor and a receive factor (DESIGN section 2), and every
+Every kernel of this project is a product of a transmit factor and a receive factor, and every
 factor is an amplitude times ``exp(-j k P)``, P being the optical path. An image former applies the conjugate of its
 factors.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +15,22 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mimo.acquisition import Acquisition
 from mimo.array import PLUS_Z, ArrayGeometry
 from mimo.grid import VoxelGrid
-from mimo.layers import LayeredMedium
-from mimo.pattern import AntennaPattern, Patterns, both_sides
-from mimo.sweep import FrequencySweep
+
+__all__ = [
+    "BACKPROJECTION",
+    "BORN",
+    "KIRCHHOFF",
+    "KIRCHHOFF_COMPENSATED",
+    "FactorModel",
+    "Side",
+    "antenna_normals",
+    "check_apart",
+    "distances",
+    "phasor",
+]
 
 COINCIDENT = 1e-9
 """A voxel nearer to an antenna than this (metres) is taken to lie on it."""
@@ -80,92 +90,17 @@ KIRCHHOFF_COMPENSATED = FactorModel("kirchhoff-compensated", _kirchhoff_compensa
 """``2 cos (1 - jkP) exp(-jkP)``: Kirchhoff without the final division by ``4 R R``."""
 
 
-@dataclass(frozen=True, eq=False)
-class Propagation:
-    """Everything that phases and amplitudes depend on.
-
-    Attributes
-    ----------
-    array, sweep, grid
-        The geometry.
-    permittivity
-        Relative permittivity of a homogeneous medium; 1 with `layers`.
-    reference_path
-        float64, shape ``array.measurement_shape``, metres; ``None`` for zero. Path length already removed from the
-        phase of each channel, which is then ``-k (P_t + P_r - reference_path)``. Metres of the homogeneous medium; with
-        `layers`, of free space.
-    pattern
-        Amplitude of the antennas over direction; see `mimo.pattern`.
-    layers
-        A medium in layers, or ``None``.
-
-    Raises
-    ------
-    ValueError, TypeError
-        When an argument does not fit the array; the message names it.
-    """
-
-    array: ArrayGeometry
-    sweep: FrequencySweep
-    grid: VoxelGrid
-    permittivity: float = 1.0
-    reference_path: npt.NDArray[np.float64] | None = None
-    pattern: Patterns = None
-    layers: LayeredMedium | None = None
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.permittivity) and self.permittivity > 0):
-            raise ValueError(f"permittivity is {self.permittivity}: expected a positive relative permittivity")
-        object.__setattr__(self, "permittivity", float(self.permittivity))
-        if self.layers is not None and self.permittivity != 1:
-            raise ValueError(
-                f"permittivity is {self.permittivity:g} beside layers: expected 1, as layers name their own"
-            )
-        for pattern in both_sides(self.pattern):
-            if pattern is not None:  # a table that does not cover the sweep says so
-                pattern.gain(torch.ones(1, 1, dtype=torch.float64), torch.as_tensor(self.sweep.freq.copy()))
-        if self.reference_path is not None:
-            path = np.array(self.reference_path, np.float64)
-            if path.shape != self.array.measurement_shape or not np.isfinite(path).all():
-                raise ValueError(
-                    f"reference_path has shape {path.shape}: expected {self.array.measurement_shape}, finite, in metres"
-                )
-            path.setflags(write=False)
-            object.__setattr__(self, "reference_path", path)
-
-    @functools.cached_property
-    def wavenumber(self) -> npt.NDArray[np.float64]:
-        """Of the homogeneous medium, or of free space when there are layers: radians a metre, float64 (n_freq,)."""
-        return self.sweep.wavenumber(self.permittivity)
-
-    @property
-    def patterns(self) -> tuple[AntennaPattern | None, AntennaPattern | None]:
-        """(transmitters' pattern, receivers' pattern)."""
-        return both_sides(self.pattern)
-
-    @property
-    def flat(self) -> bool:
-        """Whether the patterns are real and the same at every frequency."""
-        return all(pattern is None or pattern.flat for pattern in self.patterns)
-
-    def reference_phasor(self) -> npt.NDArray[np.complex128]:
-        """exp(+j k reference_path), complex128 (n_freq, *channels): what removing a path multiplies data with."""
-        path = np.zeros(self.array.measurement_shape) if self.reference_path is None else self.reference_path
-        turns = np.multiply.outer(self.wavenumber / (2 * np.pi), path)
-        return np.exp(2j * np.pi * (turns - np.round(turns)))
-
-
 class Side:
     """The antennas of one side, transmitters (0) or receivers (1), as float64 tensors on a device."""
 
-    def __init__(self, wave: Propagation, side: int, device: torch.device) -> None:
-        array = wave.array
+    def __init__(self, acquisition: Acquisition, side: int, device: torch.device) -> None:
+        array = acquisition.array
         positions, normals = ((array.tx_pos, array.tx_normal), (array.rx_pos, array.rx_normal))[side]
         self.positions = torch.as_tensor(positions.copy(), device=device)
         self._normals = torch.as_tensor(antenna_normals(normals, len(positions)), device=device)
-        self._pattern, self._layers = wave.patterns[side], wave.layers
-        self._freq = torch.as_tensor(wave.sweep.freq.copy(), device=device)
-        self._wavenumber = torch.as_tensor(wave.wavenumber.copy(), device=device)
+        self._pattern, self._layers = acquisition.patterns[side], acquisition.layers
+        self._freq = torch.as_tensor(acquisition.sweep.freq.copy(), device=device)
+        self._wavenumber = torch.as_tensor(acquisition.wavenumber.copy(), device=device)
 
     def same_as(self, other: Side) -> bool:
         """Whether both sides are the same antennas in the same order."""

@@ -1,4 +1,4 @@
-"""What an array, a sweep and a grid can be expected to resolve, before anything is measured.
+"""Predict what an array, a sweep and a grid can resolve, before anything is measured.
 
 Around a point the phase of channel (t, r) at frequency f changes by ``-K . d`` over a small offset d, with
 ``K = k_f (u_t + u_r)`` and u the unit vectors from the antennas to the point. The local point-spread function of
@@ -19,6 +19,8 @@ from scipy.constants import speed_of_light
 from mimo.array import ArrayGeometry
 from mimo.grid import AXES, VoxelGrid
 from mimo.sweep import FrequencySweep
+
+__all__ = ["Sampling", "expected_sampling", "unambiguous_range"]
 
 HALF_POWER = math.sqrt(0.5)
 LOBE_LIMIT_DB = -9.0

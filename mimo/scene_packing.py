@@ -1,10 +1,12 @@
-"""Scenes side by side, so that a vector holds one number of many scenes: the layout of ``batches.h``."""
+"""Lay scenes side by side in memory, so that a vector holds one number of many scenes (``batches.h``)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import torch
+
+__all__ = ["add", "pack", "padded_count", "unpack"]
 
 FULL = 0.8
 """Share of a vector's lanes that scenes must fill for the vector to be worth its work."""

@@ -1,4 +1,4 @@
-"""The frequencies at which a radar measures."""
+"""Describe the frequencies at which a radar measures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy.typing as npt
 from scipy.constants import speed_of_light
 
 from mimo._values import frozen_array, points_repr, same_arrays
+
+__all__ = ["FrequencySweep"]
 
 LOWEST_FREQUENCY = 1e3
 

@@ -1,4 +1,4 @@
-"""Networks, the physics stages that feed them, and the weights that ship."""
+"""Offer networks, the physics stages that feed them, and the weights that ship."""
 
 from mimo.models.denoiser import Denoiser, estimate_level
 from mimo.models.network_config import MethodConfig, NetworkConfig

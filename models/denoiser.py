@@ -1,4 +1,4 @@
-"""A trained denoiser of magnitudes, ready for use as a prior."""
+"""Apply a trained denoiser of magnitudes, as a prior of the iterative methods does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fully connected layers from the measurements to the image: the first paper's DeepDI, and the start of Deep2S+."""
+"""Map measurements to images by fully connected layers: the first paper's DeepDI, and the start of Deep2S+."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convolutions with real, complex or hypercomplex weights, on real tensors, and the normalisation that goes with each.
+"""Build convolutions with real, complex or hypercomplex weights on real tensors, and their normalisation.
 
 A layer's channels are grouped by component: of ``n`` components, channel ``i * C + c`` is component i of number c. A
 hypercomplex convolution has the weight ``sum_i kron(rules_i, parts_i)``: n small weights ``parts_i`` and n matrices
@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["ALGEBRAS", "NORMS", "ComplexBatchNorm", "HyperConv3d", "Layers", "fold_batch_norm"]
+__all__ = ["ALGEBRAS", "GROUP_SIZE", "NORMS", "ComplexBatchNorm", "HyperConv3d", "Layers", "fold_batch_norm"]
 
 ALGEBRAS = ("real", "complex", "learned")
 NORMS = ("none", "group", "batch")

@@ -1,4 +1,4 @@
-"""What a network is made of, as a training configuration and a file of weights state it."""
+"""State what a network is made of, as training configurations and files of weights do."""
 
 from __future__ import annotations
 

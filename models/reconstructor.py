@@ -1,4 +1,4 @@
-"""A trained reconstructor: the physics stage, the network, and what it was trained for."""
+"""Apply a trained reconstructor: a physics stage, then a network, within what it was trained for."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from typing import Any
 import torch
 from torch import nn
 
+from mimo import Acquisition
 from mimo.models.dense import Dense
 from mimo.models.network_config import MethodConfig, NetworkConfig
 from mimo.models.precision import mixed_precision
 from mimo.models.resnet import ResNet3D
-from mimo.models.setting import Setting
 from mimo.models.stages import STAGES, Physics, features
+from mimo.models.trained_for import acquisition_from_table, differences, far_from
 from mimo.models.unrolled import Unrolled
 from mimo.models.weight_files import find_weights, load_weights
 from mimo.options import build_table
 
-__all__ = ["Reconstructor", "build_network"]
+__all__ = ["Reconstructor", "build_network", "run_network"]
 
 
-def build_network(method: MethodConfig, network: NetworkConfig, setting: Setting) -> nn.Module:
-    """Make the network of a reconstructor; only fully connected layers depend on the setting."""
+def build_network(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
+    """Make the network of a reconstructor; only fully connected layers depend on the acquisition."""
     channels = STAGES[method.stage].channels
     if method.kind == "unrolled":
         return Unrolled(replace(network, in_channels=2).build, method.steps)
@@ -33,7 +34,9 @@ def build_network(method: MethodConfig, network: NetworkConfig, setting: Setting
         return ResNet3D(channels, width=network.width, blocks=method.blocks, norm=network.norm)
     if method.kind == "dense":
         refine = replace(network, in_channels=1).build() if method.refine else None
-        return Dense(2 * setting.n_measurement, setting.shape, hidden=method.hidden, refine=refine)
+        return Dense(
+            2 * math.prod(acquisition.measurement_shape), acquisition.grid.shape, hidden=method.hidden, refine=refine
+        )
     return replace(network, in_channels=channels).build()
 
 
@@ -44,7 +47,7 @@ class Reconstructor:
     ----------
     method, network
         Their configuration.
-    setting
+    acquisition
         Array, sweep and grid of the training.
     module
         The network; a fresh one by default. It is set to evaluation.
@@ -56,12 +59,12 @@ class Reconstructor:
         self,
         method: MethodConfig,
         network: NetworkConfig,
-        setting: Setting,
+        acquisition: Acquisition,
         module: nn.Module | None = None,
         info: Mapping[str, Any] | None = None,
     ) -> None:
-        self.method, self.setting, self.info = method, setting, dict(info or {})
-        self.module = (build_network(method, network, setting) if module is None else module).eval()
+        self.method, self.acquisition, self.info = method, acquisition, dict(info or {})
+        self.module = (build_network(method, network, acquisition) if module is None else module).eval()
 
     @classmethod
     def load(cls, name_or_path: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> Reconstructor:
@@ -81,12 +84,12 @@ class Reconstructor:
         try:
             method = build_table(MethodConfig, info.get("method", {}), "method.")
             network = build_table(NetworkConfig, info.get("network", {}), "network.")
-            setting = Setting.from_dict(info.get("setting", {}))
-            module = build_network(method, network, setting)
+            acquisition = acquisition_from_table(info.get("setting", {}))
+            module = build_network(method, network, acquisition)
             module.load_state_dict(state)
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path}: {str(error).splitlines()[-1].strip()}") from error
-        return cls(method, network, setting, module.to(device), info)
+        return cls(method, network, acquisition, module.to(device), info)
 
     def __repr__(self) -> str:
         return f"Reconstructor({self.method.kind} on {self.method.stage}, {self.n_parameters:,} parameters)"
@@ -109,14 +112,14 @@ class Reconstructor:
         ValueError
             When the network works on measurements of the training's array, sweep and grid alone, and these are others.
         """
-        now = Setting.of(physics.operator)
+        now = physics.operator.acquisition
         if self.method.kind == "dense":
-            different = self.setting.differences(now)
+            different = differences(self.acquisition, now)
             if different:
                 raise ValueError(
                     "this network knows the array, sweep and grid of its training by heart: " + "; ".join(different)
                 )
-        return self.setting.distance(now)
+        return far_from(self.acquisition, now)
 
     @torch.no_grad()
     def __call__(self, physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""A residual network at full resolution: the alternative to the U-Net in arXiv 2312.16959."""
+"""Define a residual network at full resolution, the alternative to the U-Net in arXiv 2312.16959."""
 
 from __future__ import annotations
 

@@ -1,51 +1,58 @@
-"""From measurements to the volumes that a network is given, each scene divided by its own maximum.
+"""Turn measurements into the volumes that a network is given, each scene divided by its own maximum.
 
-The measurement model and its inverse come from outside (`Physics`), so that a network that works on images knows
-neither the array nor the frequencies.
+Everything that depends on the array and the frequencies is in `Physics`, so that a network that works on images knows
+neither.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from mimo import ImagingOperator
-from mimo.least_squares import DataStep
+from mimo.least_squares import DataStep, data_step
 
-__all__ = ["STAGES", "Physics", "features", "unit"]
+__all__ = ["STAGES", "Physics", "Stage", "features", "regularised_inverse", "unit"]
 
 
 LEAST_WEIGHT = 3e-5
 """Weight of a regularised inverse at the papers' size for about 35 dB; below it rounding would show."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Physics:
-    """The measurement model.
+    """The measurement model that a network is given: an operator and least squares with it.
 
     Attributes
     ----------
     operator
         The Born operator A.
-    data_step
-        Makes, or finds again, least squares with it; first stages that need none never ask.
     """
 
     operator: ImagingOperator
-    data_step: Callable[[], DataStep]
+
+    @functools.cached_property
+    def data_step(self) -> DataStep:
+        """Least squares with A, prepared when it is first asked for: first stages that need none never ask."""
+        return data_step(self.operator)
+
+    def noise_power(self, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
+        """Power of the noise in each measurement, ``n noise_std^2``: n counts the data that are not 0, as gaps are."""
+        return (y != 0).flatten(1).sum(1) * noise_std.double().square()
 
     def wiener_weight(self, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
         """Weight of ``|x|^2`` in the regularised inverse, one a scene: the noise's variance over that of a voxel.
 
-        A scene of independent voxels of variance p has ``E|y|^2 = p n_voxel mean_gain + m noise_std^2``; the ratio is
+        A scene of independent voxels of variance p has ``E|y|^2 = p n_voxel mean_gain + n noise_std^2``; the ratio is
         kept between `LEAST_WEIGHT` and 1e3 of the largest eigenvalue, 1.
         """
         m, n_voxel = self.operator.n_measurement, self.operator.grid.n_voxel
-        noise = m * noise_std.double().square()
+        noise = self.noise_power(y, noise_std)
         signal = (y.abs().double().square().flatten(1).sum(1) - noise).clamp_min(1e-30)
-        return (noise / m * n_voxel * self.data_step().mean_gain / signal).clamp(LEAST_WEIGHT, 1e3)
+        return (noise / m * n_voxel * self.data_step.mean_gain / signal).clamp(LEAST_WEIGHT, 1e3)
 
 
 def unit(volume: torch.Tensor) -> torch.Tensor:
@@ -77,13 +84,13 @@ def _measurement(physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> 
 
 def regularised_inverse(physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
     """``A^H (A A^H + w I)^-1 y`` with the Wiener weight of the noise, ``(n_scene, n_x, n_y, n_z)`` complex."""
-    step = physics.data_step()
+    step = physics.data_step
     return step.solve(None, step.encode(y), physics.wiener_weight(y, noise_std).to(y.abs().dtype))[0]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A first stage: how many channels it makes (none for one that makes no volumes), and how."""
+    """A first stage of a network: how many channels it makes (0 for one that makes no volumes), and how."""
 
     channels: int
     make: Callable[[Physics, torch.Tensor, torch.Tensor], torch.Tensor]

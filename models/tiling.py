@@ -1,4 +1,4 @@
-"""A volume larger than a budget goes through a network in overlapping tiles, blended with smooth weights."""
+"""Send a volume larger than a memory budget through a network in overlapping tiles, blended smoothly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A 3D U-Net for volumes of any size, at full resolution or behind a sub-pixel shuffle."""
+"""Define a 3D U-Net for volumes of any size, at full resolution or behind a sub-pixel shuffle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from mimo.models.layers import GROUP_SIZE, Layers
 
-__all__ = ["UNet3D", "pixel_shuffle", "pixel_unshuffle"]
+__all__ = ["EMPTY", "UNet3D", "pixel_shuffle", "pixel_unshuffle"]
 
 OUTPUTS = ("linear", "sigmoid", "magnitude")
 EMPTY = -4.0

@@ -1,4 +1,4 @@
-"""A few steps of an iteration, trained end to end: exact least squares with the data, a network on the magnitude."""
+"""Unroll a few steps of an iteration to train them end to end: exact least squares, a network on the magnitude."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ class Unrolled(nn.Module):
     def forward(self, physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> list[torch.Tensor]:
         """Return the image after each network, ``steps + 1`` of ``(n_scene, n_x, n_y, n_z)``; the last is the best."""
         with torch.no_grad():
-            step = physics.data_step()
+            step = physics.data_step
             start = regularised_inverse(physics, y, noise_std) / step.norm
             peak = start.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-30)
             data = step.encode(y) / (step.norm * peak.flatten()[:, None])
             weight = physics.wiener_weight(y, noise_std).to(peak.dtype)
-            share = noise_std.to(peak.dtype) * physics.operator.n_measurement**0.5 / y.flatten(1).norm(dim=1)
+            share = physics.noise_power(y, noise_std).sqrt().to(peak.dtype) / y.flatten(1).norm(dim=1).clamp_min(1e-30)
             share = share.clamp_max(1).reshape(-1, 1, 1, 1)
             x = start / peak
         images: list[torch.Tensor] = []

@@ -1,11 +1,29 @@
-"""Images from measurements: reconstructors by name, and measures of quality."""
+"""Reconstruct images from measurements, by methods with names, and measure their quality."""
 
 from mimo.recon import direct as _direct  # noqa: F401 - registers its methods
 from mimo.recon import pnp as _pnp  # noqa: F401
 
 from mimo.recon import sparse as _sparse  # noqa: F401, isort: skip
 from mimo.recon import learned as _learned  # noqa: F401, isort: skip
-from mimo.recon.registry import METHODS, Problem
-from mimo.recon.run import make_problem, reconstruct, run_method
+from mimo.recon.evaluate import score_file
+from mimo.recon.files import reconstruct_file, reconstruct_files
+from mimo.recon.metrics import psnr, ssim
+from mimo.recon.registry import DEFAULT_METHOD, METHODS, Images, Problem, reconstructor
+from mimo.recon.run import Live, make_problem, reconstruct, run_method
 
-__all__ = ["METHODS", "Problem", "make_problem", "reconstruct", "run_method"]
+__all__ = [
+    "DEFAULT_METHOD",
+    "METHODS",
+    "Images",
+    "Live",
+    "Problem",
+    "make_problem",
+    "psnr",
+    "reconstruct",
+    "reconstruct_file",
+    "reconstruct_files",
+    "reconstructor",
+    "run_method",
+    "score_file",
+    "ssim",
+]

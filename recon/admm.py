@@ -1,4 +1,4 @@
-"""C-SALSA: alternating directions for a prior on the magnitude under a bound on the residual, over callables only.
+"""Run C-SALSA: alternating directions for a prior on the magnitude under a bound on the residual.
 
 Minimises ``R(|x|)`` subject to ``|A x - y| <= eps`` with the splittings ``v1 = x`` and ``v2 = A x`` and scaled duals
 d1, d2 (Afonso, Bioucas-Dias, Figueiredo, IEEE Trans. Image Processing 20 (2011) 681; arXiv 2312.16024, algorithm 1).
@@ -23,6 +23,8 @@ import torch
 from mimo.least_squares import DataStep, Weight
 from mimo.recon.iteration import Observer, Solution, State, iterate, relative_change
 from mimo.recon.prox import Prox
+
+__all__ = ["csalsa"]
 
 BALANCED = 30
 """Iterations in which step sizes are adapted; fixed ones afterwards, so that the iteration converges."""

@@ -1,4 +1,4 @@
-"""What back-projecting one scene costs by each way: the one model that `auto-physics` and `mimo bench --cost` share.
+"""Predict the seconds of back-projecting one scene by each way, for `auto-physics` and ``mimo bench --cost``.
 
 Every prediction is a sum of counts times what one of each takes on one core of the machine that `docs/benchmarks.md`
 names; machines differ, but choices follow ratios. Factors that stay in memory from one batch of scenes to the next are
@@ -13,6 +13,18 @@ from collections.abc import Callable, Sequence
 from mimo import ImagingOperator
 from mimo.fast.factorised_backprojection import Plan
 from mimo.fast.range_migration import migration_seconds
+
+__all__ = [
+    "HOPELESS",
+    "MODELS",
+    "WORTH_A_PLAN",
+    "crossings",
+    "exact_seconds",
+    "factorised_seconds",
+    "predict",
+    "profile_seconds",
+    "quickest",
+]
 
 NANO = 1e-9
 FACTOR, FACTOR_STEP, TERM = 65 * NANO, 2.4 * NANO, 0.06 * NANO
@@ -51,7 +63,7 @@ def exact_seconds(A: ImagingOperator) -> float:
 
 def profile_seconds(A: ImagingOperator) -> float:
     """`mimo.backproject_fast`; `ValueError` when a pattern does not allow range profiles."""
-    if not A.wave.flat:
+    if not A.acquisition.flat:
         raise ValueError("the antennas' pattern is complex or depends on the frequency: expected a real one")
     channels, antennas = A.array.n_channel, A.array.n_tx + A.array.n_rx
     return CALL + A.grid.n_voxel * (channels * PROFILE + antennas * ROW) + channels * A.sweep.n_freq * TRANSFORM
@@ -59,7 +71,7 @@ def profile_seconds(A: ImagingOperator) -> float:
 
 def factorised_seconds(A: ImagingOperator) -> float:
     """`mimo.backproject_factorised`; `ValueError` when it does not take the geometry. Makes the plan itself."""
-    if A.array.paired or A.wave.layers is not None or any(A.wave.patterns):
+    if A.array.paired or A.acquisition.layers is not None or any(A.acquisition.patterns):
         raise ValueError("expected isotropic antennas of every pair in a homogeneous medium for sub-apertures")
     return PLAN + Plan.best(A, TOLERANCE).seconds(A)
 

@@ -1,4 +1,4 @@
-"""Reconstructors without iterations: image formers and the regularised inverse."""
+"""Reconstruct without iterations: image formers and the regularised inverse."""
 
 from __future__ import annotations
 
@@ -12,15 +12,25 @@ from mimo.propagation import BACKPROJECTION, KIRCHHOFF, KIRCHHOFF_COMPENSATED
 from mimo.recon.costs import predict, quickest
 from mimo.recon.registry import METHODS, Images, Problem, reconstructor
 
+__all__ = [
+    "auto_physics",
+    "backprojection",
+    "backprojection_factorised",
+    "backprojection_fast",
+    "kirchhoff",
+    "range_migration",
+    "tikhonov",
+]
 
-@reconstructor("backprojection", "coherent back-projection: phases alone, no spreading")
+
+@reconstructor("backprojection", "coherent back-projection: phases alone, no spreading", scale="relative")
 def backprojection(problem: Problem) -> Images:
     """Sum of the data with the phase of each path removed; see `mimo.backproject`."""
     problem.shared("backprojection factors", lambda A: A.prepare(BACKPROJECTION))
     return problem.form(_backproject)
 
 
-@reconstructor("backprojection-fast", "back-projection through range profiles: for many frequencies")
+@reconstructor("backprojection-fast", "back-projection through range profiles: for many frequencies", scale="relative")
 def backprojection_fast(problem: Problem, *, padding: float = 2.0) -> Images:
     """The image of `backprojection`, to -57 dB of its maximum or better, at a cost without the frequencies.
 
@@ -29,7 +39,12 @@ def backprojection_fast(problem: Problem, *, padding: float = 2.0) -> Images:
     return problem.form(_backproject_fast, padding=padding)
 
 
-@reconstructor("backprojection-factorised", "back-projection through sub-apertures: for many antennas", general=False)
+@reconstructor(
+    "backprojection-factorised",
+    "back-projection through sub-apertures: for many antennas",
+    general=False,
+    scale="relative",
+)
 def backprojection_factorised(problem: Problem, *, tolerance: float = 1e-2) -> Images:
     """The image of `backprojection` to a tolerance, for arrays of every pair with many antennas.
 
@@ -38,7 +53,9 @@ def backprojection_factorised(problem: Problem, *, tolerance: float = 1e-2) -> I
     return problem.form(_backproject_factorised, tolerance=tolerance)
 
 
-@reconstructor("range-migration", "planar monostatic scans: back-projection through plane waves", general=False)
+@reconstructor(
+    "range-migration", "planar monostatic scans: back-projection through plane waves", general=False, scale="relative"
+)
 def range_migration(
     problem: Problem, *, padding: float = 1.0, aperture_taper: float = 0.0, band_taper: float = 0.0
 ) -> Images:
@@ -50,7 +67,7 @@ def range_migration(
     return problem.form(_range_migration, padding=padding, aperture_taper=aperture_taper, band_taper=band_taper)
 
 
-@reconstructor("kirchhoff", "Kirchhoff migration: obliquity and near-field terms")
+@reconstructor("kirchhoff", "Kirchhoff migration: obliquity and near-field terms", scale="relative")
 def kirchhoff(problem: Problem, *, compensate_aperture: bool = False) -> Images:
     """Kirchhoff migration; `compensate_aperture` leaves out the division by the distances; see `mimo.kirchhoff`."""
     model = KIRCHHOFF_COMPENSATED if compensate_aperture else KIRCHHOFF
@@ -71,7 +88,9 @@ def tikhonov(problem: Problem, *, weight: float | str = "gcv", cache: bool = Tru
     return Images(image, {"weight_used": [float(w) for w in used.reshape(-1)]})
 
 
-@reconstructor("auto-physics", "back-projection by the way that is quickest for the geometry", general=False)
+@reconstructor(
+    "auto-physics", "back-projection by the way that is quickest for the geometry", general=False, scale="relative"
+)
 def auto_physics(problem: Problem) -> Images:
     """The image of `backprojection`, exactly or by the quickest of the fast methods that take the geometry.
 

@@ -1,4 +1,4 @@
-"""Scores of the images in a file against its truth."""
+"""Score the images in a file against its truth."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 
 from mimo.data import FileError, open_measurement
 from mimo.recon.metrics import psnr, ssim
+
+__all__ = ["score_file", "score_table"]
 
 
 def score_table(scores: list[dict[str, Any]]) -> str:

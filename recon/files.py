@@ -1,51 +1,97 @@
-"""From a file to a file: run methods on every scene and write the measurement with its images."""
+"""Reconstruct files: run methods on every scene and write the measurements with their images.
+
+Every file is made by the tasks of `mimo.recon.shards`. `reconstruct_file` runs a single one for all scenes of a file,
+in this process and to be watched; `reconstruct_files` as many as there are shards, in any number of processes.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mimo import LayeredMedium, VoxelGrid, data
-from mimo.data import Measurement, MeasurementFile, Reconstruction
-from mimo.data.files.shards import batches_of_history
+from mimo.data import FileError, Reconstruction
+from mimo.data.history import History
+from mimo.data.jobs.cluster import automatic_workers
+from mimo.data.jobs.outputs import Output, Part, run_outputs
 from mimo.imaging_operator import DEFAULT_MEMORY
 from mimo.pattern import Patterns
-from mimo.recon.run import Live, Progress, make_problem, run_method
+from mimo.recon.registry import find_method
+from mimo.recon.run import BATCH, pick_device
+from mimo.recon.shards import (
+    ImageShard,
+    Order,
+    Source,
+    Watch,
+    forget_file,
+    forget_operator,
+    unwatched,
+)
+
+__all__ = [
+    "Run",
+    "Written",
+    "automatic_size",
+    "in_one_piece",
+    "reconstruct_file",
+    "reconstruct_files",
+    "runs_of",
+    "write_history",
+]
+
+SHARD_SIZE = 64
+"""Most scenes in a shard, a multiple of a reconstructor's batch."""
+SHARD_VOXELS = 2**24
+"""A shard holds fewer scenes on a grid so large that it would hold more voxels than this: 128 MiB an image."""
 
 
-class Made(Protocol):
-    """How a method was run: a `mimo.data.Reconstruction`, or what is known of one without its images."""
+@dataclass(frozen=True)
+class Run:
+    """Tells how a method was run on the scenes of a file, without the images; see `mimo.data.Reconstruction`."""
 
-    @property
-    def method(self) -> str:
-        """The method's name."""
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """What it was run with and found out."""
-
-    @property
-    def seconds(self) -> npt.NDArray[np.float64]:
-        """Run time of each scene."""
-
-    @property
-    def history(self) -> Any:
-        """What the solver recorded, or ``None``."""
+    file: Path
+    method: str
+    parameters: dict[str, Any]
+    seconds: npt.NDArray[np.float64]
+    history: Any = None
 
 
 @dataclass(frozen=True)
 class Written:
-    """What `reconstruct_file` did: the new images, and whether truth and images of another grid were left behind."""
+    """Tells what `reconstruct_file` or `reconstruct_files` did.
 
-    made: list[Reconstruction]
+    Attributes
+    ----------
+    outputs
+        The files, in the order of the sources.
+    methods
+        Names of the methods, as they were given.
+    left_behind
+        Whether truth and images of another grid were left behind.
+    missing
+        Files and shards that other parts still have to make; the outputs are complete when there are none.
+    made
+        The new images of `reconstruct_file`, fewer than methods after an interrupt; those of shards stay in the files.
+    """
+
+    outputs: list[Path]
+    methods: list[str]
     left_behind: bool
+    missing: list[Path] = field(default_factory=list)
+    made: list[Reconstruction] | None = None
+
+    def runs(self, *, history: bool = False) -> list[Run]:
+        """Return how each method was run on each file, none while parts are missing; solvers' records when wanted."""
+        if self.made is not None:
+            return [Run(self.outputs[0], m.method, m.parameters, m.seconds, m.history) for m in self.made]
+        outputs = [] if self.missing else self.outputs
+        return [run for path in outputs for run in runs_of(path, self.methods, history=history)]
 
 
 def reconstruct_file(
@@ -61,9 +107,11 @@ def reconstruct_file(
     device: str = "auto",
     memory: int = DEFAULT_MEMORY,
     live: int = 0,
-    watch: Callable[[str], AbstractContextManager[Progress | None]] = lambda name: nullcontext(),
+    watch: Watch = unwatched,
 ) -> Written:
     """Reconstruct every scene of `source` and write the measurement and all its images to `out`, which may be `source`.
+
+    All scenes are in memory at once. After a keyboard interrupt in an iterative method `out` has what was reached.
 
     Parameters
     ----------
@@ -89,79 +137,165 @@ def reconstruct_file(
     ValueError
         When a file, a method, an option or the geometry does not fit; nothing is written then.
     """
-    with data.open_measurement(source) as file:
-        measurement, kept, left_behind = take(file, None, grid, subtract_background)
-    problem = make_problem(measurement, pattern=pattern, layers=layers, device=device, memory=memory)
-    sha = data.file_sha256(source)
-    written = replace(measurement, grid=problem.operator.grid)
-
-    def write(made: Reconstruction) -> None:
-        kept[made.method] = made
-        data.save(out, written, reconstructions=list(kept.values()))
-
-    made = []
-    for name in methods:
-        with watch(name) as progress:
-            made.append(
-                run_method(
-                    name,
-                    problem,
-                    progress=progress,
-                    live=Live(live, write) if live else None,
-                    source_sha256=sha,
-                    **(options or {}).get(name, {}),
-                )
-            )
-        kept[name] = made[-1]
-        if made[-1].parameters.get("interrupted"):
-            break
-    data.save(out, written, reconstructions=list(kept.values()))
-    return Written(made, left_behind)
+    order = Order.of(
+        methods,
+        options,
+        grid=grid,
+        subtract_background=subtract_background,
+        pattern=pattern,
+        layers=layers,
+        device=device,
+        memory=memory,
+    )
+    try:
+        read = Source.of(Path(source))
+        left_behind = read.leaves_behind(order)
+        made = ImageShard(Path(out), 0, read.n_scene, order, read).run(live=live, watch=watch)
+    finally:
+        forget_file()
+        forget_operator()
+    return Written([Path(out)], list(methods), left_behind, made=made)
 
 
-def take(
-    file: MeasurementFile, scenes: slice | None, grid: VoxelGrid | None, subtract_background: bool
-) -> tuple[Measurement, dict[str, Reconstruction], bool]:
-    """Read scenes and their images by method; the last says whether truth and images of another grid were left behind.
+def reconstruct_files(
+    sources: Sequence[Path],
+    out: Path,
+    methods: Sequence[str],
+    *,
+    grid: VoxelGrid | None = None,
+    subtract_background: bool = False,
+    pattern: Patterns = None,
+    layers: LayeredMedium | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    device: str = "auto",
+    memory: int = DEFAULT_MEMORY,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    shard_size: int | None = None,
+    part: Part | None = None,
+    progress: bool | Callable[[int, int], None] = False,
+) -> Written:
+    """Reconstruct every scene of one or several files, in shards that any number of processes can make.
 
-    Parameters are those of `reconstruct_file`, `scenes` ``None`` for all.
+    A shard's arrays depend on the measurement's file, the options and `shard_size` alone: each is made on one thread.
+    An interrupted run, killed at any moment, is taken up by calling again with the same parameters: finished files
+    that pass validation are kept. Memory is that of a shard for each process, whatever the number of scenes.
+
+    Parameters
+    ----------
+    sources
+        Files of the schema.
+    out
+        The file for one source, a folder for files of the same names for several. A file of more than `shard_size`
+        scenes is a virtual dataset over those of the folder ``<stem>-shards`` beside it, which belong to it.
+    methods, options, grid, subtract_background, pattern, layers, device, memory
+        As in `reconstruct_file`; the memory is that of each process.
+    workers
+        Processes, more than one of a local dask cluster; by default as many as cores where there are more scenes
+        than fit in a shard and no CUDA device does the work.
+    scheduler
+        Address of a dask scheduler (``tcp://host:port``) whose workers do the work instead; they must see sources and
+        `out` under the same paths.
+    shard_size
+        Scenes in a shard; 64 by default, fewer on large grids. A multiple of 16 changes no bit of the arrays.
+    part
+        The share of the shards that this process makes, one of several that are given the same parameters.
+    progress
+        ``True`` shows a bar; a function is called with (scenes done, scenes in all).
+
+    Raises
+    ------
+    ValueError
+        When a parameter, a method or the geometry does not fit; nothing is written then.
+    data.FileError
+        When a file in the way was made by something else: nothing is overwritten.
     """
-    measurement = file.measurement(scenes)
-    if subtract_background:
-        measurement = data.subtract_background(measurement)
-    other = grid is not None and grid != measurement.grid
-    if other:
-        left_behind = measurement.truth is not None or bool(file.methods)
-        return replace(measurement, grid=grid, truth=None), {}, left_behind
-    kept = {method: file.reconstruction(method, scenes) for method in file.methods}
-    if scenes is not None:
-        chosen = range(file.n_scene)[scenes]
-        kept = {method: _of_scenes(each, chosen, file.n_scene) for method, each in kept.items()}
-    return measurement, kept, False
+    for name, value in (("workers", workers), ("shard_size", shard_size)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} is {value}: expected a whole number, 1 or more")
+    order = Order.of(
+        methods,
+        options,
+        grid=grid,
+        subtract_background=subtract_background,
+        pattern=pattern,
+        layers=layers,
+        device=device,
+        memory=memory,
+    )
+    places = _places([Path(source).absolute() for source in sources], Path(out).absolute())
+    outputs, left_behind, sizes = [], False, []
+    try:
+        for path, place in places.items():
+            source = Source.of(path)
+            left_behind |= source.leaves_behind(order)
+            first, _ = source.read(0, 1, order)
+            operator, _ = order.operator(first)  # refused here, if it must be, before workers start
+            sizes.append(shard_size or automatic_size(operator.grid.n_voxel))
+            outputs.append(_output(order, source, place, sizes[-1]))
+        if workers is None:
+            of = 1 if part is None else part.of
+            n_scene = -(-sum(output.n_scene for output in outputs) // of)
+            n_task = -(-sum(len(output.tasks) for output in outputs) // of)
+            workers = automatic_workers(n_scene, n_task, max(sizes)) if pick_device(device).type == "cpu" else 1
+        missing = run_outputs(outputs, workers=workers, scheduler=scheduler, part=part, progress=progress)
+    finally:
+        forget_file()
+    return Written([output.path for output in outputs], list(methods), left_behind, missing)
 
 
-def _of_scenes(made: Reconstruction, chosen: range, n_scene: int) -> Reconstruction:
-    """Images of some scenes with what was recorded of these scenes of `n_scene`; a part of a batch stays a batch."""
-    parameters = {
-        name: value[chosen.start : chosen.stop] if isinstance(value, list) and len(value) == n_scene else value
-        for name, value in made.parameters.items()
-    }
-    history, first = [], 0
-    for batch in batches_of_history(made.history):
-        n = scenes_of_batch(batch)
-        here = slice(max(chosen.start - first, 0), max(min(chosen.stop - first, n), 0))
-        if here.start < here.stop:
-            history.append([{k: v[here] if isinstance(v, list) else v for k, v in entry.items()} for entry in batch])
-        first += n
-    return replace(made, parameters=parameters, history=history or None)
+def in_one_piece(source: Path, out: Path, grid: VoxelGrid | None) -> bool:
+    """Say whether `reconstruct_file` is enough where nothing is said of processes: few scenes, or in place."""
+    if out.is_dir():
+        return False
+    with data.open_measurement(source) as file:
+        grid = file.grid if grid is None else grid
+        few = grid is None or file.n_scene <= automatic_size(grid.n_voxel)
+        return few or (out.exists() and out.samefile(source))
 
 
-def scenes_of_batch(batch: Sequence[Mapping[str, Any]]) -> int:
-    """Number of scenes in a batch of a solver's record."""
-    return max((len(v) for entry in batch for v in entry.values() if isinstance(v, list)), default=0)
+def automatic_size(n_voxel: int) -> int:
+    """Return how many scenes a shard has on a grid of so many voxels: 64, or fewer, in whole batches if one fits."""
+    n = max(1, min(SHARD_SIZE, SHARD_VOXELS // n_voxel))
+    return n if n < BATCH else n // BATCH * BATCH
 
 
-def write_history(path: Path, made: Iterable[Made]) -> None:
+def runs_of(path: Path, methods: Sequence[str], *, history: bool = False) -> list[Run]:
+    """Return how methods were run on the scenes of a file, without images, and with solvers' records when wanted."""
+    with data.open_measurement(path) as file:
+        runs = []
+        for name in methods:
+            found = file.run(find_method(name).name)
+            recorded = found.get("history") if history else None
+            runs.append(Run(path, found["method"], found["parameters"], found["seconds"], recorded))
+        return runs
+
+
+def _output(order: Order, source: Source, place: Path, shard_size: int) -> Output:
+    def make(path: Path, start: int, stop: int) -> ImageShard:
+        return ImageShard(path, start, stop, order, source)
+
+    n_scene = source.n_scene
+    return Output.of_scenes(place, n_scene, shard_size, make, order.describe(source, 0, n_scene))
+
+
+def _places(sources: Sequence[Path], out: Path) -> dict[Path, Path]:
+    """Where the images of each source go; FileError when two would go to one place, or one over a source."""
+    folder = len(sources) > 1 or out.is_dir()
+    if folder and out.is_file():
+        raise FileError(out, f"is a file: expected a folder for the images of {len(sources)} files")
+    places = {source: out / source.name if folder else out for source in sources}
+    taken: dict[Path, Path] = {}
+    for source, place in places.items():
+        if place in taken:
+            raise FileError(source, f"has the name of {taken[place]}: expected files of different names")
+        taken[place] = source
+        if place.resolve() in {other.resolve() for other in sources}:
+            raise FileError(place, "is a file to reconstruct: expected another place for images made in shards")
+    return places
+
+
+def write_history(path: Path, made: Iterable[Run | Reconstruction]) -> None:
     """Write the figures of each iteration as CSV: a row for each method, scene and iteration.
 
     Columns are ``method``, ``scene``, ``iteration`` (from 1), ``seconds`` and whatever the methods recorded; a figure
@@ -169,24 +303,10 @@ def write_history(path: Path, made: Iterable[Made]) -> None:
     """
     rows: list[dict[str, Any]] = []
     for each in made:
-        for scene, iteration, figures in history_rows(each.history):
+        for scene, iteration, figures in History.from_json(each.history).rows():
             rows.append({"method": each.method, "scene": scene, "iteration": iteration, **figures})
     columns = dict.fromkeys(["method", "scene", "iteration", "seconds", *(name for row in rows for name in row)])
     with path.open("w", newline="") as file:
         table = csv.DictWriter(file, list(columns))
         table.writeheader()
         table.writerows(rows)
-
-
-def history_rows(history: Any) -> Iterator[tuple[int, int, dict[str, float]]]:
-    """Yield scene (from 0), iteration (from 1) and figures of a history: of one batch, or a list of several."""
-    first = 0
-    for batch in batches_of_history(history):
-        n_scene = scenes_of_batch(batch)
-        for scene in range(n_scene):
-            for i, entry in enumerate(batch):
-                values = {name: v[scene] for name, v in entry.items() if isinstance(v, list)}
-                if all(value is None for value in values.values()):
-                    break
-                yield first + scene, i + 1, {"seconds": entry["seconds"], **values}
-        first += n_scene

@@ -1,15 +1,17 @@
-"""The loop around every splitting: scenes that stop by themselves, a history, the truth, an observer, interrupts."""
+"""Repeat an update until each scene is done, with a history, an observer and a safe end at an interrupt."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
+from mimo.data.history import Entry
 from mimo.recon.metrics import psnr
+
+__all__ = ["Observer", "Solution", "State", "iterate", "relative_change"]
 
 State = dict[str, torch.Tensor]
 """Tensors whose first axis is the scene; ``"image"`` is the result."""
@@ -17,7 +19,7 @@ State = dict[str, torch.Tensor]
 Update = Callable[[State, int], tuple[State, dict[str, torch.Tensor], torch.Tensor]]
 """One iteration of the scenes that go on: state and iteration (from 0) to new state, figures and who is done."""
 
-Observer = Callable[[int, int, Callable[[], torch.Tensor], list[dict[str, Any]]], None]
+Observer = Callable[[int, int, Callable[[], torch.Tensor], list[Entry]], None]
 """Told, after each iteration: how many are done, how many there may be, how to get the images of now, the history."""
 
 
@@ -43,7 +45,7 @@ class Solution:
     image: torch.Tensor
     iterations: list[int]
     converged: list[bool]
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Entry] = field(default_factory=list)
     interrupted: bool = False
 
 
@@ -96,7 +98,7 @@ def iterate(
             scenes = active.tolist()
             if truth is not None:
                 figures = figures | {"psnr": _psnr(state["image"], truth, scenes)}
-            entry: dict[str, Any] = {name: _spread(value, scenes, n_scene) for name, value in figures.items()}
+            entry: Entry = {name: _spread(value, scenes, n_scene) for name, value in figures.items()}
             solution.history.append(entry | {"seconds": time.perf_counter() - started})
             for scene, over in zip(scenes, done.tolist(), strict=True):
                 solution.iterations[scene] += 1

@@ -1,4 +1,4 @@
-"""Reconstructors without iterations: a physics stage and a trained network (arXiv 2312.16959, and two of our own)."""
+"""Reconstruct by a physics stage and a trained network (arXiv 2312.16959, and two methods of our own)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from mimo.models.reconstructor import Reconstructor
 from mimo.models.weight_files import WEIGHTS, find_weights
 from mimo.recon.physics import make_physics, noise_of
 from mimo.recon.registry import ABSENT, FILES, METHODS, Images, Method, Problem
+
+__all__ = ["LEARNED", "run_learned"]
 
 LEARNED = {
     "deep2s": "adjoint, then a 3D U-Net",
@@ -41,7 +43,9 @@ def _method(name: str, path: Path, summary: str) -> Method:
         return run_learned(problem, path)
 
     run.__doc__ = f"{summary[0].upper()}{summary[1:]}; trained weights, no options."
-    return Method(name, summary, run)
+    # a network answers in units of the brightest voxel; unrolled ones end in the units of the data
+    scale = "reflectivity" if name == "unrolled" else "relative"
+    return Method(name, summary, run, scale=scale)
 
 
 def _from_file(text: str) -> Method:

@@ -1,4 +1,4 @@
-"""Measures of an image: against a known truth (PSNR, SSIM) and on its own (sharpness, contrast, point width).
+"""Measure an image: against a known truth (PSNR, SSIM), and on its own (sharpness, contrast, point width).
 
 Every function takes one volume ``(n_x, n_y, n_z)``, complex or real; only its magnitude counts, and none depends on
 the scale of the image, because the published measures compare images divided by their own maximum.
@@ -13,6 +13,8 @@ import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
 from mimo import VoxelGrid
+
+__all__ = ["entropy", "peak_position", "peak_to_mean_db", "point_widths", "psnr", "ssim"]
 
 SSIM_SIGMA = 1.5
 SSIM_WINDOW = 11

@@ -1,4 +1,4 @@
-"""What a solver needs to know of the data and the operator and nobody has told it: noise level, operator norm."""
+"""Estimate the noise of a measurement from the data alone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from mimo import FrequencySweep, GramFactor, born_operator
+from mimo import FrequencySweep, GramFactor, operator_of
 from mimo.recon.registry import Problem
+
+__all__ = ["estimate_noise_std", "sample"]
 
 N_SAMPLE = 1000
 """Measurements that the noise is estimated from when there are too many to factorise."""
@@ -71,25 +73,13 @@ def sample(problem: Problem, n: int, *, seed: int = 0) -> Problem:
     chosen = np.sort(rng.choice(len(channels), n_channel, replace=False))
     place = (chosen,) if A.array.paired else tuple(channels[chosen].T)
     array = replace(A.array, channels=channels[chosen], mask=None)
-    path = A.wave.reference_path
-    wave = replace(
-        A.wave,
+    path = A.acquisition.reference_path
+    seen = A.acquisition.replace(
         array=array,
         sweep=FrequencySweep(A.sweep.freq[freq]),
         reference_path=None if path is None else path[place],
     )
-    operator = born_operator(
-        array,
-        wave.sweep,
-        wave.grid,
-        permittivity=wave.permittivity,
-        reference_path=wave.reference_path,
-        pattern=wave.pattern,
-        layers=wave.layers,
-        dtype=A.dtype,
-        device=A.device,
-        memory=A.memory,
-    )
+    operator = operator_of(seen, dtype=A.dtype, device=A.device, memory=A.memory)
     values = problem.measurement[:, torch.from_numpy(freq).to(A.device)]
     if not A.array.paired:
         values, chosen = values.flatten(2), np.ravel_multi_index(tuple(channels[chosen].T), A.measurement_shape[1:])

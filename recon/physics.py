@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
+
 import torch
 
+from mimo.least_squares import DataStep
 from mimo.models.stages import Physics
 from mimo.recon.noise import estimate_noise_std
 from mimo.recon.registry import Problem
 
+__all__ = ["ProblemPhysics", "make_physics", "noise_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class ProblemPhysics(Physics):
+    """The measurement model of a problem, with the data step that the problem shares among its scenes."""
+
+    problem: Problem
+
+    @functools.cached_property
+    def data_step(self) -> DataStep:
+        """See `Physics`."""
+        return self.problem.data_step()
+
 
 def make_physics(problem: Problem) -> Physics:
     """Return the measurement model of a problem; its data step is made when it is first asked for, and kept."""
-    return Physics(problem.operator, problem.data_step)
+    return ProblemPhysics(problem.operator, problem)
 
 
 def noise_of(problem: Problem) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Plug-and-play: a deep denoiser of the magnitude as the prior (arXiv 2312.16024).
+"""Reconstruct by plug-and-play: a deep denoiser of the magnitude is the prior (arXiv 2312.16024).
 
 The regulariser's proximal map is replaced by a denoiser that is told the noise level; the phase is kept
 (`mimo.recon.prox.magnitude_prox`). In units in which A has norm 1 and the first image maximum 1 there are three
@@ -33,6 +33,8 @@ from mimo.recon.iteration import Observer, Solution, State, iterate, relative_ch
 from mimo.recon.prox import MagnitudeMap, Prox, magnitude_prox
 from mimo.recon.registry import Images, Problem, reconstructor
 from mimo.recon.scaling import Scaled, scale
+
+__all__ = ["CONSTRAINED_KAPPA", "annealed", "denoiser_prox", "pnp"]
 
 SPLITTINGS = ("admm", "annealed", "hqs")
 SMALLEST_KAPPA = 3e-3

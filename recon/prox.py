@@ -1,4 +1,4 @@
-"""Proximal maps on the magnitude of a complex image.
+"""Make proximal maps for complex images from maps of their magnitude.
 
 For a regulariser R that acts on the magnitude, ``R(|x|)``, the proximal map at a complex point keeps the point's phase
 and applies R's own proximal map, restricted to non-negative values, to its magnitude (arXiv 2312.16024, section III;
@@ -23,6 +23,18 @@ from typing import Protocol
 import torch
 
 from mimo.least_squares import Weight, per_scene
+
+__all__ = [
+    "MagnitudeMap",
+    "Prox",
+    "TotalVariationProx",
+    "divergence",
+    "gradient",
+    "l1_norm",
+    "magnitude_prox",
+    "soft_threshold",
+    "total_variation",
+]
 
 MagnitudeMap = Callable[[torch.Tensor, Weight], torch.Tensor]
 

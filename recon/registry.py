@@ -1,4 +1,4 @@
-"""What every reconstructor gets and gives, and the methods by name. `mimo.recon.run` runs them.
+"""Define what a reconstructor is given and gives, and keep the methods by name; `mimo.recon.run` runs them.
 
 A reconstructor is a function ``run(problem, *, option=default, ...)`` with the decorator `reconstructor`; its
 keyword-only arguments are the options that a user may set, its docstring is their help.
@@ -6,20 +6,33 @@ keyword-only arguments are the options that a user may set, its docstring is the
 
 from __future__ import annotations
 
-import difflib
-import inspect
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
 
 from mimo import ImagingOperator
+from mimo.data.history import Entry
 from mimo.least_squares import DataStep, data_step
+from mimo.options import check_value, is_plain, kinds_of, options_of, read_value, split_settings, unknown
 from mimo.progress import Report, silent
 from mimo.recon.iteration import Observer
+
+__all__ = [
+    "ABSENT",
+    "DEFAULT_METHOD",
+    "FILES",
+    "METHODS",
+    "Images",
+    "Method",
+    "Problem",
+    "find_method",
+    "parse_settings",
+    "reconstructor",
+    "run_start",
+]
 
 DEFAULT_METHOD = "pnp"
 """What `reconstruct` runs when no method is named."""
@@ -88,13 +101,14 @@ class Problem:
 class Images:
     """What a reconstructor gives: images ``(n_scene, n_x, n_y, n_z)``, complex or a magnitude, and what it found out.
 
-    A list in `found` with one entry for each scene is joined over batches; anything else is kept as it is.
+    A list in `found` with one entry for each scene is joined over batches; anything else is kept as it is. `history`
+    has an entry for each iteration (`mimo.data.history`).
     """
 
     image: torch.Tensor
     found: dict[str, Any] = field(default_factory=dict)
     iterations: int = 0
-    history: Any = None
+    history: list[Entry] | None = None
     interrupted: bool = False
 
 
@@ -111,43 +125,51 @@ class Method:
     general
         Whether it takes every array and grid and is no choice among others: `demo` runs these. A method that does not
         take an array says what it expects.
+    scale
+        What the numbers of its images are: ``"reflectivity"``, in the unit of the truth, or ``"relative"``, up to a
+        factor that nobody knows (a sum over the data, a network's image). It is stored with every image.
     """
 
     name: str
     summary: str
     run: Callable[..., Images]
     general: bool = True
+    scale: str = "reflectivity"
 
     @property
     def options(self) -> dict[str, Any]:
         """Options and their defaults."""
-        parameters = inspect.signature(self.run).parameters.values()
-        return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+        return options_of(self.run)
 
     def parse_option(self, name: str, text: str) -> Any:
-        """Read an option's value from text: JSON where it is JSON (numbers, true, false, null), else the text itself.
+        """Read an option's value from text, as `mimo.options.read_value` does.
 
         Raises
         ------
         ValueError
-            When the method has no such option (the nearest is named), or the value is of another kind than its default.
+            When the method has no such option (the nearest is named), or the text is of another kind than the option.
         """
-        if name not in self.options:
-            raise ValueError(unknown(f"option of {self.name}", name, list(self.options)))
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = text
-        default = self.options[name]
-        if value is None or isinstance(value, list | dict):
-            raise ValueError(f"option {name} of {self.name} is {text!r}: expected something like {default!r}")
-        if isinstance(default, bool) and not isinstance(value, bool):
-            raise ValueError(f"option {name} of {self.name} is {text!r}: expected true or false")
-        if isinstance(default, int | float) and (
-            isinstance(value, str) or isinstance(value, bool) is not isinstance(default, bool)
-        ):
-            raise ValueError(f"option {name} of {self.name} is {text!r}: expected a number")
-        return value
+        return read_value(f"option {name} of {self.name}", text, self._kind(name))
+
+    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options as their kinds say (`mimo.options.check_value`); functions and tensors are left to the method.
+
+        Raises
+        ------
+        ValueError
+            When the method has no such option (the nearest is named), or a value is of another kind than the option.
+        """
+        checked = {}
+        for name, value in options.items():
+            kind = self._kind(name)
+            checked[name] = check_value(f"option {name} of {self.name}", value, kind) if is_plain(value) else value
+        return checked
+
+    def _kind(self, name: str) -> Any:
+        kinds = kinds_of(self.run)
+        if name not in kinds:
+            raise ValueError(unknown(f"option of {self.name}", name, kinds))
+        return kinds[name]
 
 
 METHODS: dict[str, Method] = {}
@@ -155,12 +177,12 @@ METHODS: dict[str, Method] = {}
 
 
 def reconstructor(
-    name: str, summary: str, *, general: bool = True
+    name: str, summary: str, *, general: bool = True, scale: str = "reflectivity"
 ) -> Callable[[Callable[..., Images]], Callable[..., Images]]:
-    """Register a reconstructor under a name; for `general` see `Method`."""
+    """Register a reconstructor under a name; for `general` and `scale` see `Method`."""
 
     def register(run: Callable[..., Images]) -> Callable[..., Images]:
-        METHODS[name] = Method(name, summary, run, general)
+        METHODS[name] = Method(name, summary, run, general, scale)
         return run
 
     return register
@@ -195,23 +217,13 @@ def parse_settings(names: Sequence[str], settings: Sequence[str]) -> dict[str, d
     """
     methods = [find_method(name) for name in names]
     options: dict[str, dict[str, Any]] = {method.name: {} for method in methods}
-    for setting in settings:
-        key, found, text = setting.partition("=")
-        if not found:
-            raise ValueError(f"setting {setting!r}: expected KEY=VALUE")
+    for key, text in split_settings(settings).items():
         takers = [method for method in methods if key in method.options]
         if not takers:
             raise ValueError(unknown("option", key, sorted({name for method in methods for name in method.options})))
         for method in takers:
             options[method.name][key] = method.parse_option(key, text)
     return options
-
-
-def unknown(kind: str, name: str, known: Sequence[str]) -> str:
-    """Say that there is no such thing, and which known one is nearest."""
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"expected one of {', '.join(known) or 'none at all'}"
-    return f"unknown {kind} {name!r}: {hint}"
 
 
 def run_start(method: str, problem: Problem) -> torch.Tensor:

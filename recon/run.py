@@ -1,10 +1,10 @@
-"""From a measurement and the name of a method to an image: `make_problem` and `run_method`; `reconstruct` is both."""
+"""Run a named method on a measurement: `make_problem`, then `run_method`; `reconstruct` is both."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any
@@ -12,11 +12,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from mimo import ImagingOperator, LayeredMedium, VoxelGrid, born_operator
+from mimo import Acquisition, ImagingOperator, LayeredMedium, VoxelGrid, operator_of
 from mimo.data import Measurement, Reconstruction, divide_gain
+from mimo.data.history import Batch, Entry, History
 from mimo.imaging_operator import DEFAULT_MEMORY
 from mimo.pattern import Patterns, describe_patterns
-from mimo.recon.registry import Images, Problem, find_method, unknown
+from mimo.recon.registry import Images, Problem, find_method
+
+__all__ = [
+    "BATCH",
+    "Live",
+    "Progress",
+    "build_problem",
+    "make_operator",
+    "make_problem",
+    "pick_device",
+    "program_version",
+    "reconstruct",
+    "run_method",
+]
 
 BATCH = 16
 """Scenes treated together."""
@@ -86,50 +100,32 @@ def make_problem(
     ValueError
         When there is no grid, a voxel lies on an antenna, the pattern sees no voxel, or the device is not at hand.
     """
-    operator = make_operator(
-        measurement, grid, pattern=pattern, layers=layers, device=device, dtype=dtype, memory=memory
-    )
-    return pose(operator, measurement)
+    acquisition = measurement.acquisition(grid, pattern=pattern, layers=layers)
+    operator = make_operator(acquisition, device=device, dtype=dtype, memory=memory)
+    return build_problem(operator, measurement)
 
 
 def make_operator(
-    measurement: Measurement,
-    grid: VoxelGrid | None = None,
+    acquisition: Acquisition,
     *,
-    pattern: Patterns = None,
-    layers: LayeredMedium | None = None,
     device: str = "auto",
     dtype: torch.dtype = torch.complex64,
     memory: int = DEFAULT_MEMORY,
 ) -> ImagingOperator:
-    """Return the operator of a measurement's geometry, whatever its scenes; arguments and errors as `make_problem`."""
-    grid = measurement.grid if grid is None else grid
-    if grid is None:
-        raise ValueError(
-            "the measurement has no grid: give one, such as x=-0.15:0.15:25,y=-0.15:0.15:25,z=0.35:0.65:49"
-        )
+    """Return the operator of an acquisition, whatever its scenes; arguments and errors as `make_problem`."""
     chosen = pick_device(device)
-    operator = born_operator(
-        measurement.array,
-        measurement.sweep,
-        grid,
-        permittivity=measurement.permittivity if layers is None else 1.0,
-        reference_path=measurement.reference_path,
-        pattern=pattern,
-        layers=layers,
-        dtype=dtype,
-        device=chosen,
-        memory=memory,
-    )
-    if pattern is not None and not operator.forward(torch.ones(grid.shape, dtype=dtype, device=chosen)).any():
-        raise ValueError(
-            "the antennas' pattern sees no voxel of the grid: expected antennas that look towards it; their normals "
-            "are those of the file, +z where it has none"
-        )
+    operator = operator_of(acquisition, dtype=dtype, device=chosen, memory=memory)
+    if acquisition.pattern is not None:
+        full = torch.ones(operator.volume_shape, dtype=dtype, device=chosen)
+        if not operator.forward(full).any():
+            raise ValueError(
+                "the antennas' pattern sees no voxel of the grid: expected antennas that look towards it; their "
+                "normals are those of the file, +z where it has none"
+            )
     return operator
 
 
-def pose(operator: ImagingOperator, measurement: Measurement, shared: dict[str, Any] | None = None) -> Problem:
+def build_problem(operator: ImagingOperator, measurement: Measurement, shared: dict[str, Any] | None = None) -> Problem:
     """Return the problem of a measurement on its geometry's operator, gain divided out.
 
     `shared` holds what was made once for the operator by an earlier problem, and gets what this one makes.
@@ -190,7 +186,8 @@ def reconstruct(
     source_sha256
         Recorded with the result.
     **options
-        Options of the method (``METHODS[method].options``); an unknown one is an error that names the nearest.
+        Options of the method (``METHODS[method].options``); an unknown one is an error that names the nearest, a value
+        of another kind one that names what is expected.
 
     Returns
     -------
@@ -221,9 +218,7 @@ def run_method(
     ``parameters["interrupted"]`` says which scenes were cut short.
     """
     chosen = find_method(method)
-    for name in options:
-        if name not in chosen.options:
-            raise ValueError(unknown(f"option of {method}", name, list(chosen.options)))
+    options = chosen.check_options(options)
     n_scene = len(problem.measurement)
     pieces: list[Images] = []
     seconds, setup = np.zeros(n_scene), 0.0
@@ -245,6 +240,7 @@ def run_method(
             seconds=seconds,
             version=program_version(),
             source_sha256=source_sha256,
+            scale=chosen.scale,
             **more,
         )
 
@@ -255,7 +251,7 @@ def run_method(
             i: int,
             of: int,
             image: Callable[[], torch.Tensor],
-            history: list[dict[str, Any]],
+            history: list[Entry],
             start: int = start,
             stop: int = stop,
         ) -> None:
@@ -264,8 +260,7 @@ def run_method(
             if live is not None and i % live.every == 0:
                 now = image()
                 rest = now.new_zeros((n_scene - stop, *now.shape[1:]))
-                batches = [*(piece.history or [] for piece in pieces), history]
-                so_far = history if stop - start == n_scene else batches
+                so_far = _history([*(piece.history for piece in pieces), history], n_scene)
                 live.show(record([*(piece.image for piece in pieces), now, rest], iterations=i, history=so_far))
 
         def report(share: float, start: int = start, stop: int = stop) -> None:
@@ -287,12 +282,18 @@ def run_method(
         if progress is not None:
             progress(stop, n_scene)
     problem._shared.pop("interrupted", None)
-    histories = [piece.history for piece in pieces if piece.history is not None]
     return record(
         [piece.image for piece in pieces],
         iterations=max(piece.iterations for piece in pieces),
-        history=histories[0] if len(pieces) == 1 and histories else histories or None,
+        history=_history([piece.history for piece in pieces], n_scene),
     )
+
+
+def _history(recorded: Sequence[list[Entry] | None], n_scene: int) -> list[Any] | None:
+    """Return what the solver recorded of each batch so far as files hold it."""
+    sizes = [min(BATCH, n_scene - start) for start in range(0, n_scene, BATCH)]
+    batches = [Batch(entries, n) for entries, n in zip(recorded, sizes, strict=False) if entries is not None]
+    return History(batches).to_json(n_scene)
 
 
 def _named(options: dict[str, Any]) -> dict[str, Any]:
@@ -307,7 +308,7 @@ def _named(options: dict[str, Any]) -> dict[str, Any]:
 
 def _medium(problem: Problem) -> dict[str, str]:
     """Pattern and layers of the operator, as the command line takes them, where there are any."""
-    wave = problem.operator.wave
+    wave = problem.operator.acquisition
     told = {"pattern": describe_patterns(wave.pattern), "layers": None if wave.layers is None else str(wave.layers)}
     return {name: text for name, text in told.items() if text is not None}
 

@@ -1,4 +1,4 @@
-"""What every iterative method starts from: operator, measurement and first image brought to a common scale.
+"""Bring operator, measurement and first image to a common scale, from which every iterative method starts.
 
 The operator is divided by its norm and the measurement by the norm and by the first image's largest magnitude, so that
 weights, noise levels and tolerances have the same meaning for any unit of the measurement and any norm of A.
@@ -14,6 +14,8 @@ from mimo.least_squares import DataStep, at_best_level
 from mimo.recon.iteration import Observer, Solution
 from mimo.recon.noise import estimate_noise_std
 from mimo.recon.registry import Images, Problem, run_start
+
+__all__ = ["Scaled", "first_image", "scale"]
 
 Start = str | torch.Tensor
 """A method's name, or complex images ``(n_scene, n_x, n_y, n_z)``."""

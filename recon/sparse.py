@@ -1,4 +1,4 @@
-"""Sparse priors on the magnitude by C-SALSA: its l1 norm, its total variation."""
+"""Reconstruct with sparse priors on the magnitude: its l1 norm, or its total variation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from mimo.recon.admm import csalsa
 from mimo.recon.prox import TotalVariationProx, l1_norm, magnitude_prox, soft_threshold, total_variation
 from mimo.recon.registry import Images, Problem, reconstructor
 from mimo.recon.scaling import scale
+
+__all__ = ["l1", "tv"]
 
 
 @reconstructor("l1", "sparse magnitude: least l1 norm that explains the data to the noise")

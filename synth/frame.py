@@ -1,4 +1,4 @@
-"""What the recipes need to know about a grid: centre, extent, voxel size."""
+"""Summarise a grid by its centre, extent and voxel size, from which the recipes of targets take their lengths."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo import VoxelGrid
+
+__all__ = ["GridFrame", "cell_edges"]
 
 Floats = npt.NDArray[np.float64]
 

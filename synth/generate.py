@@ -1,4 +1,4 @@
-"""Datasets: many scenes to HDF5, by several processes, resumable, the same arrays whatever the number of processes."""
+"""Write datasets of scenes to HDF5, by several processes; an interrupted run resumes, and the arrays are the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mimo import ArrayGeometry, FrequencySweep, LayeredMedium, VoxelGrid
+from mimo import Acquisition, ArrayGeometry, FrequencySweep, LayeredMedium, VoxelGrid
+from mimo.acquisition import medium_of
 from mimo.data import create_file
 from mimo.data.jobs.outputs import Output, Part, run_outputs
 from mimo.data.jobs.tasks import Advance, FileTask
@@ -16,6 +17,8 @@ from mimo.synth.noise import Realism, check_snr, with_missing_channels
 from mimo.synth.paper import N_FREQ, paper_array, paper_grid, paper_sweep
 from mimo.synth.scene import Recipe, batches
 from mimo.synth.targets import check_preset
+
+__all__ = ["Shard", "generate"]
 
 SHARD_SIZE = 128
 """Scenes in a shard: a few seconds of work, a multiple of the operator's batch."""
@@ -111,17 +114,17 @@ def generate(
         if int(value) != value or value < least:
             raise ValueError(f"{name} is {value}: expected a whole number, {least} or more")
     check_preset(preset)
-    if layers is not None and permittivity != 1:
-        raise ValueError(f"permittivity is {permittivity:g} beside layers: expected 1, as layers name their own")
     realism = Realism() if realism is None else realism
+    acquisition = Acquisition(
+        with_missing_channels(paper_array() if array is None else array, realism.missing_channels, int(seed)),
+        paper_sweep(n_freq) if sweep is None else sweep,
+        paper_grid() if grid is None else grid,
+        medium_of(permittivity, layers),
+        pattern,
+    )
     recipe = Recipe(
         preset=preset,
-        array=with_missing_channels(paper_array() if array is None else array, realism.missing_channels, int(seed)),
-        sweep=paper_sweep(n_freq) if sweep is None else sweep,
-        grid=paper_grid() if grid is None else grid,
-        permittivity=float(permittivity),
-        pattern=pattern,
-        layers=layers,
+        acquisition=acquisition,
         snr_db=_snr_range(snr_db),
         seed=int(seed),
         realism=realism,
@@ -150,11 +153,11 @@ class Shard(FileTask):
         recipe = self.scenes
         with create_file(
             self.path,
-            array=recipe.array,
-            sweep=recipe.sweep,
-            grid=recipe.grid,
+            array=recipe.acquisition.array,
+            sweep=recipe.acquisition.sweep,
+            grid=recipe.acquisition.grid,
             n_scene=self.n_scene,
-            permittivity=recipe.permittivity,
+            permittivity=recipe.acquisition.permittivity,
             with_truth=True,
             source=recipe.title,
             recipe=self.recipe,

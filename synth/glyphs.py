@@ -1,6 +1,8 @@
-"""Capital letters as strokes on a grid of 4 by 6 units, x to the right and y up."""
+"""Describe capital letters as strokes on a grid of 4 by 6 units, x to the right and y up."""
 
 from __future__ import annotations
+
+__all__ = ["GLYPHS", "HEIGHT", "WIDTH"]
 
 WIDTH, HEIGHT = 4, 6
 

@@ -1,4 +1,4 @@
-"""Targets from triangle meshes (STL, PLY and what else trimesh reads)."""
+"""Turn triangle meshes (STL, PLY and what else trimesh reads) into voxels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo import VoxelGrid
+from mimo.extras import needed
 from mimo.synth.frame import cell_edges
+
+__all__ = ["from_mesh"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -92,10 +95,7 @@ def from_mesh(
 
 
 def _load(path: Path) -> Any:
-    try:
-        import trimesh
-    except ImportError as error:
-        raise ImportError(f"reading {path.name} needs trimesh: pip install mimo-imaging[mesh]") from error
+    trimesh = needed("trimesh", purpose=f"reading {path.name}", extra="mesh")
     if not path.is_file():
         raise FileNotFoundError(f"no mesh file {path}")
     try:

@@ -1,4 +1,4 @@
-"""What separates a measurement from the model: noise, channel and position errors, clutter, missing channels."""
+"""Draw what separates a measurement from the model: noise, channel and position errors, clutter, missing channels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo import ArrayGeometry, VoxelGrid
+
+__all__ = [
+    "Realism",
+    "add_clutter",
+    "add_noise",
+    "chain_gains",
+    "check_snr",
+    "complex_normal",
+    "displaced",
+    "draw_clutter",
+    "draw_live",
+    "noise_std",
+    "with_missing_channels",
+]
 
 MASK_KEY = 1
 """Spawn key that sets the one draw of a dataset (its missing channels) apart from the draws of its scenes."""
@@ -190,13 +204,21 @@ def with_missing_channels(array: ArrayGeometry, fraction: float, seed: int) -> A
         return array
     if array.paired:
         raise ValueError("missing_channels needs an array of every pair: leave channels out of a paired array's list")
-    channels = array.channel_indices()
-    n_drop = min(round(fraction * len(channels)), len(channels) - 1)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(MASK_KEY,)))
-    lost = channels[rng.choice(len(channels), n_drop, replace=False)]
-    mask = np.ones((array.n_tx, array.n_rx), bool) if array.mask is None else array.mask.copy()
-    mask[lost[:, 0], lost[:, 1]] = False
-    return array.with_mask(mask)
+    return array.with_mask(draw_live(array, fraction, rng))
+
+
+def draw_live(array: ArrayGeometry, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Draw which channels carry data when a fraction of them is missing, bool ``array.measurement_shape``.
+
+    The fraction is rounded to a whole number of channels; at least one is kept, and one that the array's own mask
+    leaves out stays so.
+    """
+    live = np.ones(array.measurement_shape, bool) if array.mask is None else array.mask.copy()
+    there = np.flatnonzero(live)
+    n_drop = min(round(fraction * len(there)), len(there) - 1)
+    live.flat[there[rng.choice(len(there), n_drop, replace=False)]] = False
+    return live
 
 
 def draw_clutter(grid: VoxelGrid, rng: np.random.Generator) -> npt.NDArray[np.complex64]:

@@ -1,9 +1,11 @@
-"""The phase of a reflectivity."""
+"""Give magnitudes a random phase, as rough surfaces do."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
+__all__ = ["random_phase"]
 
 
 def random_phase(magnitude: npt.NDArray[np.floating], rng: np.random.Generator) -> npt.NDArray[np.complex64]:

@@ -1,4 +1,4 @@
-"""What a dataset is made of: the recipe of its scenes, and the scenes themselves, batch by batch."""
+"""Make the scenes of a dataset and their measurements, batch by batch, from the recipe that states all of them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from mimo import ArrayGeometry, FrequencySweep, ImagingOperator, LayeredMedium, VoxelGrid, born_operator
+from mimo import Acquisition, operator_of
 from mimo.data.jobs.tasks import fingerprint
-from mimo.pattern import Patterns, describe_patterns
-from mimo.synth.noise import Realism, add_clutter, add_noise, chain_gains, displaced, draw_clutter
+from mimo.pattern import describe_patterns
+from mimo.synth.measuring import Measured, Radar, measure, streams
+from mimo.synth.noise import Realism, draw_clutter
 from mimo.synth.phase import random_phase
 from mimo.synth.targets import draw
+
+__all__ = ["Batch", "Recipe", "batches", "synthesize"]
 
 RECIPE_VERSION = 2
 """Goes up whenever the same parameters would give other scenes."""
@@ -24,10 +26,6 @@ BATCH = 16
 """Scenes that the operator takes at once."""
 BATCH_VOXELS = 2**22
 """A batch holds fewer scenes on a grid so large that it would hold more voxels than this."""
-STREAMS = ("target", "phase", "noise", "gain", "position", "clutter")
-"""What a scene draws, each from a generator of its own, so that an option does not change what the others draw."""
-GEOMETRY = ("array", "sweep", "grid", "permittivity", "pattern", "layers")
-"""What the operator is made of, of a recipe's fields."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,61 +36,54 @@ class Recipe:
     ----------
     preset
         Kind of target, a name in `mimo.synth.targets.PRESETS`.
-    array
-        Nominal array; its mask marks the missing channels.
-    sweep, grid, permittivity
-        The rest of the geometry.
+    acquisition
+        Nominal array, whose mask marks the missing channels, sweep, grid, medium and pattern.
     snr_db
         Lowest and highest SNR, dB, drawn uniformly; ``None`` for no noise.
     seed
         Together with the index, the seed of a scene.
     realism
         Departures from the ideal measurement.
-    pattern, layers
-        The antennas' pattern and a layered medium, or ``None``.
     """
 
     preset: str
-    array: ArrayGeometry
-    sweep: FrequencySweep
-    grid: VoxelGrid
-    permittivity: float
+    acquisition: Acquisition
     snr_db: tuple[float, float] | None
     seed: int
     realism: Realism
-    pattern: Patterns = None
-    layers: LayeredMedium | None = None
 
     @property
     def title(self) -> str:
         """What the scenes are, in a line."""
         told = [f"synthetic, preset {self.preset}, seed {self.seed}"]
-        if (pattern := describe_patterns(self.pattern)) is not None:
+        if (pattern := describe_patterns(self.acquisition.pattern)) is not None:
             told.append(f"pattern {pattern}")
-        if self.layers is not None:
-            told.append(f"layers {self.layers}")
+        if self.acquisition.layers is not None:
+            told.append(f"layers {self.acquisition.layers}")
         return ", ".join(told)
 
     @property
     def batch(self) -> int:
         """Number of scenes in a batch of the operator."""
-        return max(1, min(BATCH, BATCH_VOXELS // self.grid.n_voxel))
+        return max(1, min(BATCH, BATCH_VOXELS // self.acquisition.grid.n_voxel))
 
     def describe(self, start: int, stop: int) -> str:
         """Return the recipe and the range of scenes as JSON text; equal texts mean equal arrays."""
+        acquisition = self.acquisition
         fields = {
             "recipe_version": RECIPE_VERSION,
             "preset": self.preset,
-            "array": fingerprint(self.array),
-            "sweep": fingerprint(self.sweep),
-            "grid": fingerprint(self.grid),
-            "permittivity": self.permittivity,
+            "array": fingerprint(acquisition.array),
+            "sweep": fingerprint(acquisition.sweep),
+            "grid": fingerprint(acquisition.grid),
+            "permittivity": acquisition.permittivity,
             "snr_db": None if self.snr_db is None else list(self.snr_db),
             "seed": self.seed,
             "realism": asdict(self.realism),
             "scenes": [start, stop],
         }
-        more = {"pattern": self.pattern, "layers": self.layers}  # absent from the files of a version without them
+        # absent from the files of a version without them
+        more = {"pattern": acquisition.pattern, "layers": acquisition.layers}
         fields |= {name: fingerprint(value) for name, value in more.items() if value is not None}
         return json.dumps(fields)
 
@@ -123,86 +114,40 @@ def synthesize(recipe: Recipe, first: int, last: int) -> Batch:
     place ``index % recipe.batch`` of a full batch, with zeros in the places of scenes that are not wanted: its numbers
     depend on the recipe and its index alone.
     """
-    place, n_scene = first % recipe.batch, last - first
-    volumes = np.zeros((recipe.batch, *recipe.grid.shape), np.complex64)
-    background = np.zeros_like(volumes) if recipe.realism.clutter_db is not None else None
-    scenes = [_streams(recipe.seed, index) for index in range(first, last)]
-    for i, rng in enumerate(scenes, place):
-        volumes[i] = random_phase(draw(recipe.preset, recipe.grid, rng["target"]), rng["phase"])
-        if background is not None:
-            background[i] = draw_clutter(recipe.grid, rng["clutter"])
+    place, n_scene, grid = first % recipe.batch, last - first, recipe.acquisition.grid
+    volumes = np.zeros((recipe.batch, *grid.shape), np.complex64)
+    clutter = np.zeros_like(volumes) if recipe.realism.clutter_db is not None else None
+    rngs = [streams(recipe.seed, index) for index in range(first, last)]
+    snr_db = np.full(n_scene, np.inf, np.float32)
+    for i, rng in enumerate(rngs):
+        volumes[place + i] = random_phase(draw(recipe.preset, grid, rng["target"]), rng["phase"])
+        if clutter is not None:
+            clutter[place + i] = draw_clutter(grid, rng["clutter"])
+        if recipe.snr_db is not None:
+            snr_db[i] = rng["noise"].uniform(*recipe.snr_db)
 
-    wanted = slice(place, place + n_scene)
-    operators, common = _operators(recipe, scenes), recipe.realism.position_error == 0
-    values = _measure(operators, common, volumes, wanted)
-    behind = _measure(operators, common, background, wanted) if background is not None else [None] * n_scene
+    nominal = _nominal_operator(recipe.acquisition)
+    radars = [Radar.draw(nominal, recipe.realism, rng) for rng in rngs]
 
-    snr = np.full(n_scene, np.inf, np.float32)
-    for i, rng in enumerate(scenes):
-        values[i], snr[i] = _degrade(recipe, values[i], behind[i], rng)
-    return Batch(first, values, volumes[wanted], snr)
+    def measured(start: int, stop: int, room: slice) -> Measured:
+        """Measure scenes `start` to `stop` - 1 of those wanted, in some places of the batch."""
+        return measure(
+            radars[start:stop],
+            volumes[room],
+            snr_db=snr_db[start:stop].tolist(),
+            noise=[rng["noise"] for rng in rngs[start:stop]],
+            first=place + start - (room.start or 0),
+            clutter=None if clutter is None else clutter[room],
+            clutter_db=recipe.realism.clutter_db,
+        )
 
-
-def _degrade(
-    recipe: Recipe,
-    values: npt.NDArray[np.complex64],
-    background: npt.NDArray[np.complex64] | None,
-    rng: dict[str, np.random.Generator],
-) -> tuple[npt.NDArray[np.complex64], float]:
-    """Add what is not the target's: clutter, channel errors, noise, in the order in which a radar meets them."""
-    realism, mask = recipe.realism, recipe.array.mask
-    live = values if mask is None else values[:, mask]
-    if background is not None and realism.clutter_db is not None:
-        live = add_clutter(live, background if mask is None else background[:, mask], realism.clutter_db)
-    if realism.gain_error_db > 0 or realism.phase_error_deg > 0:
-        gains = chain_gains(recipe.array, realism, rng["gain"])
-        live = live * (gains if mask is None else gains[mask])
-    snr_db = np.inf
-    if recipe.snr_db is not None:
-        snr_db = float(np.float32(rng["noise"].uniform(*recipe.snr_db)))
-        live = add_noise(live, snr_db, rng["noise"])
-    if mask is None:
-        return live, snr_db
-    full = np.zeros_like(values)
-    full[:, mask] = live
-    return full, snr_db
+    if recipe.realism.position_error == 0:
+        values = measured(0, n_scene, slice(None)).values
+    else:  # each scene has an operator of its own
+        alone = [measured(i, i + 1, slice(place + i, place + i + 1)).values for i in range(n_scene)]
+        values = np.concatenate(alone)
+    return Batch(first, values, volumes[place : place + n_scene], snr_db)
 
 
-def _streams(seed: int, index: int) -> dict[str, np.random.Generator]:
-    children = np.random.SeedSequence([seed, index]).spawn(len(STREAMS))
-    return {name: np.random.default_rng(child) for name, child in zip(STREAMS, children, strict=True)}
-
-
-def _operators(recipe: Recipe, scenes: list[dict[str, np.random.Generator]]) -> list[ImagingOperator]:
-    """Return the operator of all scenes, or one for each when the antennas are displaced."""
-    std = recipe.realism.position_error
-    if std == 0:
-        return [_common_operator(*(getattr(recipe, name) for name in GEOMETRY))]
-    others = [getattr(recipe, name) for name in GEOMETRY[1:]]
-    return [_operator(displaced(recipe.array, std, rng["position"]), *others) for rng in scenes]
-
-
-def _measure(
-    operators: list[ImagingOperator], common: bool, volumes: npt.NDArray[np.complex64], wanted: slice
-) -> npt.NDArray[np.complex64]:
-    """Measure the wanted scenes of a full batch, together or each with its own operator."""
-    x = torch.from_numpy(volumes)
-    with torch.no_grad():
-        if common:
-            return operators[0].forward(x).numpy()[wanted]
-        return np.stack([A.forward(x[i]).numpy() for i, A in enumerate(operators, wanted.start)])
-
-
-def _operator(
-    array: ArrayGeometry,
-    sweep: FrequencySweep,
-    grid: VoxelGrid,
-    permittivity: float,
-    pattern: Patterns,
-    layers: LayeredMedium | None,
-) -> ImagingOperator:
-    return born_operator(array, sweep, grid, permittivity=permittivity, pattern=pattern, layers=layers)
-
-
-_common_operator = lru_cache(maxsize=1)(_operator)
-"""The operator, made once in a process."""
+_nominal_operator = lru_cache(maxsize=1)(operator_of)
+"""The operator of a recipe's acquisition, made once in a process."""

@@ -1,4 +1,4 @@
-"""Targets of hard-edged bodies: boxes, plates with holes, rings, rods, shells, letters; several, in any orientation.
+"""Draw targets of hard-edged bodies: boxes, plates with holes, rings, rods, shells, letters, in any orientation.
 
 A body is a signed distance: a function of three coordinate arrays, metres in the body's own frame, that is negative
 inside. `coverage` turns distances at the voxel centres into the part of each voxel that the body fills.
@@ -15,6 +15,24 @@ import numpy.typing as npt
 from mimo import VoxelGrid
 from mimo.synth.frame import GridFrame
 from mimo.synth.glyphs import GLYPHS, HEIGHT, WIDTH
+
+__all__ = [
+    "BODIES",
+    "box_distance",
+    "coverage",
+    "draw_box",
+    "draw_letter",
+    "draw_plate",
+    "draw_ring",
+    "draw_rod",
+    "draw_shell",
+    "extruded",
+    "letter",
+    "local_coordinates",
+    "random_rotation",
+    "segment_distance",
+    "shapes_target",
+]
 
 Floats = npt.NDArray[np.float64]
 Distance = Callable[[Floats, Floats, Floats], Floats]

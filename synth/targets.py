@@ -1,4 +1,4 @@
-"""Magnitudes of extended targets: the papers' recipe, primitive bodies, meshes.
+"""Draw magnitudes of extended targets: the papers' recipe or primitive bodies; meshes are turned into voxels.
 
 Everything is in metres relative to the extent of the grid (last voxel centre minus first, along each axis), so one
 recipe serves any grid. The *size* of a grid is the geometric mean of the extents of its axes of more than one voxel.
@@ -15,10 +15,9 @@ import torch
 
 from mimo import VoxelGrid
 from mimo.synth.frame import GridFrame
-from mimo.synth.mesh import from_mesh
 from mimo.synth.shapes import shapes_target
 
-__all__ = ["PRESETS", "draw", "from_mesh", "paper_target", "shapes_target"]
+__all__ = ["N_POINT", "PRESETS", "check_preset", "draw", "paper_target"]
 
 Volume = npt.NDArray[np.float32]
 

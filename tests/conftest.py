@@ -1,18 +1,54 @@
 """Shared fixtures: the cases and helpers importable, caches in a folder of the test run, a browser for the session."""
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
+# One thread a process, also in those that tests start: `make test` runs as many processes as there are cores, and at
+# these sizes waking a second thread costs more than it saves. Where a test asks for more, those that wait sleep rather
+# than spin on the other process's core. Set before torch and numpy are imported.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "passive"
+
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "browser")]
 
 
+STARTS_FIRST = (
+    "test_registry.py",
+    "test_operators.py",
+    "02_measured.ipynb",
+    "test_memory.py",
+    "test_factorised_backprojection.py",
+    "03_iterative.ipynb",
+    "test_admm.py",
+    "test_pnp.py",
+    "test_command_line.py",
+    "test_synth_generate.py",
+    "test_recon_batches.py",
+    "test_reconstructor.py",
+    "test_training.py",
+    "test_figure.py",
+)
+"""Files that take longest: begun last, one of them would leave the other process of `make test` with nothing to do."""
+
+
 def pytest_collection_modifyitems(items):
+    rank = {name: i for i, name in enumerate(STARTS_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
     for item in items:
         if "tests/browser" in item.nodeid:
             item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """Whatever the machine's own settings are; tests about threads ask for as many as they need and give them back."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")

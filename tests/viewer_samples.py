@@ -33,7 +33,16 @@ def make_file(path: Path, *, grid=GRID, n_scene=N_SCENE, images=None, truth=True
         images = {"alpha": noise(rng, n_scene, *grid.shape), "beta": np.abs(noise(rng, n_scene, *grid.shape)) ** 3}
     history = [{"residual": [0.5 / (n + 1) + s for s in range(n_scene)], "sigma": 0.1 * n} for n in range(6)]
     made = [
-        Reconstruction(name, image, grid, {"weight": 0.5}, np.arange(n_scene) + 1.5, 6, history=history)
+        Reconstruction(
+            name,
+            image,
+            grid,
+            {"weight": 0.5},
+            np.arange(n_scene) + 1.5,
+            6,
+            history=history,
+            scale="relative" if name == "kirchhoff" else "reflectivity",
+        )
         for name, image in images.items()
     ]
     save(path, measurement, reconstructions=made)

@@ -1,7 +1,19 @@
-"""Training of the networks: what they learn from, the loop, and what a run leaves behind."""
+"""Train networks: choose the scenes that they learn from, run the training, and export weights that methods use."""
 
-from mimo.train.config import Config, ReconstructorConfig, load_config
-from mimo.train.denoiser import export, train
-from mimo.train.targets import draw_training_scene
+from mimo.train.config import DenoiserConfig, ReconstructorConfig, load_config
+from mimo.train.export import export_weights
+from mimo.train.run import train_denoiser, train_reconstructor
+from mimo.train.scenes import DatasetScenes, PresetScenes, ScenesInMemory, SceneSource
 
-__all__ = ["Config", "ReconstructorConfig", "draw_training_scene", "export", "load_config", "train"]
+__all__ = [
+    "DatasetScenes",
+    "DenoiserConfig",
+    "PresetScenes",
+    "ReconstructorConfig",
+    "SceneSource",
+    "ScenesInMemory",
+    "export_weights",
+    "load_config",
+    "train_denoiser",
+    "train_reconstructor",
+]

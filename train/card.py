@@ -1,4 +1,4 @@
-"""Model cards: what weights are, from what, how good, and how to make them again."""
+"""Write model cards, which say what weights are, from what they came, how good they are and how to make them again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COUNTERS = ("running_mean", "running_var", "num_batches_tracked", "mean", "cova
 """Ends of the names of what is not trained but counted along."""
 
 
-def denoiser_card(weights: Path, checkpoint: dict[str, Any], *, command: str, presets: str) -> str:
+def denoiser_card(weights: Path, checkpoint: dict[str, Any], *, command: str) -> str:
     """Return the model card of a checkpoint's averaged weights, in Markdown.
 
     Parameters
@@ -28,8 +28,6 @@ def denoiser_card(weights: Path, checkpoint: dict[str, Any], *, command: str, pr
         As read by `load_checkpoint`.
     command
         What was typed to train.
-    presets
-        The kinds of scenes.
     """
     config, history = checkpoint["config"], checkpoint["history"]
     network, data, steps = config["network"], config["data"], config["optimizer"]
@@ -41,7 +39,7 @@ def denoiser_card(weights: Path, checkpoint: dict[str, Any], *, command: str, pr
         "",
         f"- network: 3D U-Net, {network['levels']} levels, width {network['width']}, sub-pixel factor "
         f"{network['subpixel']}, {n_parameters:,} parameters, trained on synthetic data alone",
-        f"- scenes: synthesized on the fly, {presets or 'as the command says'}; batches of "
+        f"- scenes: {config.get('scenes', 'as the command says')}; batches of "
         + ", ".join(" x ".join(map(str, shape)) for shape in sorted(set(map(tuple, data["shapes"]))))
         + f" voxels; seed {data['seed']}",
         f"- corruption: `{data['corruption']}` (`train/corruption.py`){_runs(config.get('runs', {}))}",
@@ -95,7 +93,7 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
         f"{freq[-1] / 1e9:g} GHz; "
         f"{len(x)} x {len(y)} x {len(z)} voxels, x {x[0]:g} to {x[-1]:g} m, y {y[0]:g} to {y[-1]:g} m, "
         f"z {z[0]:g} to {z[-1]:g} m",
-        f"- scenes: synthesized on the fly, preset {data['preset']}, "
+        f"- scenes: {config.get('scenes', 'synthesized on the fly, preset ' + data['preset'])}, "
         f"SNR {data['snr_db'][0]:g} to {data['snr_db'][1]:g} dB"
         + (f", errors: {', '.join(wrong)}" if wrong else "")
         + f"; seed {data['seed']}",

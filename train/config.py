@@ -1,23 +1,24 @@
-"""The configuration of a training run: frozen tables read from TOML, with the nearest name for a wrong key."""
+"""Read the configuration of a training run from TOML into frozen tables; a wrong key is answered by the nearest."""
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mimo.models.network_config import MethodConfig, NetworkConfig
 from mimo.models.stages import STAGES
-from mimo.options import build_table
+from mimo.options import build_table, merge_tables, read_tables
 from mimo.train.corruption import CORRUPTIONS
 
 __all__ = [
     "CONFIGS",
-    "Config",
     "DataConfig",
+    "DenoiserConfig",
     "OptimizerConfig",
     "OutputConfig",
     "ReconstructorConfig",
@@ -47,7 +48,7 @@ class DataConfig:
     refresh: int = 4
     """Scenes replaced by fresh ones at every step."""
     sigma_jitter: float = 0.0
-    """Standard deviation of the logarithm of the factor on the noise level that the network is told."""
+    """Log-normal jitter of the noise level that the network is told (standard deviation of its logarithm)."""
     seed: int = 0
 
 
@@ -118,9 +119,11 @@ class SceneConfig:
     position_error: float = 0.0
     """Standard deviation of the antennas' position errors along each axis, metres, drawn for every batch."""
     phase_error: float = 0.0
-    """Standard deviation of the channels' phase errors, degrees, drawn for every batch."""
+    """Standard deviation of the channels' phase errors, degrees, drawn for every batch; each transmit and each receive
+    chain has its share, as in `mimo.synth.Realism`."""
     missing: float = 0.0
-    """Largest share of channels without data, drawn for every batch."""
+    """Largest share of channels without data; the share is uniform below it, and it and the channels are drawn for
+    every batch."""
     pool: int = 256
     """Scenes at hand."""
     refresh: int = 4
@@ -150,6 +153,9 @@ class ReconstructorConfig:
                 raise ValueError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
         if (self.method.kind == "dense") is not (self.method.stage == "measurement"):
             raise ValueError("stage 'measurement' and kind 'dense' go together")
+        for name, most in (("position_error", math.inf), ("phase_error", math.inf), ("missing", 1.0)):
+            if not 0 <= getattr(self.data, name) <= most:
+                raise ValueError(f"data.{name} is {getattr(self.data, name)}, expected 0 to {most:g}")
         if len(self.data.snr_db) != 2 or self.data.snr_db[0] > self.data.snr_db[1]:
             raise ValueError(f"data.snr_db is {self.data.snr_db}, expected the lowest and the highest SNR")
         if not self.data.n_freq or min(self.data.n_freq) < 1:
@@ -158,7 +164,7 @@ class ReconstructorConfig:
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> ReconstructorConfig:
         """Build from nested tables; a key that is not known raises ``ValueError`` naming the nearest."""
-        return build_table(cls, table, "")
+        return build_table(cls, table)
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested tables of numbers, strings and lists."""
@@ -168,7 +174,7 @@ class ReconstructorConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class DenoiserConfig:
     """The training run of a denoiser."""
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -191,9 +197,9 @@ class Config:
             raise ValueError(f"data.shapes is {self.data.shapes!r}, expected a list of [n_x, n_y, n_z]")
 
     @classmethod
-    def from_dict(cls, table: Mapping[str, Any]) -> Config:
+    def from_dict(cls, table: Mapping[str, Any]) -> DenoiserConfig:
         """Build from nested tables; a key that is not known raises ``ValueError`` naming the nearest."""
-        return build_table(cls, table, "")
+        return build_table(cls, table)
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested tables of numbers, strings and lists: what TOML or JSON holds."""
@@ -202,17 +208,26 @@ class Config:
         return table
 
 
-def load_config(name_or_path: str | os.PathLike[str]) -> Config | ReconstructorConfig:
+def load_config(
+    name_or_path: str | os.PathLike[str], settings: Sequence[str] = ()
+) -> DenoiserConfig | ReconstructorConfig:
     """Read a configuration that ships, by name, or any TOML file; one with a table ``[method]`` is a reconstructor's.
 
     A file with ``base = "deep2s"`` above its tables holds what differs from that configuration, one that ships.
+
+    Parameters
+    ----------
+    name_or_path
+        A name or a file.
+    settings
+        ``TABLE.KEY=VALUE`` texts, such as ``optimizer.batch=8``, whose values take the place of the file's.
 
     Raises
     ------
     FileNotFoundError
         When there is neither; the message lists the names that ship.
     ValueError
-        When the file is not TOML or a key or value is wrong; the message names file and key.
+        When the file is not TOML or a key or value is wrong; the message names the key, and the file where it is that.
     """
     path = CONFIGS / f"{name_or_path}.toml"
     if not path.is_file():
@@ -221,9 +236,11 @@ def load_config(name_or_path: str | os.PathLike[str]) -> Config | ReconstructorC
         raise FileNotFoundError(f"no configuration {str(name_or_path)!r}: neither a file nor one of {_names()}")
     try:
         table = _read(path)
-        return ReconstructorConfig.from_dict(table) if "method" in table else Config.from_dict(table)
+        kind = ReconstructorConfig if "method" in table else DenoiserConfig
+        config: DenoiserConfig | ReconstructorConfig = kind.from_dict(table)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    return kind.from_dict(merge_tables(table, read_tables(kind, settings))) if settings else config
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -234,11 +251,7 @@ def _read(path: Path) -> dict[str, Any]:
     base = CONFIGS / f"{table.pop('base')}.toml"
     if not base.is_file():
         raise ValueError(f"base is {base.stem!r}, expected one of {_names()}")
-    merged = _read(base)
-    for key, value in table.items():
-        below = merged.get(key)
-        merged[key] = below | value if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
+    return merge_tables(_read(base), table)
 
 
 def _names() -> str:

@@ -1,4 +1,4 @@
-"""Training pairs for a denoiser of magnitudes: what a reconstruction looks like, made from a clean target.
+"""Make training pairs for a denoiser of magnitudes: what a reconstruction looks like, from a clean target.
 
 Two ways, both vectorised over a batch, both in need of nothing but a clean magnitude in [0, 1]:
 
@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-__all__ = ["CORRUPTIONS", "Pair", "band_limited", "speckle", "speckle_field", "white"]
+__all__ = ["CORRUPTIONS", "MODULATED_SHARE", "Corruption", "Pair", "band_limited", "speckle", "speckle_field", "white"]
 
 WHITE_STD = 0.2
 """Largest standard deviation of the paper's noise."""
@@ -50,7 +50,9 @@ class Pair(NamedTuple):
 class Corruption(Protocol):
     """Makes training pairs of clean magnitudes; noise of the level `std`, or drawn."""
 
-    def __call__(self, clean: torch.Tensor, generator: torch.Generator, *, std: float | None = None) -> Pair: ...
+    def __call__(self, clean: torch.Tensor, generator: torch.Generator, *, std: float | None = None) -> Pair:
+        """Return the pairs of clean magnitudes ``(batch, n_x, n_y, n_z)``."""
+        ...
 
 
 def white(clean: torch.Tensor, generator: torch.Generator, *, std: float | None = None) -> Pair:

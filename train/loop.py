@@ -1,4 +1,4 @@
-"""One plain training loop: steps, averaged weights, validation, checkpoints; what is learned comes as a `Lesson`.
+"""Train a network on an `Objective`: one plain loop of steps, averaged weights, validation and checkpoints.
 
 Every batch is a function of (seed, step) alone, so a run resumes exactly from weights, optimiser and step, and no state
 of any random generator is kept. Started by ``torchrun``, every process takes its share of each batch, and gradients are
@@ -25,12 +25,9 @@ from mimo.train.checkpoint import load_checkpoint, save_checkpoint
 from mimo.train.config import OptimizerConfig, OutputConfig
 from mimo.train.stop_request import StopRequest
 
-__all__ = ["CHECKPOINT", "Draw", "Lesson", "Share", "learning_rate", "run_training", "step_seed"]
+__all__ = ["CHECKPOINT", "Log", "Objective", "Share", "learning_rate", "run_training"]
 
 CHECKPOINT = "checkpoint.pt"
-
-Draw = Callable[[dict[str, torch.Tensor], Path], None]
-"""Draws named volumes (n, n_x, n_y, n_z) of a few scenes to an image file."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,8 @@ class Share:
         return slice(self.rank, None, self.of)
 
 
-class Lesson(ABC):
-    """What a network learns: its loss at every step and how it is judged.
+class Objective(ABC):
+    """What a network learns: its loss at every step and how it is validated.
 
     Attributes
     ----------
@@ -99,26 +96,24 @@ class Lesson(ABC):
         """Return the state to start from, given the weights that the user named."""
         return weights
 
-    def samples(self, network: nn.Module) -> dict[str, torch.Tensor]:
-        """Return volumes to look at."""
-        return {}
+    def draw_samples(self, network: nn.Module, path: Path) -> None:  # noqa: B027, most have nothing to draw
+        """Draw what the network makes of a few scenes to an image file."""
 
 
 def run_training(
-    lesson: Lesson,
+    objective: Objective,
     out_dir: Path,
     *,
     start: Mapping[str, torch.Tensor] | None = None,
     resume: bool = False,
     time_limit: float | None = None,
     report: Callable[[str], None] = print,
-    draw: Draw | None = None,
 ) -> Path:
     """Train and keep the checkpoint.
 
     Parameters
     ----------
-    lesson
+    objective
         What is learned.
     out_dir
         Receives ``checkpoint.pt`` and ``log.txt``, TensorBoard's files when that is installed, and sample pictures.
@@ -126,15 +121,13 @@ def run_training(
         Weights to start from, those of a network of the same configuration (`mimo.models.weight_files.load_weights`);
         the optimiser starts afresh. Not looked at when a run is resumed.
     resume
-        Go on from the checkpoint in `out_dir`, with the lesson as given (a longer run is a larger ``n_step``); the same
-        lesson gives the weights of a run that was never interrupted.
+        Go on from the checkpoint in `out_dir`, with the objective as given (a longer run is a larger ``n_step``); the
+        same objective gives the weights of a run that was never interrupted.
     time_limit
         Seconds of training, those before `resume` included, after which the run ends; the cosine schedule then ends
         there too, so such a run does not repeat to the bit.
     report
         Receives every line of the log.
-    draw
-        Draws sample pictures at every validation, where ``output.pictures`` asks for them.
 
     Returns
     -------
@@ -153,7 +146,7 @@ def run_training(
         When the loss is not finite; the last checkpoint stays.
     """
     path, share = out_dir / CHECKPOINT, Share.mine()
-    steps, output, network = lesson.optimizer, lesson.output, lesson.network
+    steps, output, network = objective.optimizer, objective.output, objective.network
     if path.exists() and not resume:
         raise FileExistsError(f"{path} exists: resume it or name another folder")
     if steps.batch % share.of:
@@ -161,40 +154,40 @@ def run_training(
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     optimizer = torch.optim.AdamW(network.parameters(), lr=steps.learning_rate, weight_decay=steps.weight_decay)
     if start is not None and not resume:
-        _start_from(network, lesson.start_from(start))
+        _start_from(network, objective.start_from(start))
     averaged = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     step, seconds, history, best = 0, 0.0, list[dict[str, float]](), dict[str, Any]()
     if resume:
         checkpoint = load_checkpoint(path, device)
-        if not lesson.same_network(checkpoint["config"]):
+        if not objective.same_network(checkpoint["config"]):
             raise ValueError(f"{path}: its network is not that of the configuration")
         network.load_state_dict(checkpoint["model"])
         optimizer.load_state_dict(checkpoint["optimizer"])
         averaged = checkpoint["ema"]
         step, seconds, history = checkpoint["step"], checkpoint["seconds"], checkpoint["history"]
         best = checkpoint.get("best", {})
-        lesson.restore(checkpoint.get("lesson", {}))
+        objective.restore(checkpoint.get("objective", checkpoint.get("lesson", {})))  # its name in earlier versions
     trained = _shared(network, share, device, compiled=steps.compile)
     log = Log(out_dir, report) if share.rank == 0 else Log(None, report)
-    log.line(f"{'resumed at' if resume else 'start:'} step {step}, {lesson.headline()}")
+    log.line(f"{'resumed at' if resume else 'start:'} step {step}, {objective.headline()}")
 
     def keep() -> None:
-        state = {"config": lesson.describe(), "model": network.state_dict(), "ema": averaged, "step": step}
+        state = {"config": objective.describe(), "model": network.state_dict(), "ema": averaged, "step": step}
         state |= {"optimizer": optimizer.state_dict(), "seconds": seconds, "history": history, "best": best}
-        save_checkpoint(path, state | {"lesson": lesson.state(), "torch": str(torch.__version__)})
+        save_checkpoint(path, state | {"objective": objective.state(), "torch": str(torch.__version__)})
 
-    def judge() -> None:
-        judged = copy.deepcopy(network)
-        judged.load_state_dict(averaged)
-        judged.eval()
-        figures = lesson.validate(judged)
+    def validate() -> None:
+        averaged_network = copy.deepcopy(network)
+        averaged_network.load_state_dict(averaged)
+        averaged_network.eval()
+        figures = objective.validate(averaged_network)
         history.append({"step": step, "samples": step * steps.batch, "seconds": seconds, **figures})
         log.row(step, step * steps.batch, seconds, figures)
         score = float(np.mean([value for name, value in figures.items() if name.startswith("psnr")]))
         if score > best.get("score", -math.inf):
             best.update(score=score, step=step, weights={name: value.clone() for name, value in averaged.items()})
-        if draw is not None and output.pictures:
-            draw(lesson.samples(judged), out_dir / f"samples-{step:07d}.png")
+        if output.pictures:
+            objective.draw_samples(averaged_network, out_dir / f"samples-{step:07d}.png")
 
     def enough() -> bool:
         return 0 < output.patience * output.validate_every <= step - best.get("step", step)
@@ -211,7 +204,7 @@ def run_training(
                 break
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(steps, step, progress)
-            loss = lesson.loss(trained, step, averaged, share)
+            loss = objective.loss(trained, step, averaged, share)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), steps.clip)
@@ -229,13 +222,13 @@ def run_training(
                 log.row(step, step * steps.batch, seconds, row)
                 losses.clear()
             if step % output.validate_every == 0 or step == steps.n_step:
-                judge()
+                validate()
             if time.monotonic() - saved > 60 * output.checkpoint_minutes:
                 keep()
                 saved = time.monotonic()
     if share.rank == 0:
         if not stop.made and (not history or history[-1]["step"] != step):
-            judge()
+            validate()
         keep()
     log.close()
     if stop.made:
@@ -250,18 +243,6 @@ def learning_rate(steps: OptimizerConfig, step: int, progress: float) -> float:
     if steps.schedule == "rsqrt":
         return steps.learning_rate * warm * math.sqrt(1 / max(1.0, step / max(10 * steps.warmup, 1)))
     return steps.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
-
-
-def step_seed(seed: int, step: int, stream: int) -> int:
-    """Return the seed of what is random in a step; the streams of a seed do not meet."""
-    return int(np.random.SeedSequence([seed, stream, step + 1, 1]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def fresh_network(make: Callable[[], nn.Module], seed: int, device: torch.device) -> nn.Module:
-    """Make a network with weights that depend on the seed alone; the caller's random state stays untouched."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return make().to(device)
 
 
 class Log:

@@ -1,21 +1,18 @@
-"""Training pairs from real plug-and-play runs: what the denoiser is given in an iteration, and what it should answer.
+"""Collect training pairs from plug-and-play runs: what a denoiser is given in an iteration, what it should answer.
 
 A denoiser that is good at noise drawn from a model may still take what a reconstruction holds, speckle and artefacts of
 the array, for body, and a better one does so more surely. So the network in training is run as the prior on scenes of
 known truth, on arrays of many kinds, and what it meets there joins its training: each magnitude that enters the
-denoiser, with the level it is told, against the true magnitude (imitation with data aggregation: Ross, Gordon, Bagnell,
-AISTATS 2011).
+denoiser, with the level it is told, against the true magnitude (on-policy training with data aggregation, DAgger: Ross,
+Gordon, Bagnell, AISTATS 2011).
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
-from mimo import ArrayGeometry, BornOperator, FrequencySweep, VoxelGrid
+from mimo import Acquisition, ArrayGeometry, FrequencySweep, VoxelGrid, operator_of
 from mimo.least_squares import Weight
 from mimo.models import Denoiser
 from mimo.recon.admm import csalsa
@@ -23,10 +20,14 @@ from mimo.recon.pnp import CONSTRAINED_KAPPA, annealed, denoiser_prox
 from mimo.recon.prox import Prox
 from mimo.recon.registry import Problem
 from mimo.recon.scaling import Scaled, scale
+from mimo.synth import paper_acquisition, random_phase
+from mimo.synth.measuring import Radar, measure
 from mimo.train.corruption import Pair
-from mimo.train.scenes import DrawScene, fit_scene
+from mimo.train.scenes import SceneSource, fit_scene
 
-GEOMETRY, ROUND = 1, 2  # streams of random numbers
+__all__ = ["OnPolicyPairs", "Recorder", "draw_geometry", "level_of"]
+
+GEOMETRY, ROUND = 1, 2  # what random numbers are for
 PAPER_FREQUENCIES = (15, 10, 5, 20)
 """Every second geometry is the papers' array and grid with the next of these numbers of frequencies."""
 MAX_MEASUREMENTS = 1400
@@ -40,24 +41,11 @@ SPLITTINGS = {"admm": 0.7, "annealed": 0.15, "hqs": 0.15}
 """Chance of each splitting."""
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """An array, a sweep and a grid."""
-
-    array: ArrayGeometry
-    sweep: FrequencySweep
-    grid: VoxelGrid
-
-
-def draw_geometry(seed: int, index: int) -> Geometry:
+def draw_geometry(seed: int, index: int) -> Acquisition:
     """Draw a geometry: the papers' for even numbers, any for odd ones."""
     rng = np.random.default_rng([seed, GEOMETRY, index])
     if index % 2 == 0:
-        return Geometry(
-            ArrayGeometry.mills_cross(n_tx=12, n_rx=13, width=0.3),
-            FrequencySweep.linear(4e9, 16e9, PAPER_FREQUENCIES[index // 2 % len(PAPER_FREQUENCIES)]),
-            VoxelGrid.from_extent(x=(-0.15, 0.15, 25), y=(-0.15, 0.15, 25), z=(0.35, 0.65, 49)),
-        )
+        return paper_acquisition(PAPER_FREQUENCIES[index // 2 % len(PAPER_FREQUENCIES)])
     n_tx, n_rx = (int(n) for n in rng.integers(5, 15, size=2))
     width = float(rng.uniform(0.2, 0.5))
     kind = rng.integers(3)
@@ -77,7 +65,7 @@ def draw_geometry(seed: int, index: int) -> Geometry:
     grid = VoxelGrid.from_extent(
         x=(-half[0], half[0], n_x), y=(-half[1], half[1], n_y), z=(middle - half[2], middle + half[2], n_z)
     )
-    return Geometry(array, sweep, grid)
+    return Acquisition(array, sweep, grid)
 
 
 def level_of(noisy: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
@@ -109,13 +97,13 @@ class Recorder:
         return self.prox(x, weight)
 
 
-class Rehearsal:
-    """Makes training pairs of a denoiser from runs; a pure function of the seed, the round and the network.
+class OnPolicyPairs:
+    """Collects training pairs of a denoiser from runs in which it is the prior.
 
     Parameters
     ----------
-    draw
-        Draws one clean magnitude in [0, 1], of any size; it is cut or padded to the grid of the round.
+    scenes
+        Clean scenes of any size; they are cut or padded to the grid of the round.
     n_geometry
         Geometries; one each round, in turn. Each is factorised once and kept.
     n_scene
@@ -127,31 +115,29 @@ class Rehearsal:
     """
 
     def __init__(
-        self, draw: DrawScene, *, n_geometry: int, n_scene: int, seed: int, device: torch.device | str = "cpu"
+        self, scenes: SceneSource, *, n_geometry: int, n_scene: int, seed: int, device: torch.device | str = "cpu"
     ) -> None:
-        self.draw, self.n_geometry, self.n_scene, self.seed = draw, n_geometry, n_scene, seed
+        self.scenes, self.n_geometry, self.n_scene, self.seed = scenes, n_geometry, n_scene, seed
         self.device = torch.device(device)
         self._problems: dict[int, Problem] = {}
 
-    def __call__(self, denoiser: Denoiser, round_: int) -> Pair:
-        """Return all pairs of a round: one for each scene and iteration, float32, on the device."""
+    def collect(self, denoiser: Denoiser, round_: int) -> Pair:
+        """Return all pairs of a round of runs: one for each scene and iteration, float32, on the device.
+
+        They are a function of the seed, the number of the round and the network alone.
+        """
         rng = np.random.default_rng([self.seed, ROUND, round_])
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         problem = self._problem(round_ % self.n_geometry)
-        A = problem.operator
-        clean = np.stack([fit_scene(self.draw(rng), A.volume_shape, rng) for _ in range(self.n_scene)])
-        truth = torch.from_numpy(clean)
-        phase = torch.rand(truth.shape, generator=generator).mul_(2 * math.pi)
-        y = A.forward(torch.polar(truth, phase).to(self.device))
-        snr_db = torch.from_numpy(rng.uniform(*SNR_DB, size=self.n_scene)).to(self.device)
-        std = y.abs().double().square().flatten(1).mean(1).sqrt() * 10 ** (-snr_db / 20)
-        noise = torch.randn(y.shape, dtype=y.dtype, generator=generator).to(self.device)
-        y = y + std.to(torch.float32)[:, None, None, None] * noise
+        A, n = problem.operator, self.n_scene
+        clean = np.stack([fit_scene(self.scenes.draw(rng), A.volume_shape, rng) for _ in range(n)])
+        snr_db = rng.uniform(*SNR_DB, size=n).tolist()
+        measured = measure([Radar(A)] * n, random_phase(clean, rng), snr_db=snr_db, noise=[rng] * n)
+        y, std = (torch.from_numpy(array).to(self.device) for array in measured)
         scaled = scale(Problem(A, y, std, _shared=problem._shared))
         recorder = Recorder(denoiser_prox(denoiser))
         self._run(scaled, recorder, rng)
         noisy = torch.cat(recorder.magnitudes)
-        shape = truth.to(self.device).repeat(len(recorder.levels), 1, 1, 1)
+        shape = torch.from_numpy(clean).to(self.device).repeat(len(recorder.levels), 1, 1, 1)
         return Pair(noisy, level_of(noisy, shape)[:, None, None, None] * shape, torch.cat(recorder.levels))
 
     def _run(self, scaled: Scaled, prox: Prox, rng: np.random.Generator) -> None:
@@ -186,8 +172,7 @@ class Rehearsal:
 
     def _problem(self, index: int) -> Problem:
         if index not in self._problems:
-            chosen = draw_geometry(self.seed, index)
-            A = BornOperator(chosen.array, chosen.sweep, chosen.grid, device=self.device)
+            A = operator_of(draw_geometry(self.seed, index), device=self.device)
             problem = Problem(A, torch.zeros((1, *A.measurement_shape), dtype=A.dtype, device=self.device))
             problem.data_step()
             self._problems[index] = problem

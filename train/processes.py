@@ -1,4 +1,4 @@
-"""Training in several processes, as ``torchrun`` starts them."""
+"""Let several processes train one network together, as ``torchrun`` starts them."""
 
 from __future__ import annotations
 

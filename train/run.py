@@ -1,63 +1,121 @@
-"""What `mimo train` teaches: scenes made on the fly or those of a dataset, for denoisers and reconstructors."""
+"""Train one network: a denoiser or a reconstructor, on synthetic scenes, those of a dataset or one's own."""
 
 from __future__ import annotations
 
-from functools import partial
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from mimo.data import load
-from mimo.data.files.reader import open_measurement
-from mimo.models.setting import Setting
-from mimo.synth.paper import paper_array, paper_grid, paper_sweep
-from mimo.train.config import Config, ReconstructorConfig
-from mimo.train.denoiser import train
+from mimo import Acquisition
+from mimo.models.weight_files import find_weights, load_weights
+from mimo.synth import paper_acquisition
+from mimo.train.config import DenoiserConfig, ReconstructorConfig
+from mimo.train.denoiser import DenoisingObjective
 from mimo.train.loop import run_training
-from mimo.train.on_policy import Rehearsal
-from mimo.train.reconstructor import ReconstructionLesson
-from mimo.train.scenes import DrawScene
-from mimo.train.targets import draw_training_scene, preset_scenes
-from mimo.viewer.contact_sheet import draw_samples
+from mimo.train.reconstructor import ReconstructionObjective
+from mimo.train.scenes import DatasetScenes, PresetScenes, SceneSource
+
+__all__ = ["train_denoiser", "train_reconstructor"]
+
+PathLike = str | os.PathLike[str]
+Weights = Mapping[str, torch.Tensor] | PathLike
+"""Tensors by name, the name of weights that ship, or a file of weights."""
 
 
 def train_denoiser(
-    settings: Config, data: Path | None, folder: Path, device: torch.device, options: dict[str, Any]
+    config: DenoiserConfig,
+    folder: PathLike,
+    *,
+    scenes: SceneSource | PathLike | None = None,
+    device: torch.device | str = "cpu",
+    start: Weights | None = None,
+    resume: bool = False,
+    time_limit: float | None = None,
+    report: Callable[[str], None] = print,
 ) -> Path:
-    """Train a denoiser on training scenes of both presets, or on those of a dataset; return its checkpoint."""
-    draw = draw_training_scene if data is None else _stored_scenes(data)[1]
-    runs, seed = settings.runs, settings.data.seed
-    rehearse = Rehearsal(draw, n_geometry=runs.geometries, n_scene=runs.scenes, seed=seed, device=device)
-    return train(settings, draw, folder, rehearse=rehearse, device=device, **options)
+    """Train a denoiser and keep its checkpoint.
+
+    Parameters
+    ----------
+    config
+        The run; see `load_config`.
+    folder
+        Receives checkpoint and log.
+    scenes
+        Clean scenes of any size, or the path of a dataset with true scenes; by default both presets on grids of several
+        sizes (`PresetScenes`).
+    device
+        ``"cpu"`` or ``"cuda"`` (there in bfloat16 mixed precision).
+    start
+        Weights to start from: tensors, a file, or the name of those that ship.
+    resume, time_limit, report
+        As in `mimo.train.loop.run_training`, which also says what is raised.
+
+    Returns
+    -------
+    Path
+        The checkpoint, for `export_weights`.
+    """
+    source = _source(scenes) or PresetScenes()
+    objective = DenoisingObjective(config, source, device)
+    weights = _weights(start)
+    return run_training(objective, Path(folder), start=weights, resume=resume, time_limit=time_limit, report=report)
 
 
 def train_reconstructor(
-    settings: ReconstructorConfig, data: Path | None, folder: Path, device: torch.device, options: dict[str, Any]
+    config: ReconstructorConfig,
+    folder: PathLike,
+    *,
+    acquisition: Acquisition | None = None,
+    scenes: SceneSource | PathLike | None = None,
+    device: torch.device | str = "cpu",
+    start: Weights | None = None,
+    resume: bool = False,
+    time_limit: float | None = None,
+    report: Callable[[str], None] = print,
 ) -> Path:
-    """Train a reconstructor on the papers' array, or on the array, band and scenes of a dataset."""
-    if data is None:
-        setting = Setting(paper_array(), paper_sweep(settings.data.n_freq[0]), paper_grid())
-        draw = preset_scenes(settings.data.preset, setting.grid)
-    else:
-        setting, draw = _stored_scenes(data)
-    lesson = ReconstructionLesson(settings, setting, draw, device)
-    return run_training(lesson, folder, draw=partial(draw_samples, setting.grid), **options)
+    """Train a reconstructor and keep its checkpoint.
+
+    Parameters
+    ----------
+    config
+        The run; see `load_config`.
+    folder
+        Receives checkpoint, log and, where the configuration asks for them, sample pictures.
+    acquisition
+        Array, sweep and grid that scenes are measured with; by default those of the dataset, else the papers'.
+    scenes
+        Scenes on the acquisition's grid, or the path of a dataset with true scenes; by default the presets that the
+        configuration names.
+    device
+        ``"cpu"`` or ``"cuda"`` (there in bfloat16 mixed precision).
+    start
+        Weights to start from: tensors, a file, or the name of those that ship.
+    resume, time_limit, report
+        As in `mimo.train.loop.run_training`, which also says what is raised.
+
+    Returns
+    -------
+    Path
+        The checkpoint, for `export_weights`.
+    """
+    source = _source(scenes)
+    if acquisition is None:
+        if isinstance(source, DatasetScenes):
+            acquisition = source.acquisition
+        else:
+            acquisition = paper_acquisition(config.data.n_freq[0])
+    source = source or PresetScenes(config.data.preset, acquisition.grid)
+    objective = ReconstructionObjective(config, acquisition, source, device)
+    weights = _weights(start)
+    return run_training(objective, Path(folder), start=weights, resume=resume, time_limit=time_limit, report=report)
 
 
-def _stored_scenes(path: Path) -> tuple[Setting, DrawScene]:
-    """Array, sweep and grid of a dataset, and what draws one of its true magnitudes at random."""
-    first = load(path, scenes=[0])
-    if first.truth is None or first.grid is None:
-        raise ValueError(f"{path}: no /scene/reflectivity: expected a dataset with true scenes")
-    with open_measurement(path) as file:
-        n_scene = file.n_scene
+def _source(scenes: SceneSource | PathLike | None) -> SceneSource | None:
+    return scenes if scenes is None or isinstance(scenes, SceneSource) else DatasetScenes(scenes)
 
-    def draw(rng: np.random.Generator) -> npt.NDArray[np.float32]:
-        truth = load(path, scenes=[int(rng.integers(n_scene))]).truth
-        magnitude: npt.NDArray[np.float32] = np.abs(np.asarray(truth)[0]).astype(np.float32)
-        return magnitude / max(float(magnitude.max()), 1e-30)
 
-    return Setting(first.array, first.sweep, first.grid), draw
+def _weights(start: Weights | None) -> Mapping[str, torch.Tensor] | None:
+    return start if start is None or isinstance(start, Mapping) else load_weights(find_weights(start))[0]

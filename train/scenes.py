@@ -1,18 +1,134 @@
-"""Clean scenes for training: a pool that is replaced little by little, a pure function of seed and step."""
+"""Say which clean scenes a network is trained on, and keep a pool of them at hand that is replaced little by little."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DrawScene", "ScenePool", "fit_scene"]
+from mimo import Acquisition, VoxelGrid
+from mimo.data import load
+from mimo.data.files.reader import open_measurement
+from mimo.synth import draw, paper_grid
+from mimo.train.randomness import Stream, step_rng
 
-DrawScene = Callable[[np.random.Generator], npt.NDArray[np.float32]]
-"""Draws a clean magnitude in [0, 1], of any size (n_x, n_y, n_z)."""
+__all__ = ["DatasetScenes", "PresetScenes", "ScenePool", "SceneSource", "ScenesInMemory", "fit_scene"]
 
-SCENE = 1  # stream of random numbers
+Magnitude = npt.NDArray[np.float32]
+
+PAPER_SHARE = 0.6
+"""Share of the scenes on the papers' grid, where no grid is named."""
+VOXELS = (20, 56)
+"""Voxels along each axis of the other grids, uniform, both ends included; their extent is that of the papers' cube."""
+
+
+class SceneSource(ABC):
+    """Clean scenes to train on, one drawn at a time."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> Magnitude:
+        """Return the magnitude of a scene in [0, 1], float32 ``(n_x, n_y, n_z)``."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """Say what the scenes are, for the model card."""
+
+
+@dataclass(frozen=True)
+class PresetScenes(SceneSource):
+    """Scenes synthesized on the fly.
+
+    Attributes
+    ----------
+    preset
+        A name in `mimo.synth.PRESETS`, or ``"both"`` for any of the two with equal chance.
+    grid
+        Their voxels; ``None`` for the papers' grid, and now and then one with other numbers of voxels.
+    """
+
+    preset: str = "both"
+    grid: VoxelGrid | None = None
+
+    def draw(self, rng: np.random.Generator) -> Magnitude:
+        """See `SceneSource`."""
+        preset = self.preset
+        if preset == "both":
+            preset = "paper" if rng.random() < 0.5 else "shapes"
+        return draw(preset, _random_grid(rng) if self.grid is None else self.grid, rng)
+
+    def __str__(self) -> str:
+        """Say what the scenes are."""
+        presets = "presets paper and shapes" if self.preset == "both" else f"preset {self.preset}"
+        return f"synthesized on the fly, {presets}"
+
+
+class DatasetScenes(SceneSource):
+    """The true scenes of a dataset, each as likely; they are read when they are drawn.
+
+    Parameters
+    ----------
+    path
+        A dataset of `mimo.synth.generate`, or any other with true scenes.
+
+    Attributes
+    ----------
+    acquisition
+        How the dataset was measured: array, sweep, grid and medium.
+
+    Raises
+    ------
+    ValueError
+        When the dataset has no true scenes; the message names the field.
+    FileError
+        When it cannot be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        first = load(self.path, scenes=[0])
+        if first.truth is None or first.grid is None:
+            raise ValueError(f"{path}: no truth/reflectivity: expected a dataset with true scenes")
+        self.acquisition: Acquisition = first.acquisition()
+        with open_measurement(self.path) as file:
+            self.n_scene = file.n_scene
+
+    def draw(self, rng: np.random.Generator) -> Magnitude:
+        """See `SceneSource`; the maximum is 1."""
+        truth = load(self.path, scenes=[int(rng.integers(self.n_scene))]).truth
+        magnitude: Magnitude = np.abs(np.asarray(truth)[0]).astype(np.float32)
+        return magnitude / max(float(magnitude.max()), 1e-30)
+
+    def __str__(self) -> str:
+        """Say what the scenes are."""
+        return f"{self.n_scene:,} of {self.path.name}"
+
+
+class ScenesInMemory(SceneSource):
+    """Scenes of one's own, each as likely.
+
+    Parameters
+    ----------
+    magnitudes
+        Real arrays ``(n_x, n_y, n_z)`` in [0, 1]; a denoiser takes them in different sizes.
+    """
+
+    def __init__(self, magnitudes: Sequence[npt.ArrayLike]) -> None:
+        self.magnitudes = [np.asarray(magnitude, np.float32) for magnitude in magnitudes]
+        if not self.magnitudes or any(magnitude.ndim != 3 for magnitude in self.magnitudes):
+            raise ValueError("magnitudes: expected at least one array (n_x, n_y, n_z), and no other")
+
+    def draw(self, rng: np.random.Generator) -> Magnitude:
+        """See `SceneSource`."""
+        return self.magnitudes[int(rng.integers(len(self.magnitudes)))]
+
+    def __str__(self) -> str:
+        """Say what the scenes are."""
+        return f"{len(self.magnitudes):,} of one's own"
 
 
 class ScenePool:
@@ -20,8 +136,8 @@ class ScenePool:
 
     Parameters
     ----------
-    draw
-        Draws a scene; scene i from the generator of (seed, i).
+    scenes
+        Where they come from; scene i is drawn from the generator of (seed, i).
     seed
         Of the scenes.
     size, refresh
@@ -30,15 +146,15 @@ class ScenePool:
         The first step that will be taken.
     """
 
-    def __init__(self, draw: DrawScene, *, seed: int, size: int, refresh: int, step: int = 0) -> None:
-        self.draw, self.seed, self.refresh = draw, seed, refresh
+    def __init__(self, scenes: SceneSource, *, seed: int, size: int, refresh: int, step: int = 0) -> None:
+        self.source, self.seed, self.refresh = scenes, seed, refresh
         first = step * refresh
         self.scenes = {i % size: self._scene(i) for i in range(first, first + size)}
 
-    def _scene(self, index: int) -> npt.NDArray[np.float32]:
-        return self.draw(np.random.default_rng([self.seed, SCENE, index]))
+    def _scene(self, index: int) -> Magnitude:
+        return self.source.draw(step_rng(self.seed, Stream.SCENE, index))
 
-    def take(self, step: int, n: int, rng: np.random.Generator) -> list[npt.NDArray[np.float32]]:
+    def take(self, step: int, n: int, rng: np.random.Generator) -> list[Magnitude]:
         """Return `n` scenes of a step, chosen by `rng`, then replace a few. Steps go one by one."""
         size = len(self.scenes)
         chosen = [self.scenes[int(i)] for i in rng.integers(size, size=n)]
@@ -48,9 +164,7 @@ class ScenePool:
         return chosen
 
 
-def fit_scene(
-    scene: npt.NDArray[np.float32], shape: tuple[int, int, int], rng: np.random.Generator
-) -> npt.NDArray[np.float32]:
+def fit_scene(scene: Magnitude, shape: tuple[int, int, int], rng: np.random.Generator) -> Magnitude:
     """Flip and turn a scene at random, then cut it or pad it with zeros to a shape, at a random place."""
     scene = scene.transpose(rng.permutation(3))
     scene = np.flip(scene, axis=tuple(np.flatnonzero(rng.random(3) < 0.5)))
@@ -63,3 +177,11 @@ def fit_scene(
         target.append(slice(offset, offset + common) if n < wanted else slice(0, common))
     result[tuple(target)] = scene[tuple(source)]
     return result
+
+
+def _random_grid(rng: np.random.Generator) -> VoxelGrid:
+    """Draw the papers' grid, or one of the same extent with other numbers of voxels."""
+    if rng.random() < PAPER_SHARE:
+        return paper_grid()
+    n_x, n_y, n_z = (int(n) for n in rng.integers(VOXELS[0], VOXELS[1] + 1, size=3))
+    return paper_grid((n_x, n_y, n_z))

@@ -1,4 +1,4 @@
-"""Ends a loop between two steps when the process is told to stop."""
+"""End a loop between two steps when the process is told to stop."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import signal
 import threading
 from types import FrameType
 from typing import Any
+
+__all__ = ["StopRequest"]
 
 
 class StopRequest:

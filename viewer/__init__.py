@@ -1,8 +1,62 @@
-"""Looking at three-dimensional reflectivity: figures made without a window, and what they are made of.
+"""Show three-dimensional reflectivity: figures made without a window, exports, and the interactive page.
 
-`mimo.viewer.figure` draws several methods side by side and writes PNG, SVG and PDF, `mimo.viewer.contact_sheet` many
-targets on one page, `mimo.viewer.projections` and `mimo.viewer.surface` turn a volume into flat pictures and into
-triangles. `mimo.viewer.server` serves the interactive page of `static/` with what `mimo.viewer.payload` gives it, and
-`mimo.viewer.standalone` saves it. In every
-picture x points to the right, y up, and z, down-range, towards the reader where it is not an axis of the page.
+In every picture x points to the right, y up, and z, down-range, towards the reader where it is not an axis of the page.
+`view` needs the extra ``view``, which is looked for when it is called.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mimo.viewer.contact_sheets import contact_sheet
+from mimo.viewer.exports import export
+from mimo.viewer.figures import Panel, figure, panels_from, save
+from mimo.viewer.files import figure_of_file, history_of_file
+from mimo.viewer.history import history_figure
+from mimo.viewer.overviews import overview, overview_of_file
+from mimo.viewer.projections import maximum_projections, to_db, voxel_edges
+from mimo.viewer.standalone import save_html
+from mimo.viewer.surface import surface_mesh
+
+__all__ = [
+    "Panel",
+    "contact_sheet",
+    "export",
+    "figure",
+    "figure_of_file",
+    "history_figure",
+    "history_of_file",
+    "maximum_projections",
+    "overview",
+    "overview_of_file",
+    "panels_from",
+    "save",
+    "save_html",
+    "surface_mesh",
+    "to_db",
+    "view",
+    "voxel_edges",
+]
+
+
+def view(paths: Sequence[str | Path], *, port: int = 0, watch: bool = False) -> None:
+    """Serve the interactive page of files on this machine until it is interrupted, and print its address.
+
+    Parameters
+    ----------
+    paths
+        Files of the schema.
+    port
+        Of the address; 0 for any that is free.
+    watch
+        Follow files that change, as a run with ``--live`` does.
+
+    Raises
+    ------
+    mimo.extras.MissingExtraError
+        Without the extra ``view``.
+    """
+    from mimo.viewer.server import serve
+
+    serve([Path(path) for path in paths], port=port, watch=watch, opened=lambda address: print(address, flush=True))

@@ -1,4 +1,4 @@
-"""The body in a volume as a triangle mesh, with decibels at each vertex."""
+"""Write the body in a volume as a triangle mesh, with decibels at each vertex."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from matplotlib import colormaps
 from scipy.interpolate import RegularGridInterpolator
 
 from mimo import VoxelGrid
-from mimo.viewer.extras import needed
+from mimo.extras import needed
 from mimo.viewer.projections import to_db
 from mimo.viewer.surface import surface_mesh
+
+__all__ = ["vertex_db", "write_ply"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -85,7 +87,7 @@ def write_ply(
     ValueError
         When a level is not below 0 dB or nothing reaches one, or trimesh is not installed.
     """
-    trimesh = needed("trimesh", "trimesh")
+    trimesh = needed("trimesh", purpose="a surface as PLY", extra="export")
     points, triangles, count = [], [], 0
     for level in levels_db:
         vertices, faces = surface_mesh(volume, grid, level)

@@ -1,4 +1,4 @@
-"""Volumes to files of other programs, with spacing and origin: VTK image data, NIfTI, numpy."""
+"""Write volumes for other programs, with spacing and origin: VTK image data, NIfTI, numpy."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo import VoxelGrid
-from mimo.viewer.extras import needed
+from mimo.extras import needed
 from mimo.viewer.projections import voxel_edges
+
+__all__ = ["even_spacing", "npy_sidecar", "write_nifti", "write_npy", "write_vti", "write_vtr"]
 
 Volumes = Mapping[str, npt.NDArray[np.float32]]
 
@@ -48,7 +50,7 @@ def even_spacing(grid: VoxelGrid) -> tuple[float, float, float]:
 
 def write_vti(path: Path, volumes: Volumes, grid: VoxelGrid, facts: Mapping[str, Any]) -> None:
     """Write VTK image data for ParaView: a point array a volume; origin and spacing in metres."""
-    pyevtk = needed("pyevtk.hl", "pyevtk")
+    pyevtk = needed("pyevtk.hl", purpose="a volume for ParaView", extra="export")
     origin = (float(grid.x[0]), float(grid.y[0]), float(grid.z[0]))
     spacing = even_spacing(grid)
     pyevtk.imageToVTK(str(path.with_suffix("")), origin=origin, spacing=spacing, pointData=_arrays(volumes))
@@ -56,7 +58,7 @@ def write_vti(path: Path, volumes: Volumes, grid: VoxelGrid, facts: Mapping[str,
 
 def write_vtr(path: Path, volumes: Volumes, grid: VoxelGrid, facts: Mapping[str, Any]) -> None:
     """Write a VTK rectilinear grid for ParaView, whose spacing may vary: a point array a volume; metres."""
-    pyevtk = needed("pyevtk.hl", "pyevtk")
+    pyevtk = needed("pyevtk.hl", purpose="a volume for ParaView", extra="export")
     axes = [np.array(getattr(grid, name)) for name in "xyz"]
     pyevtk.gridToVTK(str(path.with_suffix("")), *axes, pointData=_arrays(volumes))
 
@@ -70,7 +72,7 @@ def write_nifti(path: Path, volumes: Volumes, grid: VoxelGrid, facts: Mapping[st
 
     The names of the volumes and `facts` are JSON in a comment extension of the header.
     """
-    nibabel = needed("nibabel", "nibabel")
+    nibabel = needed("nibabel", purpose="a volume as NIfTI", extra="export")
     data = np.stack(list(volumes.values()), axis=-1)
     affine = np.diag([*(MM_PER_M * step for step in even_spacing(grid)), 1.0])
     affine[:3, 3] = [MM_PER_M * float(getattr(grid, name)[0]) for name in "xyz"]

@@ -1,4 +1,4 @@
-"""From a file of the schema to the images of one scene, and to a picture of them."""
+"""Read the images of one scene from a file of the schema, and draw them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from matplotlib.figure import Figure
 
 from mimo import VoxelGrid
 from mimo.data import FileError, Reconstruction, open_measurement
-from mimo.recon.registry import unknown
-from mimo.viewer.figure import figure, panels_from
+from mimo.options import unknown
+from mimo.viewer.figures import figure, panels_from
 from mimo.viewer.history import curves_from, history_figure
+
+__all__ = ["SceneImages", "figure_of_file", "history_of_file", "images_of_scene"]
 
 TRUTH = "truth"
 """Under what name the true reflectivity goes among the images."""
@@ -93,7 +95,7 @@ def figure_of_file(path: str | PathLike[str], *, scene: int = 0, methods: Sequen
     methods
         Whose images; all that the file holds when empty.
     **options
-        As `mimo.viewer.figure.figure` takes them.
+        As `mimo.viewer.figures.figure` takes them.
 
     Raises
     ------

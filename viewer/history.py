@@ -1,9 +1,8 @@
-"""What an iterative method recorded, drawn against iterations and seconds: residual, change, prior, PSNR."""
+"""Draw what iterative methods recorded against iterations and seconds: residual, change, prior, PSNR."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mimo.data.history import History
 from mimo.viewer.style import MM, STYLE
+
+__all__ = ["Curve", "curves_from", "history_figure"]
 
 QUANTITIES = {
     "residual": ("residual", True),
@@ -68,17 +70,14 @@ def curves_from(method: str, history: Any, scene: int = 0, n_scene: int = 1) -> 
     list of Curve
         In the order of `QUANTITIES`, then any other numbers that were recorded; empty when there is nothing to draw.
     """
-    entries, at, count = _entries(history, scene, n_scene)
-    names = dict.fromkeys(str(key) for entry in entries for key in entry if key != "seconds")
+    found = History.from_json(history, n_scene).curves(scene)
+    nowhere = [None] * max((len(values) for values in found.values()), default=0)
+    seconds = np.array(found.pop("seconds", nowhere), np.float64)  # None becomes NaN
     curves = []
-    for name in [*(q for q in QUANTITIES if q in names), *(n for n in names if n not in QUANTITIES)]:
-        points = [
-            (i, _number(entry.get("seconds"), at, count), _number(entry.get(name), at, count))
-            for i, entry in enumerate(entries, start=1)
-        ]
-        drawn = np.array([point for point in points if math.isfinite(point[2])], float).reshape(-1, 3)
-        if len(drawn):
-            curves.append(Curve(method, name, drawn[:, 0], drawn[:, 1], drawn[:, 2]))
+    for name in [*(q for q in QUANTITIES if q in found), *(n for n in found if n not in QUANTITIES)]:
+        value = np.array(found[name], np.float64)
+        kept = np.isfinite(value)
+        curves.append(Curve(method, name, 1 + np.flatnonzero(kept).astype(np.float64), seconds[kept], value[kept]))
     return curves
 
 
@@ -169,35 +168,3 @@ def history_figure(curves: Sequence[Curve], *, title: str | None = None, width_m
         if title:
             drawing.text(0.5, 1 - 2 / height, title, ha="center", va="top", weight="bold", fontsize=9, parse_math=False)
     return drawing
-
-
-def _entries(history: Any, scene: int, n_scene: int) -> tuple[list[Mapping[str, Any]], int, int]:
-    """Entries of the scene's batch, the scene's place in it, and how many scenes it has (0: not known)."""
-    if isinstance(history, Mapping):  # columns instead of rows: {"residual": [...], ...}
-        columns = {key: value for key, value in history.items() if isinstance(value, list)}
-        n = max((len(value) for value in columns.values()), default=0)
-        history = [{key: value[i] for key, value in columns.items() if i < len(value)} for i in range(n)]
-    if not isinstance(history, list) or not history:
-        return [], scene, n_scene
-    if not isinstance(history[0], list):
-        return [entry for entry in history if isinstance(entry, Mapping)], scene, n_scene
-    first = 0
-    for batch in history:
-        size = max((len(value) for value in _lists(batch)), default=0)
-        if scene < first + size:
-            return [entry for entry in batch if isinstance(entry, Mapping)], scene - first, size
-        first += size
-    return [], scene, n_scene
-
-
-def _lists(batch: Any) -> Iterator[list[Any]]:
-    for entry in batch if isinstance(batch, list) else ():
-        if isinstance(entry, Mapping):
-            yield from (value for value in entry.values() if isinstance(value, list))
-
-
-def _number(value: Any, at: int, n_scene: int) -> float:
-    """A number, or the scene's of a list with one a scene; NaN for anything else."""
-    if isinstance(value, list):
-        value = value[at] if at < len(value) == n_scene else None
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan

@@ -1,4 +1,4 @@
-"""Frames to a film: GIF with one palette, MP4 with the VP9 codec."""
+"""Write frames as a film: GIF with one palette, MP4 with the VP9 codec."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from mimo.viewer.extras import needed
+from mimo.extras import needed
+
+__all__ = ["write_gif", "write_mp4"]
 
 Frame = npt.NDArray[np.uint8]
 
@@ -39,7 +41,7 @@ def write_mp4(path: Path, frames: Iterable[Frame], fps: float) -> None:
     ValueError
         When the extra is not installed, or its build has no VP9 encoder.
     """
-    cv2 = needed("cv2", "opencv-python-headless")
+    cv2 = needed("cv2", purpose="a film as MP4", extra="export")
     iterator: Iterator[Frame] = iter(frames)
     first = next(iterator)
     height, width = first.shape[:2]

@@ -1,4 +1,4 @@
-"""Where everything on a page of images stands, in millimetres from its upper left corner.
+"""Place everything on a page of images, in millimetres from its upper left corner.
 
 The metric aspect of each image, and so the size of its box, follows from the grid: no layout engine has to guess, and
 no label runs into a picture.
@@ -14,6 +14,8 @@ from typing import cast
 
 from mimo import VoxelGrid
 from mimo.viewer.projections import VIEWS, View, voxel_edges
+
+__all__ = ["LINE", "NARROWEST", "NARROWEST_ROWS", "TITLE", "Cell", "Page", "columns", "drawn_lengths", "rows", "tiles"]
 
 LINE = 3.4  # height of a line of text, mm
 CHAR = 1.5  # width of a character, mm, rather too wide

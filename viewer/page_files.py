@@ -1,10 +1,12 @@
-"""The files the page is made of, by name, and the page as it is served."""
+"""Find the files that the interactive page is made of, and put the page together."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
 from pathlib import Path
+
+__all__ = ["joined_scripts", "read", "served_names"]
 
 STATIC = Path(__file__).parent / "static"
 

@@ -1,4 +1,4 @@
-"""What the interactive page is given: facts of each file as JSON, volumes as half floats, the measurement, scores.
+"""Prepare what the interactive page is given: facts as JSON, volumes as half floats, the measurement, scores.
 
 A packet is a header and a body in one piece: the header's length (4 bytes, little endian), the header (JSON in UTF-8,
 padded with spaces so that the body starts at a multiple of 8), the body. What is wrong with one image is said in its
@@ -20,15 +20,33 @@ import numpy.typing as npt
 
 from mimo.data import FileError, divide_gain, open_measurement, restore_reference_path
 from mimo.data.files.reader import MeasurementFile
+from mimo.data.history import Curves, History
 from mimo.recon.metrics import psnr, ssim
-from mimo.viewer.curves import curves_of_scene
 from mimo.viewer.projections import voxel_edges
-from mimo.viewer.reference import UNITLESS
+from mimo.viewer.reference import is_relative
+
+__all__ = [
+    "COLOR_MAPS",
+    "color_tables",
+    "file_facts",
+    "items_of",
+    "measurement_packet",
+    "packet",
+    "page_facts",
+    "scores",
+    "told",
+    "unpack",
+    "version_of",
+    "volume_packet",
+]
 
 COLOR_MAPS = ("viridis", "inferno", "cividis", "jet", "gray")
 MOST_SAMPLES = 2**23  # of a measurement, 64 MiB on the wire
 MOST_SCORED = 2**25  # voxels; beyond, PSNR and SSIM would take minutes
 ABSENT = "absent"
+
+MOST_CURVES = 12
+"""Curves of a method that the page is given."""
 
 
 def packet(header: dict[str, Any], body: bytes = b"") -> bytes:
@@ -87,8 +105,8 @@ def _facts(file: MeasurementFile) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "n_scene": file.n_scene,
         "items": [
-            {"name": n, "truth": file.has_truth and i == 0, "unitless": n in UNITLESS}
-            for i, n in enumerate(items_of(file))
+            {"name": n, "truth": truth, "relative": not truth and is_relative(n, file.run(n)["scale"])}
+            for n, truth in ((n, file.has_truth and i == 0) for i, n in enumerate(items_of(file)))
         ],
         "tx": array.tx_pos.tolist(),
         "rx": array.rx_pos.tolist(),
@@ -107,13 +125,19 @@ def _facts(file: MeasurementFile) -> dict[str, Any]:
     return facts
 
 
+def _curves(history: Any, scene: int, n_scene: int) -> Curves:
+    """What a solver recorded of a scene, by name, at most `MOST_CURVES` of it."""
+    found = History.from_json(history, n_scene).curves(scene)
+    return dict(list(found.items())[:MOST_CURVES])
+
+
 def volume_packet(path: Path, item: int, scene: int) -> bytes:
     """One image as half floats.
 
     The body is float16, magnitude divided by the largest one (``peak`` in the header), x varying fastest, as a 3D
     texture wants it: voxel (i, j, k) stands at ``i + n_x (j + n_y k)``. Half floats keep 11 bits, 0.004 dB, down to
     -84 dB. The header tells ``shape``, ``peak``, and of a method ``seconds``, ``iterations``, ``parameters`` and
-    ``history`` (`mimo.viewer.curves`).
+    ``history`` (`mimo.data.history.History.curves`).
     """
     header: dict[str, Any] = {"item": item, "scene": scene}
     try:
@@ -139,7 +163,7 @@ def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[np
         "seconds": float(made.seconds[0]),
         "iterations": made.iterations,
         "parameters": json.loads(json.dumps(known, default=str), parse_constant=str),
-        "history": curves_of_scene(made.history, scene, file.n_scene),
+        "history": _curves(made.history, scene, file.n_scene),
     }
     return made.magnitude[0], facts
 

@@ -1,4 +1,4 @@
-"""Flat pictures of a volume: maximum projections along the axes, decibels, and where the voxels' edges lie."""
+"""Project a volume to flat pictures: maxima along the axes, decibels, and where the voxels' edges lie."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo import VoxelGrid
+
+__all__ = ["VIEWS", "View", "maximum_projections", "to_db", "voxel_edges"]
 
 Floats = npt.NDArray[np.floating]
 

@@ -1,4 +1,4 @@
-"""Pictures of a volume from any side, made with rays and no window: maximum along the ray, or the shaded surface.
+"""Cast rays through a volume from any side, without a window: maximum along the ray, or the shaded surface.
 
 Parallel rays; x to the right, y up and z towards the reader at azimuth 0, as in `mimo.viewer.surface`.
 """
@@ -15,11 +15,13 @@ from mimo import VoxelGrid
 from mimo.viewer.projections import voxel_edges
 from mimo.viewer.surface import AMBIENT, BRIGHTEST, DARKEST, DEPTH_COLORS, LIGHT
 
+__all__ = ["Camera", "Raycaster", "orbit"]
+
 Floats = npt.NDArray[np.float64]
 
 MIN_STEPS, MAX_STEPS = 64, 256  # samples along a ray
 MAX_ALONG = 256  # voxels along an axis after an uneven one is made even
-BLOCK = 4_000_000  # samples treated at once
+SAMPLES_AT_ONCE = 4_000_000  # samples treated at once
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ class Raycaster:
         return int(np.clip(1.5 * passed, MIN_STEPS, MAX_STEPS))
 
     def _blocks(self, camera: Camera, shape: tuple[int, int]) -> list[slice]:
-        each = max(1, BLOCK // (shape[1] * self._n_step(camera)))
+        each = max(1, SAMPLES_AT_ONCE // (shape[1] * self._n_step(camera)))
         return [slice(start, min(start + each, shape[0])) for start in range(0, shape[0], each)]
 
     def _samples(

@@ -1,4 +1,4 @@
-"""The interactive viewer's server: read-only, on loopback, under a random token.
+"""Serve the interactive viewer: read-only, on loopback, under a random token.
 
 Only the files it was started with are served, by their index. Every request is checked before it is routed: method,
 length, ``Host``, ``Origin`` and token (`Guard`).
@@ -16,15 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import uvicorn
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from mimo.data import FileError
+from mimo.extras import missing
 from mimo.viewer import page_files
 from mimo.viewer.files import figure_of_file
 from mimo.viewer.payload import (
@@ -39,6 +32,19 @@ from mimo.viewer.payload import (
     volume_packet,
 )
 from mimo.viewer.standalone import MOST_STATE, standalone_page
+
+__all__ = ["MOST_HEAD", "MOST_TARGET", "Guard", "Source", "allowed_hosts", "listen", "make_app", "serve"]
+
+try:
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, PlainTextResponse, Response
+    from starlette.routing import Route
+    from starlette.types import ASGIApp, Receive, Scope, Send
+except ImportError as error:
+    raise missing("mimo view", "starlette", "uvicorn", extra="view", error=error) from error
 
 LOOPBACK = "127.0.0.1"
 MOST_TARGET = 8192  # bytes of path and query

@@ -1,4 +1,4 @@
-"""The interactive page as one HTML file: opened from disk, offline, it asks for nothing."""
+"""Save the interactive page as one HTML file that works from disk, offline, and asks for nothing."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import Any
 from mimo.data import FileError
 from mimo.viewer import page_files
 from mimo.viewer.payload import measurement_packet, page_facts, scores, unpack, volume_packet
+
+__all__ = ["MOST_STATE", "save_html", "standalone_page"]
 
 MOST_BYTES = 400 * 2**20  # browsers read no script beyond about 512 MiB
 MOST_STATE = 4000

@@ -1,8 +1,10 @@
-"""What all figures share: sizes of text and lines in points, the unit of a page."""
+"""State what all figures share: sizes of text and lines in points, the unit of a page."""
 
 from __future__ import annotations
 
 from typing import Any
+
+__all__ = ["MM", "STYLE"]
 
 MM = 1 / 25.4
 """Inches in a millimetre."""

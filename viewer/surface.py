@@ -1,4 +1,4 @@
-"""The body in a volume: the surface of one level as triangles in metres, and how it is drawn."""
+"""Find the surface of one level in a volume, as triangles in metres, and draw it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from skimage.measure import marching_cubes
 
 from mimo import VoxelGrid
 from mimo.viewer.projections import voxel_edges
+
+__all__ = ["AMBIENT", "BRIGHTEST", "DARKEST", "DEPTH_COLORS", "LIGHT", "draw_surface", "surface_mesh"]
 
 # x to the right, y up, z towards the reader: the front projection's own frame, so that the body is not mirrored.
 ELEVATION, AZIMUTH = 22.0, 32.0

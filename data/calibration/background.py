@@ -1,4 +1,4 @@
-"""Background subtraction: a scan without the target, or the mean of several, taken from every scene."""
+"""Subtract a background: a scan without the target, or the mean of several."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from mimo.data.calibration.matching import check_same_array, check_same_sweep
 from mimo.data.files.schema import UnfitError
 from mimo.data.measurement import Measurement
 from mimo.data.provenance import recorded
+
+__all__ = ["subtract_background", "with_mean_background"]
 
 
 def subtract_background(measurement: Measurement) -> Measurement:

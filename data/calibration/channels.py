@@ -1,4 +1,4 @@
-"""Bad channels: found by a robust test or named by hand, and left out."""
+"""Find bad channels by a robust test or by name, and leave them out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from mimo import ArrayGeometry
 from mimo.data.files.schema import UnfitError
 from mimo.data.measurement import Measurement
 from mimo.data.provenance import recorded
+
+__all__ = ["channel_values", "channels_from_text", "find_bad_channels", "mask_channels"]
 
 DEAD_DB = -40.0
 """A channel this far below the median level carries no signal."""

@@ -1,4 +1,4 @@
-"""Changes of convention: the sign of the phase, the medium, a path length removed from the phase, the scale."""
+"""Change conventions: the sign of the phase, the medium, a path length removed from the phase, the scale."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from mimo.data.files.schema import UnfitError
 from mimo.data.measurement import Measurement, check_permittivity
 from mimo.data.provenance import recorded
+
+__all__ = ["conjugate", "normalise", "restore_reference_path", "with_permittivity"]
 
 NORMS = ("max", "rms")
 

@@ -1,4 +1,4 @@
-"""A smaller measurement for a quick look: evenly chosen antennas, channels and frequencies."""
+"""Thin a measurement for a quick look: evenly chosen antennas, channels and frequencies."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy.typing as npt
 from mimo import ArrayGeometry
 from mimo.data.calibration import select_frequencies
 from mimo.data.measurement import Measurement
+
+__all__ = ["evenly", "thinned"]
 
 
 def thinned(measurement: Measurement, *, n_channel: int, n_freq: int | None = None) -> Measurement:

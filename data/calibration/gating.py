@@ -1,4 +1,4 @@
-"""Time gating: keep the echoes of a stretch of range in each channel, and let the others go.
+"""Gate in time: keep the echoes of a stretch of range in each channel, and let the others go.
 
 A gate is a window w(tau) over delay, 1 inside, falling as half a cosine to 0 over the taper. Echoes inside are taken
 to be random with density w, those outside, up to the unambiguous delay T, with density ``clutter (1 - w)``. Their
@@ -26,6 +26,8 @@ from mimo import ArrayGeometry, VoxelGrid
 from mimo.data.files.schema import UnfitError
 from mimo.data.measurement import Measurement
 from mimo.data.provenance import recorded
+
+__all__ = ["Gate", "box_paths", "gate_box", "gate_matrix", "gate_range", "window_transform"]
 
 MOST_FREQUENCIES = 4096
 

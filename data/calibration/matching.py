@@ -1,4 +1,4 @@
-"""Whether two measurements were taken with the same array and at the same frequencies, to a stated tolerance."""
+"""Check that two measurements were taken with the same array at the same frequencies, to a stated tolerance."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from mimo import ArrayGeometry, FrequencySweep
 from mimo.data.files.schema import UnfitError
+
+__all__ = ["FREQUENCY_TOLERANCE", "check_same_antennas", "check_same_array", "check_same_sweep", "nearest_frequencies"]
 
 POSITION_TOLERANCE = 1e-6
 """Metres by which the positions of one antenna may differ in two files."""

@@ -1,4 +1,4 @@
-"""Whether the sign of the phase and the permittivity are right: the wrong ones defocus, silently, so images are judged.
+"""Judge by focus whether the sign of the phase and the permittivity are right: wrong ones defocus silently.
 
 Back-projections of a coarse grid under both signs and several permittivities are compared by their ratio of peak to
 mean magnitude, and by the entropy of their power; a focused image has a high ratio and a low entropy.
@@ -21,6 +21,8 @@ from mimo.data.calibration.scene_extent import coarse_grid, scene_box
 from mimo.data.files.schema import UnfitError
 from mimo.data.measurement import Measurement, check_permittivity
 from mimo.pattern import Patterns
+
+__all__ = ["FocusCheck", "FocusRow", "check_phase", "entropy", "peak_to_mean"]
 
 PERMITTIVITIES = (1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0, 11.3, 16.0)
 """What is tried when nothing else is asked for; `REFINED` times the best follows."""

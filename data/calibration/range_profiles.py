@@ -1,4 +1,4 @@
-"""Range profiles: what each channel hears from which distance."""
+"""Compute range profiles: what each channel hears from which distance."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from scipy.signal.windows import hann
 from mimo.data.calibration.channels import channel_values
 from mimo.data.files.schema import UnfitError
 from mimo.data.measurement import Measurement
+
+__all__ = ["range_axis", "range_profiles"]
 
 Floats = npt.NDArray[np.float64]
 

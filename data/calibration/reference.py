@@ -1,4 +1,4 @@
-"""Gain, phase and delay of each channel from a reference target at a known place, and their use on later scans."""
+"""Find gain, phase and delay of each channel from a reference target at a known place, for use on later scans."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ from mimo.data.calibration.matching import FREQUENCY_TOLERANCE, check_same_anten
 from mimo.data.files.schema import UnfitError
 from mimo.data.measurement import Measurement
 from mimo.data.provenance import recorded
+
+__all__ = [
+    "Plate",
+    "PointTarget",
+    "ReferenceTarget",
+    "apply_calibration",
+    "divide_gain",
+    "estimate_gain",
+    "reference_echo",
+]
 
 MODELS = ("delay", "frequency")
 MAX_DELAY = 1e-9

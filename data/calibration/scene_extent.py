@@ -1,4 +1,4 @@
-"""Where the scene is: the file's grid, or a guess from the array, and a coarse grid that covers it."""
+"""Tell where the scene is: the file's grid, or a guess from the array, and a coarse grid that covers it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import numpy as np
 from mimo import VoxelGrid
 from mimo.data.measurement import Measurement
 from mimo.sampling import expected_sampling, unambiguous_range
+
+__all__ = ["coarse_grid", "parse_box", "scene_box"]
 
 ENCLOSING = 0.25
 """An array whose shortest extent is this part of its longest surrounds its scene instead of facing it."""

@@ -1,4 +1,4 @@
-"""A choice of scenes and of frequencies: by band, by count, by decimation, or a list, with tolerance."""
+"""Select scenes and frequencies: by band, by count, by decimation, or from a list with a tolerance."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from mimo.data.calibration.matching import nearest_frequencies
 from mimo.data.files.schema import UnfitError
 from mimo.data.measurement import Measurement, Scenes
 from mimo.data.provenance import recorded
+
+__all__ = ["select_frequencies", "select_scenes"]
 
 EDGE_TOLERANCE = 1e-9
 """Part of the highest frequency by which a band's ends are widened: files round."""

@@ -1,1 +1,3 @@
-"""The program's HDF5 files: their schema, and how they are read, written, checked and joined from shards."""
+"""Read, write, check and join the program's HDF5 files."""
+
+__all__ = []

@@ -1,4 +1,4 @@
-"""What is in a file, in sentences for a person and numbers for a script: behind ``mimo info``."""
+"""Describe what is in a file, in sentences for a person and numbers for a script (``mimo info``)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from mimo.data.files.shard_report import shards_of
 from mimo.data.measurement import Measurement
 from mimo.data.provenance import describe_steps
 from mimo.sampling import expected_sampling
+
+__all__ = ["describe_file", "describe_import", "doubt_about_units"]
 
 MANY_WAVELENGTHS = 2000
 """A laboratory's array is smaller; a flight's, which may be larger, has a path removed from its phase."""

@@ -1,4 +1,4 @@
-"""The guarded way into an HDF5 file that may be damaged or hostile."""
+"""Open HDF5 files that may be damaged or hostile, and read from them under guard."""
 
 from __future__ import annotations
 
@@ -12,6 +12,17 @@ import h5py
 import numpy as np
 
 from mimo.data.files.schema import Field, FileError, UnfitError, check_dtype
+
+__all__ = [
+    "attribute",
+    "check_shard",
+    "dataset",
+    "foreign_dataset",
+    "guarded",
+    "open_hdf5",
+    "subgroup",
+    "virtual_dataset",
+]
 
 MOST_ELEMENTS = 2**40
 MOST_CHUNK_BYTES = 2**30

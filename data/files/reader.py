@@ -1,4 +1,4 @@
-"""Reading files of the schema. They are untrusted: every link, type, shape and size is checked before data is read."""
+"""Read files of the schema, checking every link, type, shape and size first: they are untrusted."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ from mimo.data.measurement import (
     checked_steps,
     scene_numbers,
 )
+
+__all__ = ["MeasurementFile", "load", "load_reconstructions", "open_measurement", "validate"]
 
 BLOCK_BYTES = 64 * 2**20
 
@@ -157,7 +159,7 @@ class MeasurementFile:
 
     def _method_attributes(self, method: str) -> dict[str, Any]:
         group, name = self._groups[method], f"reconstruction/{method}"
-        result: dict[str, Any] = {"iterations": 0, "version": "", "source_sha256": ""}
+        result: dict[str, Any] = {"iterations": 0, "version": "", "source_sha256": "", "scale": ""}
         kinds = {"method": "string", "parameters": "string", "seconds": "numbers", "iterations": "number"}
         for key in ("method", "parameters", "seconds", *result):
             value = attribute(group, key, kinds.get(key, "string"))

@@ -1,10 +1,12 @@
-"""Where HDF5 writes to: a file that fails later, in Python, instead of in the middle of the C library."""
+"""Give HDF5 a file to write to whose failures are raised later, in Python, not in the middle of the C library."""
 
 from __future__ import annotations
 
 import io
 import os
 from pathlib import Path
+
+__all__ = ["Sink"]
 
 
 class Sink(io.RawIOBase):

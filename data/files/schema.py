@@ -1,4 +1,4 @@
-"""The file schema ``mimo-imaging``: one table that drives writer, reader, validator and documentation.
+"""Define the file schema ``mimo-imaging`` by one table, which drives writer, reader, validator and documentation.
 
 ``python -m data.schema`` prints the table as Markdown.
 """
@@ -12,6 +12,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+__all__ = [
+    "ATTRIBUTES",
+    "BY_PATH",
+    "FIELDS",
+    "METHOD",
+    "SCHEMA_NAME",
+    "SCHEMA_VERSION",
+    "Attribute",
+    "Field",
+    "FileError",
+    "UnfitError",
+    "check_dtype",
+    "check_finite",
+    "check_shape",
+    "markdown_table",
+]
 
 SCHEMA_NAME = "mimo-imaging"
 SCHEMA_VERSION = 1
@@ -163,6 +180,13 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("reconstruction/<method>", "seconds", "numbers (n_scene,)", True, "run time of each scene, s"),
     Attribute("reconstruction/<method>", "iterations", "whole number", False, "iterations run; 0 for a direct method"),
     Attribute("reconstruction/<method>", "version", "string", False, "version of the program that made it"),
+    Attribute(
+        "reconstruction/<method>",
+        "scale",
+        "string",
+        False,
+        "reflectivity: in the unit of the truth; relative: up to a factor that nobody knows",
+    ),
     Attribute("reconstruction/<method>", "source_sha256", "string", False, "SHA-256 of the measurement's file"),
 )
 

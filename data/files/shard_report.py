@@ -1,4 +1,4 @@
-"""Which shards a file is made of and what is missing of them: behind ``mimo info``."""
+"""Report which shards a file is made of and what is missing of them (``mimo info``)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from mimo.data.files.hdf5 import check_shard, guarded, open_hdf5, subgroup, virt
 from mimo.data.files.schema import FIELDS, METHOD, Field, FileError, UnfitError
 from mimo.data.jobs.outputs import read_plan, shard_folder
 from mimo.data.jobs.tasks import read_recipe
+
+__all__ = ["Shards", "shards_of"]
 
 
 @dataclass(frozen=True)

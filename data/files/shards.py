@@ -1,8 +1,7 @@
-"""Many files as one: the scenes of the shards of a dataset and the images made of them, joined without a copy."""
+"""Join the files of many shards, scenes and images, to one file without copying their data."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -27,7 +26,10 @@ from mimo.data.files.writer import (
     to_json,
     writing,
 )
+from mimo.data.history import History
 from mimo.data.measurement import Array
+
+__all__ = ["join_shards", "joined_parameters"]
 
 ADDED = ("setup_seconds",)
 """Parameters that are times spent, not settings: a joined file has their sum."""
@@ -148,13 +150,12 @@ def _put_run(file: h5py.File, method: str, parts: list[_Shard]) -> None:
     for part in parts:
         with open_measurement(part.path) as shard:
             run = shard.run(method)
-        history = run.pop("history", None)
-        # as text, which takes a tenth of the memory that the numbers of many scenes would
-        histories += [json.dumps(batch) for batch in batches_of_history(history)]
+        histories += History.from_json(run.pop("history", None), part.n_scene).texts()
         runs.append(run)
     counts = [part.n_scene for part in parts]
     parameters = joined_parameters([run["parameters"] for run in runs], counts)
-    texts = {name: runs[0][name] for name in ("version", "source_sha256") if len({run[name] for run in runs}) == 1}
+    agreed = (name for name in ("version", "source_sha256", "scale") if len({run[name] for run in runs}) == 1)
+    texts = {name: runs[0][name] for name in agreed if runs[0][name]}
     put_method(
         file,
         method,
@@ -163,15 +164,8 @@ def _put_run(file: h5py.File, method: str, parts: list[_Shard]) -> None:
             "seconds": np.concatenate([run["seconds"] for run in runs]),
             "iterations": max(run["iterations"] for run in runs),
         },
-        f"[{', '.join(histories)}]" if histories else None,
+        History.join_texts(histories),
     )
-
-
-def batches_of_history(history: Any) -> list[Any]:
-    """Return a solver's record as a list of those of its batches of scenes; empty when there is none."""
-    if not history:
-        return []
-    return history if isinstance(history, list) and isinstance(history[0], list) else [history]
 
 
 def joined_parameters(parameters: Sequence[dict[str, Any]], counts: Sequence[int]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writing files of the schema: beside the target under another name, then renamed, so that none is half written."""
+"""Write files of the schema beside their place, then rename them, so that none is ever half written."""
 
 from __future__ import annotations
 
@@ -30,6 +30,26 @@ from mimo.data.measurement import (
     check_permittivity,
     checked_values,
 )
+
+__all__ = [
+    "FILL",
+    "RECIPE_ATTRIBUTE",
+    "STORED",
+    "FileWriter",
+    "create_file",
+    "describe",
+    "file_sha256",
+    "mark_values",
+    "new_file",
+    "put",
+    "put_geometry",
+    "put_method",
+    "put_steps",
+    "put_text",
+    "save",
+    "to_json",
+    "writing",
+]
 
 CHUNK_BYTES = 2**20
 MOST_CHUNK_BYTES = 2**28
@@ -238,7 +258,8 @@ def _put_reconstruction(file: h5py.File, made: Reconstruction, parameters: str, 
     put_method(
         file,
         made.method,
-        {"parameters": parameters, "version": made.version, "source_sha256": made.source_sha256},
+        {"parameters": parameters, "version": made.version, "source_sha256": made.source_sha256}
+        | ({"scale": made.scale} if made.scale else {}),
         {"seconds": made.seconds, "iterations": made.iterations},
         history,
     )

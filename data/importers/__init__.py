@@ -1,4 +1,4 @@
-"""Other people's formats, one module each: the only place where units and conventions are converted.
+"""Read other people's formats, one module each: the only place where units and conventions are converted.
 
 To add one, write a module with ``NAME``, ``DESCRIPTION``, ``EXPLANATION``, ``recognise(path)`` and ``read(path, *,
 permittivity, ...)``, whose keyword-only arguments are its options, list it in `IMPORTERS`, and test it on a tiny file
@@ -17,9 +17,10 @@ from mimo.data.calibration.background import with_mean_background
 from mimo.data.files.schema import FileError, UnfitError
 from mimo.data.importers import array, dataport, gotcha, merit, qar50, ti, touchstone
 from mimo.data.importers.containers import SUFFIXES, named_arrays
-from mimo.data.importers.settings import checked_settings, load_toml, options_of, parse_settings
+from mimo.data.importers.settings import checked_settings, load_toml, parse_settings
 from mimo.data.measurement import Measurement
 from mimo.data.provenance import recorded
+from mimo.options import options_of
 
 __all__ = ["IMPORTERS", "Importer", "explain_formats", "load_toml", "parse_settings", "read_measured"]
 

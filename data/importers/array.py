@@ -1,4 +1,4 @@
-"""Arrays under names of your own in an npz, HDF5 or MATLAB file, with a mapping that says which is which."""
+"""Read arrays under names of your own from npz, HDF5 or MATLAB files, by a mapping that says which is which."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from mimo.data.importers.layout import (
     unit_factor,
 )
 from mimo.data.measurement import Array, Measurement, check_permittivity
+
+__all__ = ["read", "recognise"]
 
 NAME = "array"
 DESCRIPTION = "arrays of your own names in .npz, HDF5 or .mat, with a mapping of the names"

@@ -1,4 +1,4 @@
-"""Arrays by name out of npz, HDF5 and MATLAB files, and a single one out of npy; nothing is ever unpickled."""
+"""Take arrays by name out of npz, HDF5 and MATLAB files, and a single one out of npy; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import numpy.typing as npt
 from mimo.data.files.hdf5 import foreign_dataset, guarded, open_hdf5
 from mimo.data.files.schema import SCHEMA_NAME, FileError
 from mimo.data.importers.matlab import MatFile, complex_of
+
+__all__ = ["SUFFIXES", "Get", "load_npy", "named_arrays"]
 
 SUFFIXES = (".npz", ".h5", ".hdf5", ".mat")
 Array = npt.NDArray[Any]

@@ -17,6 +17,8 @@ from mimo.data.importers.layout import arranged, ascending, checked_complex, che
 from mimo.data.importers.matlab import MatFile
 from mimo.data.measurement import Array, Measurement, check_permittivity
 
+__all__ = ["read", "recognise"]
+
 NAME = "dataport"
 DESCRIPTION = "IEEE DataPort MIMO scan: Exp_GunData4ImagingFD.mat, MATLAB v5 or v7.3"
 EXPLANATION = (

@@ -26,6 +26,8 @@ from mimo.data.importers.layout import (
 from mimo.data.importers.matlab import MatFile
 from mimo.data.measurement import Array, Measurement, check_permittivity
 
+__all__ = ["read", "recognise"]
+
 NAME = "gotcha"
 DESCRIPTION = "AFRL Gotcha SAR phase history: one .mat file, or a folder of them that are joined"
 EXPLANATION = (

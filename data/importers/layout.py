@@ -1,4 +1,4 @@
-"""From a source's axes, units and sign to ours: each is converted here, once, and what does not fit is named."""
+"""Convert a source's axes, units and sign to ours, once and in one place; what does not fit is named."""
 
 from __future__ import annotations
 
@@ -12,6 +12,25 @@ import numpy.typing as npt
 
 from mimo import FrequencySweep
 from mimo.data.files.schema import FileError
+
+__all__ = [
+    "AXIS_NAMES",
+    "FREQUENCY_UNITS",
+    "LENGTH_UNITS",
+    "Array",
+    "arranged",
+    "ascending",
+    "check_axes",
+    "checked_complex",
+    "checked_numbers",
+    "evened",
+    "in_our_sign",
+    "noticed_axes",
+    "orders_that_fit",
+    "positions",
+    "sweep_of",
+    "unit_factor",
+]
 
 AXIS_NAMES = ("scene", "freq", "tx", "rx", "channel", "iq")
 LENGTH_UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "inch": 0.0254}

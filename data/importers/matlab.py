@@ -1,4 +1,4 @@
-"""Variables of a MATLAB file, version 5 or 7.3 (which is HDF5), by dotted name, in MATLAB's own axis order."""
+"""Read variables of a MATLAB file, version 5 or 7.3 (HDF5), by dotted name, in MATLAB's own axis order."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from scipy.io.matlab import mat_struct
 
 from mimo.data.files.hdf5 import foreign_dataset, guarded, open_hdf5
 from mimo.data.files.schema import FileError
+
+__all__ = ["MatFile", "complex_of"]
 
 COMPLEX_FIELDS = (("real", "imag"), ("r", "i"))
 """Names that a pair of floats has in the compound type of a complex dataset: MATLAB's and h5py's."""

@@ -18,6 +18,8 @@ from mimo.data.files.schema import FileError
 from mimo.data.importers.tables import read_table
 from mimo.data.measurement import Array, Measurement, check_permittivity
 
+__all__ = ["read", "recognise"]
+
 NAME = "merit"
 DESCRIPTION = "MERIT CSV folder: antenna_locations.csv, channel_names.csv, frequencies.csv and scans"
 EXPLANATION = (

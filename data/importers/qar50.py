@@ -18,6 +18,8 @@ from mimo.data.importers.layout import arranged, checked_complex, in_our_sign
 from mimo.data.importers.tables import read_table
 from mimo.data.measurement import Array, Measurement, check_permittivity
 
+__all__ = ["read", "recognise"]
+
 NAME = "qar50"
 DESCRIPTION = "R&S QAR50 frame: .npy with Rx.dat and Tx.dat beside it"
 EXPLANATION = (

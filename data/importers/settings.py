@@ -1,34 +1,20 @@
-"""Options of importers: taken from the functions themselves, read from ``KEY=VALUE`` texts or from TOML."""
+"""Check the options of importers, which come as ``KEY=VALUE`` texts or from TOML."""
 
 from __future__ import annotations
 
-import difflib
-import inspect
-import json
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from mimo.data.files.schema import FileError, UnfitError
+from mimo.data.files.schema import FileError
+from mimo.options import check_value, kind_of, read_value, split_settings, unknown
 
+__all__ = ["checked_settings", "load_toml", "parse_settings"]
 
-def options_of(read: Callable[..., Any]) -> dict[str, Any]:
-    """Names and defaults of a function's keyword-only arguments."""
-    parameters = inspect.signature(read).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
-
-
-def parse_settings(settings: Sequence[str]) -> dict[str, str]:
-    """Read ``KEY=VALUE`` texts; ValueError when one has another form."""
-    result = {}
-    for setting in settings:
-        key, found, text = setting.partition("=")
-        if not found or not key.strip():
-            raise UnfitError(f"setting {setting!r}: expected KEY=VALUE")
-        result[key.strip()] = text.strip()
-    return result
+parse_settings = split_settings
 
 
 def load_toml(path: str | PathLike[str]) -> dict[str, Any]:
@@ -55,35 +41,13 @@ def checked_settings(
     result = {}
     for name, value in given.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
-            raise FileError(where, f"format {format} has no option {name!r}: {hint}")
-        result[name] = _as_kind(where, name, value, known[name])
+            raise FileError(where, unknown(f"option of format {format}", name, known))
+        kind = kind_of(known[name])
+        if kind in (str, str | None) and isinstance(value, Real) and not isinstance(value, bool):
+            value = str(value)  # a name that looks like a number, in TOML
+        try:
+            read = read_value if isinstance(value, str) else check_value
+            result[name] = read(f"option {name}", value, kind)
+        except ValueError as error:
+            raise FileError(where, str(error)) from error
     return result
-
-
-def _as_kind(where: str | PathLike[str], name: str, value: Any, default: Any) -> Any:
-    kind = type(default)
-    try:
-        if kind is bool:
-            if str(value).lower() not in ("true", "false"):
-                raise ValueError
-            return str(value).lower() == "true"
-        if isinstance(value, bool):
-            raise ValueError
-        if kind is int:
-            if float(value) != int(float(value)):
-                raise ValueError
-            return int(float(value))
-        if kind is float:
-            return float(value)
-        if kind is tuple and not isinstance(value, str):
-            return tuple(value)
-        if kind is tuple:
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        if default is None or kind is str:
-            return str(value)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    meant = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "a list or text")
-    raise FileError(where, f"option {name} is {json.dumps(value, default=str)}: expected {meant}")

@@ -1,4 +1,4 @@
-"""Tables of numbers in text files, every cell checked, the place of a bad one named."""
+"""Read tables of numbers from text files, checking every cell and naming the place of a bad one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TypeVar
 import numpy as np
 
 from mimo.data.files.schema import FileError
+
+__all__ = ["cell_number", "read_records", "read_table", "text_lines"]
 
 Number = TypeVar("Number", int, float, complex)
 

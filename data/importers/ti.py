@@ -26,6 +26,8 @@ from mimo.data.importers.layout import Array, in_our_sign, positions, sweep_of
 from mimo.data.importers.settings import load_toml
 from mimo.data.measurement import Measurement, check_permittivity
 
+__all__ = ["read", "recognise"]
+
 NAME = "ti"
 DESCRIPTION = "TI mmWave adc_data.bin with radar.toml: chirp, lanes, I/Q order, antennas"
 EXPLANATION = (

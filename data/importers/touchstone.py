@@ -22,6 +22,9 @@ from mimo.data.files.schema import FileError
 from mimo.data.importers.layout import Array, ascending, checked_numbers, in_our_sign, sweep_of
 from mimo.data.importers.tables import cell_number, read_records
 from mimo.data.measurement import Measurement, check_permittivity
+from mimo.extras import MissingExtraError, needed
+
+__all__ = ["read", "recognise"]
 
 NAME = "touchstone"
 DESCRIPTION = "Touchstone: a folder of .s2p with antennas.csv, or one .sNp with an antenna table"
@@ -214,9 +217,6 @@ def _network(path: Path) -> tuple[Array, Array]:
 
 def _scikit_rf(path: Path) -> Any:
     try:
-        import skrf
-    except ImportError as error:
-        raise FileError(
-            path, "is Touchstone, which is read with scikit-rf: expected it, pip install 'mimo-imaging[touchstone]'"
-        ) from error
-    return skrf
+        return needed("skrf", purpose="Touchstone", extra="touchstone")
+    except MissingExtraError as error:
+        raise FileError(path, str(error)) from error

@@ -1,1 +1,3 @@
-"""Resumable jobs that produce files, shared among processes and machines."""
+"""Run resumable jobs that produce files, shared among processes and machines."""
+
+__all__ = []

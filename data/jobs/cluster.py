@@ -1,4 +1,4 @@
-"""Tasks done by this process or by the workers of dask.distributed, a local cluster's or those of a scheduler."""
+"""Run tasks in this process, or by the workers of dask.distributed: a local cluster's or a scheduler's."""
 
 from __future__ import annotations
 
@@ -13,16 +13,40 @@ from typing import Any
 from tqdm import tqdm
 
 from mimo.data.jobs.tasks import Advance, FileTask, make_file
+from mimo.extras import MissingExtraError, needed
+
+__all__ = ["Counted", "automatic_workers", "check_workers", "counted", "run_tasks"]
+
+PURPOSE = "work in several processes (--workers, --scheduler)"
 
 Counted = bool | Callable[[int, int], None]
 """Whether to show a bar, or what is called with (scenes done, scenes in all)."""
 
 
 def automatic_workers(n_scene: int, n_task: int, worth: int) -> int:
-    """Processes that pay: one up to `worth` scenes, which a start of workers would delay, else one for each core."""
-    from dask.system import CPU_COUNT
+    """Processes that pay: one up to `worth` scenes, which a start of workers would delay, else one for each core.
 
-    return 1 if n_scene <= worth else max(1, min(CPU_COUNT, n_task))
+    Without the extra ``cluster`` there is only this process.
+    """
+    if n_scene <= worth:
+        return 1
+    try:
+        system = needed("dask.system", "distributed", purpose=PURPOSE, extra="cluster")
+    except MissingExtraError:
+        return 1
+    return max(1, min(system.CPU_COUNT, n_task))
+
+
+def check_workers(workers: int, scheduler: str | None) -> None:
+    """Refuse several processes before anything is written where the extra ``cluster`` is not installed.
+
+    Raises
+    ------
+    MissingExtraError
+        Which names it.
+    """
+    if workers > 1 or scheduler is not None:
+        needed("dask", "distributed", purpose=PURPOSE, extra="cluster")
 
 
 def run_tasks(tasks: Sequence[FileTask], *, workers: int, scheduler: str | None, advance: Advance) -> None:
@@ -39,6 +63,11 @@ def run_tasks(tasks: Sequence[FileTask], *, workers: int, scheduler: str | None,
         under the same paths.
     advance
         Told of finished scenes; by tasks when other processes do the work.
+
+    Raises
+    ------
+    MissingExtraError
+        When other processes are asked for and the extra ``cluster`` is not installed.
     """
     if not tasks:
         return
@@ -49,6 +78,7 @@ def run_tasks(tasks: Sequence[FileTask], *, workers: int, scheduler: str | None,
                 if seen:
                     raise KeyboardInterrupt
         return
+    check_workers(workers, scheduler)
     from distributed import Client, LocalCluster, as_completed
 
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Runs over many scenes or files: which files there are to make, which are missing, and one file over all of them.
+"""Plan the files of a run over many scenes: which to make, which are missing, and one file over all of them.
 
 A run is taken up again, or shared by several processes, by giving the same parameters again: the files of the folder
 ``<stem>-shards`` are the only state, and each is finished or absent.
@@ -16,8 +16,10 @@ from pathlib import Path
 from mimo.data.files.reader import open_measurement
 from mimo.data.files.schema import FileError
 from mimo.data.files.shards import join_shards
-from mimo.data.jobs.cluster import Counted, counted, run_tasks
+from mimo.data.jobs.cluster import Counted, check_workers, counted, run_tasks
 from mimo.data.jobs.tasks import FileTask, check_same, is_valid, read_recipe
+
+__all__ = ["Output", "Part", "read_plan", "remove_leftovers", "run_outputs", "shard_folder"]
 
 PLAN = ".plan.json"
 """In a folder of shards as long as their joined file is not there: the names of all and their scenes."""
@@ -167,6 +169,8 @@ def run_outputs(
         mine = mine[part.number - 1 :: part.of]
     with counted(progress, sum(task.n_scene for task in mine)) as advance:
         open_ = [output for output in outputs if not output.is_finished()]
+        if open_ and len(mine) > 1:
+            check_workers(workers, scheduler)
         for output in open_:
             output.prepare()
         wanted = {task.path for output in open_ for task in output.tasks}

@@ -1,4 +1,4 @@
-"""Files as tasks: each a pure function of a recipe, whole or absent, kept once finished, made again when damaged."""
+"""Define resumable tasks: a file stores the recipe it was made from, and one that validates is not made again."""
 
 from __future__ import annotations
 
@@ -18,6 +18,19 @@ from mimo.data.files.hdf5 import attribute
 from mimo.data.files.reader import validate
 from mimo.data.files.schema import FileError, UnfitError
 from mimo.data.files.writer import RECIPE_ATTRIBUTE
+
+__all__ = [
+    "Advance",
+    "FileTask",
+    "check_owner",
+    "check_same",
+    "fingerprint",
+    "is_finished",
+    "is_valid",
+    "make_file",
+    "one_thread",
+    "read_recipe",
+]
 
 LONGEST_REPR = 200
 

@@ -1,1 +1,3 @@
-"""Image formers that are quicker than the exact sum, each for its kind of geometry."""
+"""Form images faster than the exact sum, each way for its kind of geometry."""
+
+__all__ = []

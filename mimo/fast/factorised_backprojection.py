@@ -1,4 +1,4 @@
-"""Back-projection of large MIMO arrays through the nodes of sub-apertures: see `mimo.fast.subapertures`."""
+"""Back-project large MIMO arrays through the nodes of sub-apertures (see `mimo.fast.subapertures`)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import numpy as np
 import torch
 from scipy.constants import speed_of_light
 
+from mimo.acquisition import Acquisition
 from mimo.array import ArrayGeometry
 from mimo.fast.range_profiles import image_by_profiles
 from mimo.fast.subapertures import Blocks, Floats, Group, frequency_nodes, grouped
 from mimo.grid import VoxelGrid
 from mimo.imaging_operator import ImagingOperator
-from mimo.propagation import Propagation, distances
+from mimo.propagation import distances
 from mimo.sweep import FrequencySweep
+
+__all__ = ["Plan", "backproject_factorised"]
 
 SIZES = (4, 6, 8, 12, 16, 24, 32)
 """Voxels along the finest axis of a block that are tried."""
@@ -68,9 +71,9 @@ def backproject_factorised(y: torch.Tensor, A: ImagingOperator, *, tolerance: fl
         raise ValueError(f"tolerance is {tolerance!r}: expected a number from 1e-5 to 0.1")
     if A.array.paired:
         raise ValueError("the array lists channels: expected one of every pair; backprojection-fast takes lists")
-    if any(A.wave.patterns):
+    if any(A.acquisition.patterns):
         raise ValueError("the antennas have a pattern: expected isotropic ones for factorised back-projection")
-    if A.wave.layers is not None:
+    if A.acquisition.layers is not None:
         raise ValueError("the medium has layers: expected a homogeneous one for factorised back-projection")
     plan = Plan.best(A, tolerance)
     return A.image_by(y, lambda flat: _image(A, plan, flat))
@@ -115,7 +118,7 @@ class Plan:
     def of(cls, A: ImagingOperator, size: float, tolerance: float) -> Plan:
         """Nodes for blocks of `size` metres."""
         blocks = Blocks.of((A.grid.x, A.grid.y, A.grid.z), size)
-        k = A.wave.wavenumber
+        k = A.acquisition.wavenumber
         tx, rx = (grouped(p, blocks, float(k.max()), tolerance) for p in (A.array.tx_pos, A.array.rx_pos))
         center, corner = blocks.sample()
         path = 0.0
@@ -147,8 +150,8 @@ class Plan:
 
 def _image(A: ImagingOperator, plan: Plan, y: torch.Tensor) -> torch.Tensor:
     """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_tx, n_rx)."""
-    if A.wave.reference_path is not None:
-        y = y * torch.as_tensor(A.wave.reference_phasor().conj(), dtype=y.dtype, device=y.device)
+    if A.acquisition.reference_path is not None:
+        y = y * torch.as_tensor(A.acquisition.reference_phasor().conj(), dtype=y.dtype, device=y.device)
     gather = _Gather(A, plan)
     out = torch.empty((len(y), *A.grid.shape), dtype=y.dtype, device=y.device)
     axes = (A.grid.x, A.grid.y, A.grid.z)
@@ -159,8 +162,8 @@ def _image(A: ImagingOperator, plan: Plan, y: torch.Tensor) -> torch.Tensor:
         made = gather.of(y, which)
         for box, data in zip(boxes[which], made.unbind(1), strict=True):
             grid = VoxelGrid(*(axis[part] for axis, part in zip(axes, box, strict=True)))
-            wave = Propagation(gather.nodes, plan.sweep, grid, A.permittivity)
-            out[(slice(None), *box)] = image_by_profiles(wave, PROFILE_PADDING, data).view(-1, *grid.shape)
+            acquisition = Acquisition(gather.nodes, plan.sweep, grid, A.permittivity)
+            out[(slice(None), *box)] = image_by_profiles(acquisition, PROFILE_PADDING, data).view(-1, *grid.shape)
         A.report(min(1.0, (first + at_once) / len(boxes)))
     return out.flatten(1)
 
@@ -176,7 +179,7 @@ class _Gather:
             return torch.as_tensor(np.array(value), dtype=dtype, device=device)
 
         self._center = put(plan.blocks.center)
-        self._k, self._k_node = put(A.wave.wavenumber), put(plan.sweep.wavenumber(A.permittivity))
+        self._k, self._k_node = put(A.acquisition.wavenumber), put(plan.sweep.wavenumber(A.permittivity))
         self._antennas = put(A.array.tx_pos), put(A.array.rx_pos)
         self._node_places = put(self.nodes.tx_pos), put(self.nodes.rx_pos)
         real = A.dtype.to_real()

@@ -1,4 +1,4 @@
-"""Range migration: the image of a planar monostatic scan through its plane waves.
+"""Migrate a planar monostatic scan through its plane waves: range migration.
 
 Back-projection of a scan over a plane is a convolution over the plane for each wavenumber K = 2 k and each depth d, and
 the transform of its kernel is known in closed form,
@@ -8,7 +8,7 @@ the transform of its kernel is known in closed form,
 
 (Weyl's integral for exp(+j K R) / R, differentiated in K). So the scan is transformed over its plane to (kx, ky), the
 sum over frequencies becomes a Fourier sum over the places kz at which they fall, Stolt's change of variable (Stolt,
-Geophysics 43 (1978) 23; for near-field radar Lopez-Sanchez, Fortuny-Guasch, IEEE Trans. Antennas and Propagation 48
+Geophysics 43 (1978) 23; for near-field radar Lopez-Sanchez, Fortuny-Guasch, IEEE Trans. Antennas and Acquisition 48
 (2000) 728), and what results for each depth is transformed back.
 
 All four sums are matrix products, not FFTs. On two cores a product does some 200 Gop/s where padded FFTs along strided
@@ -28,6 +28,8 @@ import torch
 from mimo.fast.planar_scan import PlanarScan
 from mimo.imaging_operator import ImagingOperator
 from mimo.progress import Report
+
+__all__ = ["FRESNEL", "STEEPEST", "MonostaticPlan", "check_medium", "depths", "even_step", "taper"]
 
 STEEPEST = 10.0
 """Largest slope kx / kz, and ky / kz, that is migrated: kz^-2 has no limit along the plane."""
@@ -91,8 +93,10 @@ class _Waves:
         turns = np.asarray((np.arange(n) + 0.5) / period, np.float64)
         both = np.concatenate([turns, -turns])
         middle = float(positions[0] + positions[-1]) / 2
-        leaving = _turned(-np.multiply.outer(both, positions - middle))
-        return cls(2 * np.pi * turns, leaving, _turned(np.multiply.outer(voxels - middle, both)) / period, slope)
+        leaving = _phasor_of_turns(-np.multiply.outer(both, positions - middle))
+        return cls(
+            2 * np.pi * turns, leaving, _phasor_of_turns(np.multiply.outer(voxels - middle, both)) / period, slope
+        )
 
 
 class MonostaticPlan:
@@ -106,11 +110,11 @@ class MonostaticPlan:
 
     def __init__(self, A: ImagingOperator, padding: float, aperture_taper: float, band_taper: float) -> None:
         check_medium(A)
-        scan = PlanarScan.of(A.array, wavelength=2 * np.pi / float(A.wave.wavenumber.max()))
+        scan = PlanarScan.of(A.array, wavelength=2 * np.pi / float(A.acquisition.wavenumber.max()))
         depth = depths(A.grid.z, scan.z)
         self._step = float(depth[-1] - depth[0]) / max(1, len(depth) - 1)
         self._depth, self._scan, self._dtype = depth, scan, A.dtype
-        K = 2 * A.wave.wavenumber
+        K = 2 * A.acquisition.wavenumber
         near, far = float(depth.min()), float(depth.max())
         self._margin = FRESNEL * math.sqrt(2 * math.pi / float(K.mean()) / near)
         self._x, self._y = (
@@ -126,9 +130,10 @@ class MonostaticPlan:
         self._to_x, self._to_y = put(self._x.to_voxels, A.dtype), put(self._y.to_voxels, A.dtype)
         self._place = put(scan.place, torch.long)
         over = np.multiply.outer(taper(scan.x, aperture_taper), taper(scan.y, aperture_taper)).ravel()
-        weight = np.multiply.outer(taper(A.wave.wavenumber, band_taper), over[scan.place])
+        weight = np.multiply.outer(taper(A.acquisition.wavenumber, band_taper), over[scan.place])
         self._weight = put(
-            weight if A.wave.reference_path is None else weight * A.wave.reference_phasor().conj(), A.dtype
+            weight if A.acquisition.reference_path is None else weight * A.acquisition.reference_phasor().conj(),
+            A.dtype,
         )
         self._gain = put(2 * np.pi * depth, A.dtype.to_real())
         self._typical = math.sqrt(near * far)
@@ -189,9 +194,9 @@ class MonostaticPlan:
 
 def check_medium(A: ImagingOperator) -> None:
     """Raise ``ValueError`` where waves do not travel alike everywhere and into every direction."""
-    if A.wave.layers is not None:
+    if A.acquisition.layers is not None:
         raise ValueError("the medium has layers: expected a homogeneous one for range migration")
-    if any(A.wave.patterns):
+    if any(A.acquisition.patterns):
         raise ValueError("the antennas have a pattern: expected isotropic ones for range migration")
 
 
@@ -231,7 +236,7 @@ def even_step(name: str, axis: npt.NDArray[np.float64]) -> float:
     return float(gaps.mean()) if len(gaps) else 0.0
 
 
-def _turned(turns: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
+def _phasor_of_turns(turns: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
     """exp(2 pi j turns)."""
     return np.exp(2j * np.pi * (turns - np.round(turns)))
 

@@ -1,4 +1,4 @@
-"""Range migration of planar MIMO arrays: a pair of plane waves for each pair of antennas' waves.
+"""Migrate data of planar MIMO arrays through pairs of plane waves, one of each side: range migration.
 
 Each side of the path is a sum of plane waves over its own antennas' plane, by Weyl's integral as in
 `mimo.fast.monostatic_migration`,
@@ -26,9 +26,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mimo.extras import needed
 from mimo.fast.monostatic_migration import FRESNEL, STEEPEST, check_medium, depths, even_step, taper
 from mimo.imaging_operator import ImagingOperator
 from mimo.progress import Report
+
+__all__ = ["MultistaticPlan", "load_finufft"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,14 +49,8 @@ SECONDS_A_PAIR = 2e-7
 
 
 def load_finufft() -> Any:
-    """Import ``finufft``; ``ImportError`` names the extra that brings it."""
-    try:
-        import finufft
-    except ImportError as error:
-        raise ImportError(
-            "range migration of a MIMO array needs finufft, which is not installed: pip install 'mimo-imaging[nufft]'"
-        ) from error
-    return finufft
+    """Import ``finufft``; the error names the extra that brings it."""
+    return needed("finufft", purpose="range migration of a MIMO array", extra="nufft")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +82,7 @@ class _Side:
 
     @classmethod
     def of(cls, name: str, positions: Floats, A: ImagingOperator, *, padding: float, aperture_taper: float) -> _Side:
-        k = A.wave.wavenumber
+        k = A.acquisition.wavenumber
         wavelength = 2 * np.pi / float(k.mean())
         if np.ptp(positions[:, 2]) > wavelength / 32:
             raise ValueError(
@@ -164,8 +161,8 @@ class MultistaticPlan:
             for name, positions in (("transmitters", A.array.tx_pos), ("receivers", A.array.rx_pos))
         ]
         self._step = [even_step(name, axis) for name, axis in zip("xyz", (A.grid.x, A.grid.y, A.grid.z), strict=True)]
-        self._band = taper(A.wave.wavenumber, band_taper)
-        k = A.wave.wavenumber
+        self._band = taper(A.acquisition.wavenumber, band_taper)
+        k = A.acquisition.wavenumber
         some = np.quantile(k, (0.0, 0.5, 1.0), method="nearest")
         self.n_pair = len(k) * float(
             np.mean([math.prod(side.n_wave(float(one)) for side in self._sides) for one in some])
@@ -190,10 +187,10 @@ class MultistaticPlan:
         )
         real = np.float32 if A.dtype == torch.complex64 else np.float64
         data = y.cpu().numpy()
-        if A.wave.reference_path is not None:
-            data = data * A.wave.reference_phasor().conj().astype(data.dtype)
+        if A.acquisition.reference_path is not None:
+            data = data * A.acquisition.reference_phasor().conj().astype(data.dtype)
         image = np.zeros(A.volume_shape, data.dtype)
-        for i, k in enumerate(A.wave.wavenumber):
+        for i, k in enumerate(A.acquisition.wavenumber):
             q, kz_t, at = tx.waves(float(k))
             p, kz_r, ar = rx.waves(float(k))
             from_tx = (self._band[i] * tx.amplitudes(q, kz_t, at)).astype(data.dtype)

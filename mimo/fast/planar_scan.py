@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from mimo.array import ArrayGeometry
 
+__all__ = ["PlanarScan"]
+
 OFF = 1 / 64
 """How far a position may lie off its place, in wavelengths: 11 degrees of phase there and back."""
 

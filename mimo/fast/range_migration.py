@@ -1,4 +1,4 @@
-"""Range migration: back-projection through plane waves, at the cost of a few transforms.
+"""Form images by range migration: back-projection through plane waves, at the cost of a few transforms.
 
 `mimo.fast.monostatic_migration` has the plane waves of monostatic scans, `mimo.fast.multistatic_migration` those of
 arrays in which every transmitter is received by every receiver.
@@ -11,6 +11,8 @@ import torch
 from mimo.fast.monostatic_migration import MonostaticPlan
 from mimo.fast.multistatic_migration import MultistaticPlan
 from mimo.imaging_operator import ImagingOperator
+
+__all__ = ["migration_seconds", "range_migration"]
 
 
 def range_migration(

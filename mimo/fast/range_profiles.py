@@ -1,4 +1,4 @@
-"""Fast image formers for many frequencies: back-projection of range profiles.
+"""Back-project range profiles, at a cost that does not grow with the frequencies.
 
 A channel's sum over frequencies depends on a voxel through its path alone, so
 it is computed once for a row of paths (range compression, a zero-padded transform), and each voxel interpolates in that
@@ -22,15 +22,18 @@ import torch
 from scipy.fft import next_fast_len
 
 from mimo import kernels
+from mimo.acquisition import Acquisition
 from mimo.compiled_channels import ChannelSums
 from mimo.imaging_operator import ImagingOperator
 from mimo.progress import Report, silent
-from mimo.propagation import BACKPROJECTION, Propagation, Side, phasor
+from mimo.propagation import BACKPROJECTION, Side, phasor
 
-TAPS = 4
-"""Samples of a profile that make one value, as in profiles.h."""
+__all__ = ["RangeProfiles", "backproject_fast", "image_by_profiles", "path_bounds"]
 
-PARTS = 512
+TAPS = kernels.CONSTANTS["TAPS"]
+"""Samples of a profile that make one value."""
+
+FRACTIONS = kernels.CONSTANTS["PARTS"]
 """Places between two samples at which the interpolation kernel is tabulated, as in profiles.h."""
 
 MAX_PROFILE = 2**20
@@ -39,7 +42,7 @@ MAX_PROFILE = 2**20
 MAX_SINGLE = 2**23
 """Places in a profile up to which float32 tells neighbours apart."""
 
-TILE = 2**16
+PAIRS_AT_ONCE = 2**16
 """Pairs (channel, voxel) treated together on the torch path."""
 
 DIRECT_BYTES = 2**27
@@ -79,30 +82,32 @@ def backproject_fast(y: torch.Tensor, A: ImagingOperator, *, padding: float = 2.
     """
     if not (isinstance(padding, int | float) and 1.5 <= padding <= 64):
         raise ValueError(f"padding is {padding!r}: expected a number from 1.5 to 64")
-    if not A.wave.flat:
+    if not A.acquisition.flat:
         raise ValueError(
             "the antennas' pattern is complex or depends on the frequency: expected a real one, the same at every "
             "frequency, for range profiles; backprojection takes any"
         )
-    return A.image_by(y, lambda flat: image_by_profiles(A.wave, float(padding), flat, A.report))
+    return A.image_by(y, lambda flat: image_by_profiles(A.acquisition, float(padding), flat, A.report))
 
 
-def image_by_profiles(wave: Propagation, padding: float, y: torch.Tensor, report: Report = silent) -> torch.Tensor:
+def image_by_profiles(
+    acquisition: Acquisition, padding: float, y: torch.Tensor, report: Report = silent
+) -> torch.Tensor:
     """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, *channels), in their dtype and on their device."""
-    sums = ChannelSums(wave, BACKPROJECTION, dtype=y.dtype)
-    channels = torch.as_tensor(wave.array.channel_indices().copy(), dtype=torch.long, device=y.device)
-    if not wave.array.paired:
+    sums = ChannelSums(acquisition, BACKPROJECTION, dtype=y.dtype)
+    channels = torch.as_tensor(acquisition.array.channel_indices().copy(), dtype=torch.long, device=y.device)
+    if not acquisition.array.paired:
         y = y[:, :, channels[:, 0], channels[:, 1]]
-    profiles = RangeProfiles(wave, sums.reference, padding)
+    profiles = RangeProfiles(acquisition, sums.reference, padding)
     rows = profiles.of(y)
     if y.device.type == "cpu" and kernels.available():
-        if profiles.n_profile * PARTS > MAX_SINGLE and y.dtype == torch.complex64:
-            sums, rows = ChannelSums(wave, BACKPROJECTION, dtype=torch.complex128), rows.to(torch.complex128)
+        if profiles.n_profile * FRACTIONS > MAX_SINGLE and y.dtype == torch.complex64:
+            sums, rows = ChannelSums(acquisition, BACKPROJECTION, dtype=torch.complex128), rows.to(torch.complex128)
         weights = torch.as_tensor(profiles.weights, dtype=rows.dtype.to_real())
         at = {"step": profiles.step, "carrier": profiles.carrier}
         image = sums.compressed(rows, weights, reference=profiles.middle, report=report, **at)
         return image.to(y.dtype)
-    return _image_torch(wave, profiles, rows, channels, report)
+    return _image_torch(acquisition, profiles, rows, channels, report)
 
 
 class RangeProfiles:
@@ -119,13 +124,13 @@ class RangeProfiles:
     middle
         float64 ``(n_channel,)``: path of each channel, tx to voxel to rx, at the middle of its profile, metres.
     weights
-        float64 ``(PARTS, TAPS)``: the kernel's values for a place so many fractions behind a sample.
+        float64 ``(FRACTIONS, TAPS)``: the kernel's values for a place so many fractions behind a sample.
     """
 
-    def __init__(self, wave: Propagation, reference: npt.NDArray[np.float64], padding: float) -> None:
-        wavenumber = wave.wavenumber
+    def __init__(self, acquisition: Acquisition, reference: npt.NDArray[np.float64], padding: float) -> None:
+        wavenumber = acquisition.wavenumber
         n_freq, span = len(wavenumber), float(np.ptp(wavenumber))
-        self._even = wave.sweep.is_uniform
+        self._even = acquisition.sweep.is_uniform
         if padding * n_freq > MAX_PROFILE:
             raise ValueError(
                 f"padding {padding:g} makes {padding * n_freq:.0f} samples of {n_freq} frequencies: expected "
@@ -138,7 +143,7 @@ class RangeProfiles:
             self.step = span / max(1, n_freq - 1)
             self._turn = (np.arange(n_freq) - n_freq // 2) / self.n_profile  # of each frequency in a sample
         else:
-            low, high = path_bounds(wave)
+            low, high = path_bounds(acquisition)
             self.carrier = float(wavenumber.max() + wavenumber.min()) / 2
             spacing = 2 * np.pi / (padding * span)
             self.n_profile = 2 * math.ceil(((high - low).max() / spacing + 2 * TAPS) / 2)
@@ -151,9 +156,11 @@ class RangeProfiles:
             self._turn = (wavenumber - self.carrier) * spacing / (2 * np.pi)
             self.middle = (low + high) / 2
         shape = math.pi * math.sqrt((TAPS * (1 - 0.5 / padding)) ** 2 - 0.8)
-        self._phasor = _turned(-reference * self.carrier)
+        self._phasor = _phasor_of_phase(-reference * self.carrier)
         if not self._even:
-            self._phasor = self._phasor * _turned(np.multiply.outer(wavenumber - self.carrier, self.middle - reference))
+            self._phasor = self._phasor * _phasor_of_phase(
+                np.multiply.outer(wavenumber - self.carrier, self.middle - reference)
+            )
         self._gain = 1 / _spectrum(self._turn, shape)[:, None]
         if self._even:  # half a profile from the start of the transform
             self._gain[1 - n_freq // 2 % 2 :: 2] *= -1
@@ -182,20 +189,20 @@ class RangeProfiles:
         at_once = max(1, DIRECT_BYTES // (len(self._turn) * 16))
         for first in range(0, self.n_profile, at_once):
             sample = np.arange(first, min(first + at_once, self.n_profile)) - self.n_profile // 2
-            matrix = _turned(2 * np.pi * np.multiply.outer(self._turn, sample))
+            matrix = _phasor_of_phase(2 * np.pi * np.multiply.outer(self._turn, sample))
             parts.append(rows @ torch.as_tensor(matrix, dtype=rows.dtype, device=rows.device))
         return torch.cat(parts, dim=2)
 
 
 @functools.cache
 def _kernel(shape: float) -> npt.NDArray[np.float64]:
-    """The Kaiser-Bessel kernel at every tabulated place, (PARTS, TAPS)."""
-    place = np.arange(PARTS)[:, None] / PARTS - (np.arange(TAPS) - (TAPS // 2 - 1))
+    """The Kaiser-Bessel kernel at every tabulated place, (FRACTIONS, TAPS)."""
+    place = np.arange(FRACTIONS)[:, None] / FRACTIONS - (np.arange(TAPS) - (TAPS // 2 - 1))
     table: npt.NDArray[np.float64] = np.i0(shape * np.sqrt(np.clip(1 - (2 * place / TAPS) ** 2, 0, None)))
     return table / np.i0(shape)
 
 
-def _turned(phase: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
+def _phasor_of_phase(phase: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
     """exp(j phase), the phase reduced to a fraction of a turn first."""
     return np.exp(1j * (phase - 2 * np.pi * np.round(phase / (2 * np.pi))))
 
@@ -206,14 +213,14 @@ def _spectrum(turn: npt.NDArray[np.float64], shape: float) -> npt.NDArray[np.flo
     return np.real(TAPS * np.where(root == 0, 1.0, np.sinh(root) / np.where(root == 0, 1, root))) / np.i0(shape)
 
 
-def path_bounds(wave: Propagation) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def path_bounds(acquisition: Acquisition) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Paths of each channel that no voxel of the grid lies below or above, float64 (n_channel,) each, metres."""
-    axes = (wave.grid.x, wave.grid.y, wave.grid.z)
+    axes = (acquisition.grid.x, acquisition.grid.y, acquisition.grid.z)
     low, high = np.array([a[0] for a in axes]), np.array([a[-1] for a in axes])
-    index = np.ones(1) if wave.layers is None else np.sqrt(wave.layers.permittivity)
-    channels = wave.array.channel_indices()
+    index = np.ones(1) if acquisition.layers is None else np.sqrt(acquisition.layers.permittivity)
+    channels = acquisition.array.channel_indices()
     below, above = np.zeros(len(channels)), np.zeros(len(channels))
-    for positions, column in ((wave.array.tx_pos, channels[:, 0]), (wave.array.rx_pos, channels[:, 1])):
+    for positions, column in ((acquisition.array.tx_pos, channels[:, 0]), (acquisition.array.rx_pos, channels[:, 1])):
         nearest = np.linalg.norm(np.clip(positions, low, high) - positions, axis=1)
         farthest = np.linalg.norm(np.maximum(np.abs(positions - low), np.abs(positions - high)), axis=1)
         below += index.min() * nearest[column]
@@ -222,29 +229,29 @@ def path_bounds(wave: Propagation) -> tuple[npt.NDArray[np.float64], npt.NDArray
 
 
 def _image_torch(
-    wave: Propagation, profiles: RangeProfiles, rows: torch.Tensor, channels: torch.Tensor, report: Report
+    acquisition: Acquisition, profiles: RangeProfiles, rows: torch.Tensor, channels: torch.Tensor, report: Report
 ) -> torch.Tensor:
     """What profiles.h does, tile by tile of channels and voxels."""
-    centers = torch.as_tensor(wave.grid.centers(), device=rows.device)
-    sides = [Side(wave, side, rows.device) for side in (0, 1)]
+    centers = torch.as_tensor(acquisition.grid.centers(), device=rows.device)
+    sides = [Side(acquisition, side, rows.device) for side in (0, 1)]
     middle = torch.as_tensor(profiles.middle.copy(), device=rows.device)
     weights = torch.as_tensor(profiles.weights, dtype=rows.dtype.to_real(), device=rows.device)
     carrier = torch.full((1, 1, 1), profiles.carrier, dtype=torch.float64, device=rows.device)
-    out = torch.zeros((len(rows), wave.grid.n_voxel), dtype=rows.dtype, device=rows.device)
-    wide = min(len(channels), math.isqrt(TILE))
-    for first in range(0, wave.grid.n_voxel, TILE // wide):
-        points = centers[first : first + TILE // wide]
+    out = torch.zeros((len(rows), acquisition.grid.n_voxel), dtype=rows.dtype, device=rows.device)
+    wide = min(len(channels), math.isqrt(PAIRS_AT_ONCE))
+    for first in range(0, acquisition.grid.n_voxel, PAIRS_AT_ONCE // wide):
+        points = centers[first : first + PAIRS_AT_ONCE // wide]
         (tx_path, tx_size), (rx_path, rx_size) = (side.path_and_amplitude(BACKPROJECTION, points) for side in sides)
         for c in range(0, len(channels), wide):
             tx, rx = channels[c : c + wide].T
             path = tx_path[tx] + rx_path[rx]
             turn = (path - middle[c : c + wide, None]) * (profiles.step / (2 * math.pi))
-            at = ((turn - turn.round() + 0.5) * (profiles.n_profile * PARTS)).round().long()
-            near, part = at // PARTS, at % PARTS
+            at = ((turn - turn.round() + 0.5) * (profiles.n_profile * FRACTIONS)).round().long()
+            near, part = at // FRACTIONS, at % FRACTIONS
             value = torch.zeros((len(rows), *near.shape), dtype=rows.dtype, device=rows.device)
             for tap in range(TAPS):
                 value += rows[:, c : c + wide].take_along_dim((near + tap)[None], 2) * weights[part, tap]
             factor = phasor(path, carrier)[0].conj() * tx_size[tx] * rx_size[rx]
-            out[:, first : first + TILE // wide] += (value * factor.to(rows.dtype)).sum(1)
-        report(min(1.0, (first + TILE // wide) / wave.grid.n_voxel))
+            out[:, first : first + PAIRS_AT_ONCE // wide] += (value * factor.to(rows.dtype)).sum(1)
+        report(min(1.0, (first + PAIRS_AT_ONCE // wide) / acquisition.grid.n_voxel))
     return out

@@ -1,4 +1,4 @@
-"""Antennas and frequencies replaced by fewer: nodes that say the same of a small block of voxels.
+"""Replace antennas and frequencies by fewer nodes that say the same of a small block of voxels.
 
 Seen from the middle c of a block, the phase of a channel, k (P_t(v) + P_r(v) - P_t(c) - P_r(c)), changes slowly from
 antenna to antenna and from frequency to frequency for every voxel v of the block. So it is interpolated from few nodes,
@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.special import jv
+
+__all__ = ["Blocks", "Floats", "Group", "chebyshev_count", "frequency_nodes", "grouped"]
 
 Floats = npt.NDArray[np.float64]
 

@@ -289,8 +289,10 @@ def test_train_resumes_and_exports(tmp_path):
     common = ("train", "tiny", "--config", config, "--out", tmp_path / "run", "--device", "cpu", "--quiet")
     good(*common)
     bad(*common, parts=("checkpoint", "resume"))
-    config.write_text(text.format(n=4))
-    good(*common, "--resume", "--export", tmp_path / "tiny.safetensors")
+    more = (*common, "--resume", "--export", tmp_path / "tiny.safetensors")
+    bad(*more, "--set", "optimizer.n_step=4.5", parts=("optimizer.n_step is '4.5'", "a whole number"))
+    bad(*more, "--set", "optimizer.n_stp=4", parts=("'optimizer.n_stp'", "'optimizer.n_step'"))
+    good(*more, "--set", "optimizer.n_step=4")
     assert (tmp_path / "tiny.md").read_text().count("|") > 5
     denoised = Denoiser.load(tmp_path / "tiny.safetensors")(torch.rand(5, 7, 11), 0.1)
     assert denoised.shape == (5, 7, 11)
@@ -307,6 +309,8 @@ def test_names_that_are_not_known_get_the_nearest(scenes, tmp_path):
     bad("reconstruct", scenes, out, "--method", "tikhonov", "--set", "weight=heavy", parts=("'heavy'", "gcv"))
     bad("reconstruct", scenes, out, "--method", "kirchhoff", "--set", "compensate_aperture=7", parts=("true or false",))
     bad("reconstruct", scenes, out, "--set", "weight", parts=("KEY=VALUE",))
+    whole = "option max_iterations of l1 is '2.5': expected a whole number"
+    bad("reconstruct", scenes, out, "--method", "l1", "--set", "max_iterations=2.5", parts=(whole,))
     bad("reconstruct", scenes, out, "--metod", "tikhonov", parts=("--metod", "--method"))
     bad("synth", out, "--preset", "papper", parts=("'papper'", "'paper'"))
     bad("reconstruct", scenes, out, "--device", "gpu", parts=("'gpu'", "cuda"))

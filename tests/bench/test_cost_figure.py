@@ -3,7 +3,7 @@
 import numpy as np
 
 from mimo.bench.cost_figure import COLOURS, cost_figure
-from mimo.viewer.figure import save
+from mimo.viewer.figures import save
 
 COUNTS = [10, 100, 1000, 10_000]
 

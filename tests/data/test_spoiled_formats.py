@@ -89,7 +89,7 @@ def test_axes_of_arrays_that_do_not_fit_are_named(tmp_path):
     native.write_named(path, values=FULL.values[0].transpose(2, 0, 1), **common)
     refused(path, ["values has shape (3, 4, 2)", "(4, 2, 3)", "rx,freq,tx"], settings={"axes": "freq,tx,rx"})
     refused(path, ["axes is freq,tx", "freq,tx,rx"], settings={"axes": "freq,tx"})
-    refused(path, ["no option 'axis'", "did you mean axes?"], settings={"axis": "freq,tx,rx"})
+    refused(path, ["option of format array 'axis'", "did you mean 'axes'?"], settings={"axis": "freq,tx,rx"})
     refused(path, ["phase_sign is 2"], settings={"phase_sign": "2"})
     refused(path, ["phase_sign", "whole number"], settings={"phase_sign": "plus"})
     refused(path, ["length_unit is 'ft'", "inch"], settings={"length_unit": "ft"})

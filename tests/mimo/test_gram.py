@@ -33,9 +33,11 @@ def test_the_matrix_is_a_a_h(case):
     assert torch.equal(matrix, matrix.mH)
 
 
-@pytest.mark.parametrize("case", SOLVED)
 @pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128], ids=str)
-@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize(
+    ("case", "scale"),
+    [*((case, 1.0) for case in SOLVED), *((case, s) for case in ("full", "mask") for s in (1e-3, 1e3))],
+)
 def test_tikhonov_is_the_dense_least_squares_solution(case, dtype, scale):
     A = operator(case, dtype)
     rng = torch.Generator().manual_seed(1)

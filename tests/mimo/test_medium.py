@@ -148,7 +148,7 @@ def test_how_the_volume_is_divided_changes_nothing(options, monkeypatch):
     y = torch.randn(2, *A.measurement_shape, dtype=A.dtype, generator=torch.Generator().manual_seed(3))
     formers = (backproject, backproject_fast, kirchhoff, lambda y, A: A.adjoint(y))
     divided = [former(y, A) for former in formers]
-    monkeypatch.setattr(compiled_channels, "PARTS", 1)
+    monkeypatch.setattr(compiled_channels, "SPREAD_PARTS", 1)
     for former, image in zip(formers, divided, strict=True):
         assert torch.equal(former(y, A), image)
     monkeypatch.setattr(compiled_channels, "PARTIAL_BYTES", 0)

@@ -43,8 +43,17 @@ OPERATORS = {
 MIB = 2**20
 
 
-@pytest.mark.parametrize("name", OPERATORS)
-@pytest.mark.parametrize("n_scene", [1, 6])
+@pytest.mark.parametrize(
+    ("name", "n_scene"),
+    [
+        ("every pair", 1),
+        ("every pair", 6),
+        ("uneven sweep", 1),
+        ("picked from every pair", 6),
+        ("scan", 1),
+        ("scan with a pattern", 6),
+    ],
+)
 def test_every_budget_gives_the_same_bits(name, n_scene):
     """In core, in tiles of several sizes, and with nothing to spare."""
     array, sweep, options = OPERATORS[name]
@@ -131,7 +140,7 @@ def test_who_watches_is_told_how_far_a_sum_is(array, former, compiled, monkeypat
         pytest.skip("not for this array")
     if not compiled:
         monkeypatch.setattr(full_array.kernels, "available", lambda: False)
-    for module, name in ((compiled_channels, "PART_PAIRS"), (channel_list, "TILE")):
+    for module, name in ((compiled_channels, "PART_PAIRS"), (channel_list, "PAIRS_AT_ONCE")):
         monkeypatch.setattr(module, name, 2**13)  # as if it were long
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # a step is as long as there are threads
     A = born_operator(array, EVEN, GRID, memory=0)

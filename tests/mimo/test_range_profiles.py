@@ -28,7 +28,7 @@ def path(request, monkeypatch):
     """Both ways of interpolating."""
     if request.param == "torch":
         monkeypatch.setattr(range_profiles.kernels, "available", lambda: False)
-        monkeypatch.setattr(range_profiles, "TILE", 100)  # several tiles, uneven ones
+        monkeypatch.setattr(range_profiles, "PAIRS_AT_ONCE", 100)  # several tiles, uneven ones
     elif not range_profiles.kernels.available():
         pytest.skip("the compiled kernels are not built here")
     return request.param
@@ -48,9 +48,21 @@ def test_it_is_the_exact_sum_to_57_db(case, dtype, path, rng):
     assert error_db(image, backproject(y, A)) < -57
 
 
-@pytest.mark.parametrize(("padding", "limit"), [(1.5, -50), (2, -57), (4, -60), (5.3, -60), (64, -60)])
-@pytest.mark.parametrize("sweep", [MANY, BENT, FrequencySweep.linear(4e9, 16e9, 61)], ids=["424", "bent", "odd"])
-@pytest.mark.parametrize("array", [ARRAY, SCAN], ids=["full", "scan"])
+ODD = FrequencySweep.linear(4e9, 16e9, 61)
+PADDINGS = ((1.5, -50), (2, -57), (4, -60), (5.3, -60), (64, -60))
+
+
+# profiles depend on padding and sweep, not on the array: every padding with every sweep, and each with a scan once
+@pytest.mark.parametrize(
+    ("array", "sweep", "padding", "limit"),
+    [
+        *[pytest.param(ARRAY, s, *p, id=f"full-{s.n_freq}-{p[0]}") for s in (MANY, BENT, ODD) for p in PADDINGS],
+        *[
+            pytest.param(SCAN, s, *p, id=f"scan-{s.n_freq}-{p[0]}")
+            for s, p in zip((BENT, ODD, MANY) * 2, PADDINGS, strict=False)
+        ],
+    ],
+)
 def test_many_frequencies_and_paddings(array, sweep, padding, limit, path, rng):
     """Noise is the hardest measurement: its image has no peak to hide an error behind."""
     A = born_operator(array, sweep, GRID)

@@ -43,8 +43,7 @@ def with_noise(scenes: Measurement, snr_db: float, seed: int = 0, *, stated: boo
     return replace(scenes, values=values, snr_db=snr)
 
 
-@pytest.mark.parametrize("kappa", [1e-2, 1.0])
-@pytest.mark.parametrize("scale", [1.0, 30.0])
+@pytest.mark.parametrize(("scale", "kappa"), [(1.0, 1.0), (30.0, 1e-2)])
 @pytest.mark.parametrize("case", ["full", "mask", "paired"])
 @pytest.mark.parametrize("kind", ["gram", "conjugate gradients"])
 def test_the_data_step_is_the_dense_solution(kind, case, scale, kappa):
@@ -78,7 +77,7 @@ def test_the_solution_is_that_of_the_constrained_problem():
     step = GramStep(factor, norm)
     y = step.encode(A.forward(truth)) / norm
     eps = 0.05 * y.norm(dim=1)
-    options = {"weight": 0.02, "kappa": 0.1, "max_iterations": 6000, "tolerance": 1e-9}
+    options = {"weight": 0.02, "kappa": 0.1, "max_iterations": 2000, "tolerance": 1e-9}
     made = csalsa(step, magnitude_prox(soft_threshold), y, eps, torch.zeros_like(truth), **options)
     x = made.image
     residual = step.encode(A.forward(x)) / norm - y
@@ -133,7 +132,8 @@ def test_the_stated_snr_is_used(scenes):
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_any_unit_works(scenes, scale):
     base = with_noise(scenes, 20.0)
-    made, expected = reconstruct("l1", replace(base, values=base.values * np.float32(scale))), reconstruct("l1", base)
+    scaled = replace(base, values=base.values * np.float32(scale))
+    made, expected = (reconstruct("l1", measurement, max_iterations=25) for measurement in (scaled, base))
     assert made.parameters["scene_iterations"] == expected.parameters["scene_iterations"]
     np.testing.assert_allclose(made.image / scale, expected.image, atol=1e-3 * np.abs(expected.image).max())
 
@@ -167,7 +167,7 @@ def test_other_geometries(array):
 
 def test_conjugate_gradients_take_over_and_agree(scenes, monkeypatch):
     base = with_noise(scenes, 20.0, stated=True)
-    settings = {"max_iterations": 15, "tolerance": 0.0, "start": "backprojection"}
+    settings = {"max_iterations": 8, "tolerance": 0.0, "start": "backprojection"}
     exact = reconstruct("l1", base, **settings)
     assert exact.parameters["x_step"] == "gram"
     monkeypatch.setattr(least_squares, "MAX_MEASUREMENTS", 10)

@@ -11,7 +11,7 @@ import pytest
 from clusters import ROOT, dask_processes, environment, wait_for
 
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid, data
-from mimo.recon.batches import reconstruct_files
+from mimo.recon import reconstruct_files
 from mimo.synth import generate
 
 SMALL = {

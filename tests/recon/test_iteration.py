@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mimo.recon.files import history_rows, write_history
+from mimo.data.history import History
+from mimo.recon.files import write_history
 from mimo.recon.iteration import iterate
 
 
@@ -90,10 +91,10 @@ def test_history_as_a_table(tmp_path):
 
     first = [{"a": [1.0, 2.0], "seconds": 0.1}, {"a": [3.0, None], "seconds": 0.2}]
     second = [{"a": [4.0], "b": [5.0], "seconds": 0.3}]
-    rows = list(history_rows([first, second]))
+    rows = list(History.from_json([first, second]).rows())
     assert rows[:2] == [(0, 1, {"seconds": 0.1, "a": 1.0}), (0, 2, {"seconds": 0.2, "a": 3.0})]
     assert rows[2:] == [(1, 1, {"seconds": 0.1, "a": 2.0}), (2, 1, {"seconds": 0.3, "a": 4.0, "b": 5.0})]
-    assert list(history_rows(None)) == []
+    assert list(History.from_json(None).rows()) == []
     path = tmp_path / "h.csv"
     made = [SimpleNamespace(method="x", history=[first, second]), SimpleNamespace(method="y", history=None)]
     write_history(path, made)

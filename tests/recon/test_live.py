@@ -6,8 +6,7 @@ import torch
 from test_pnp import scenes  # noqa: F401 - a fixture
 
 from mimo import data
-from mimo.recon import files, make_problem, run_method
-from mimo.recon.files import reconstruct_file
+from mimo.recon import make_problem, reconstruct_file, run_method, shards
 from mimo.recon.prox import soft_threshold
 from mimo.recon.run import BATCH, Live
 
@@ -20,15 +19,15 @@ def source(scenes, tmp_path):  # noqa: F811
 
 def test_the_file_is_written_every_few_iterations(source, tmp_path, monkeypatch):
     seen = []
-    save = files.data.save
+    save = shards.data.save
 
-    def saving(out, measurement, *, reconstructions):
-        save(out, measurement, reconstructions=reconstructions)
+    def saving(out, measurement, **rest):
+        save(out, measurement, **rest)
         made = data.load_reconstructions(out)["l1"]
         seen.append((made.iterations, made.image))
         assert len(made.history) == made.iterations  # the curve is seen forming too
 
-    monkeypatch.setattr(files.data, "save", saving)
+    monkeypatch.setattr(shards.data, "save", saving)
     out = tmp_path / "out.h5"
     reconstruct_file(source, out, ["l1"], options={"l1": {"max_iterations": 7, "tolerance": 0.0}}, live=3)
     assert [iterations for iterations, _ in seen] == [3, 6, 7]
@@ -37,6 +36,16 @@ def test_the_file_is_written_every_few_iterations(source, tmp_path, monkeypatch)
     gaps = [np.abs(image - seen[-1][1]).max() for _, image in seen]
     assert gaps[0] > gaps[1] > gaps[2] == 0
     assert gaps[1] < 0.5 * np.abs(seen[-1][1]).max()
+
+
+def test_a_file_is_made_in_place_with_a_function_as_an_option(source):
+    options = {"pnp": {"denoiser": lambda magnitude, sigma: magnitude, "max_iterations": 2}}
+    for _ in range(2):  # images of the same method take the place of those that are there
+        written = reconstruct_file(source, source, ["pnp", "kirchhoff"], options=options)
+        assert [run.method for run in written.runs()] == ["pnp", "kirchhoff"]
+    made = data.load_reconstructions(source)
+    assert list(made) == ["kirchhoff", "pnp"]
+    assert "lambda" in made["pnp"].parameters["denoiser"]
 
 
 def test_scenes_whose_turn_has_not_come_are_empty(scenes):  # noqa: F811

@@ -14,10 +14,10 @@ from distributed import LocalCluster
 
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid, data
 from mimo.data import FileError, describe_file
+from mimo.data.history import History
 from mimo.data.jobs.outputs import Part
-from mimo.recon import batches
-from mimo.recon.batches import automatic_size, in_one_piece, reconstruct_files, runs_of
-from mimo.recon.files import history_rows, reconstruct_file
+from mimo.recon import files, reconstruct_file, reconstruct_files, shards
+from mimo.recon.files import automatic_size, in_one_piece, runs_of
 from mimo.synth import generate
 
 N = 50
@@ -50,7 +50,7 @@ def arrays(path):
             kept = {name: run[name] for name in ("method", "iterations", "parameters", "version", "source_sha256")}
             rows = [
                 (s, i, {k: v for k, v in row.items() if k != "seconds"})
-                for s, i, row in history_rows(run.get("history"))
+                for s, i, row in History.from_json(run.get("history")).rows()
             ]
             found[method] = (file.reconstruction(method).image.tobytes(), json.dumps(kept), json.dumps(rows))
         return found
@@ -75,7 +75,9 @@ def test_the_images_are_those_of_one_piece(scenes, reference, tmp_path):
         assert many.source_sha256 == one.source_sha256 == data.file_sha256(scenes)
         assert many.parameters.keys() == one.parameters.keys()
     one, many = (data.load_reconstructions(tmp_path / name)["l1"] for name in ("one.h5", "many.h5"))
-    assert [row[:2] for row in history_rows(many.history)] == [row[:2] for row in history_rows(one.history)]
+    assert [row[:2] for row in History.from_json(many.history).rows()] == [
+        row[:2] for row in History.from_json(one.history).rows()
+    ]
     assert many.parameters["scene_iterations"] == one.parameters["scene_iterations"]
     assert sorted(p.name for p in (tmp_path / "many-shards").iterdir()) == [f"shard-0000{i}.h5" for i in range(4)]
 
@@ -146,7 +148,7 @@ def test_damaged_shards_are_named_and_made_again_alone(scenes, reference, tmp_pa
 
 def test_interrupted_in_an_iteration_no_shard_is_cut_short(scenes, reference, tmp_path, monkeypatch):
     """Ctrl-C ends an iterative method with what was reached: such images must not pass for a finished shard."""
-    run, calls = batches.run_method, []
+    run, calls = shards.run_method, []
 
     def interrupted(name, problem, **options):
         calls.append(name)
@@ -156,7 +158,7 @@ def test_interrupted_in_an_iteration_no_shard_is_cut_short(scenes, reference, tm
         return made
 
     out = tmp_path / "images.h5"
-    monkeypatch.setattr(batches, "run_method", interrupted)
+    monkeypatch.setattr(shards, "run_method", interrupted)
     with pytest.raises(KeyboardInterrupt):
         make(scenes, out, workers=1)
     assert [p.name for p in (tmp_path / "images-shards").glob("[!.]*")] == ["shard-00000.h5"]
@@ -267,6 +269,7 @@ def test_bad_parameters_end_before_anything_is_written(scenes, tmp_path):
         ({"shard_size": 0}, "shard_size is 0"),
         ({"device": "gpu"}, "device is 'gpu'"),
         ({"grid": VoxelGrid.parse("x=-0.15:0.15:3,y=-0.15:0.15:3,z=0:0.1:3")}, "tx antenna 0"),
+        ({"options": {"l1": {"max_iterations": 2.5}}}, "max_iterations of l1 is 2.5: expected a whole number"),
     ]:
         with pytest.raises(ValueError, match=message):
             make(scenes, tmp_path / "a.h5", **options)
@@ -278,7 +281,7 @@ def test_bad_parameters_end_before_anything_is_written(scenes, tmp_path):
 def test_when_one_piece_is_enough(scenes, tmp_path, monkeypatch):
     assert in_one_piece(scenes, tmp_path / "a.h5", None)
     assert not in_one_piece(scenes, tmp_path, None)
-    monkeypatch.setattr(batches, "SHARD_SIZE", 32)
+    monkeypatch.setattr(files, "SHARD_SIZE", 32)
     assert not in_one_piece(scenes, tmp_path / "a.h5", None)
     assert in_one_piece(scenes, scenes, None)  # images added in place stay in one file
 

@@ -34,6 +34,12 @@ LOOSE = {"tv": 0.06, "two-stage": 0.01, "unrolled": 0.01}
 regularised inverse of data without noise amplifies rounding itself."""
 
 
+def brief(method, measurement, **options):
+    """Five iterations of a method that iterates: what these laws compare is the same after any number."""
+    few = {"max_iterations": 5} if "max_iterations" in METHODS[method].options else {}
+    return reconstruct(method, measurement, **few, **options)
+
+
 def same(a, b, tolerance: float = 1e-5) -> None:
     tolerance = max(tolerance, LOOSE.get(b.method, 0.0))
     np.testing.assert_allclose(a.image, b.image, rtol=0, atol=tolerance * np.abs(b.image).max())
@@ -44,7 +50,7 @@ def same(a, b, tolerance: float = 1e-5) -> None:
     ("array", "grid"), [(ARRAY, GRID), (MASKED, GRID), (PAIRED, GRID), (SCAN, GRID), (ARRAY, POINT)], ids=str
 )
 def test_every_method_images_every_geometry(method, array, grid):
-    made = reconstruct(method, measured(array, grid))
+    made = brief(method, measured(array, grid))
     assert made.image.shape == (2, *grid.shape)
     assert made.method == method
     assert np.abs(made.image).max() > 0
@@ -65,7 +71,7 @@ def test_the_channel_gain_is_divided_out(method):
     rng = np.random.default_rng(1)
     gain = np.exp(rng.normal(size=(4, 2, 3)) + 1j * rng.uniform(0, 6, (4, 2, 3))).astype(np.complex64)
     spoiled = replace(clean, values=clean.values * gain, gain=gain)
-    same(reconstruct(method, spoiled), reconstruct(method, clean), 1e-4)
+    same(brief(method, spoiled), brief(method, clean), 1e-4)
 
 
 @every_method
@@ -76,15 +82,15 @@ def test_a_removed_path_length_is_put_back(method):
     spoiled = replace(clean, values=(clean.values * phase).astype(np.complex64), reference_path=path)
     # range profiles are interpolated at other places then, each to -57 dB
     tolerance = 3e-3 if method == "backprojection-fast" else 1e-4
-    same(reconstruct(method, spoiled), reconstruct(method, clean), tolerance)
+    same(brief(method, spoiled), brief(method, clean), tolerance)
 
 
 @every_method
 def test_layers_reach_the_operator(method):
     """Layers of one permittivity are that medium, whatever the file says of its own."""
     clean = replace(measured(), permittivity=2.0)
-    layered = reconstruct(method, replace(clean, permittivity=9.0), layers=LayeredMedium([0.5], [2.0, 2.0]))
-    same(layered, reconstruct(method, clean), 3e-3 if method == "backprojection-fast" else 1e-4)
+    layered = brief(method, replace(clean, permittivity=9.0), layers=LayeredMedium([0.5], [2.0, 2.0]))
+    same(layered, brief(method, clean), 3e-3 if method == "backprojection-fast" else 1e-4)
 
 
 @every_method
@@ -92,8 +98,8 @@ def test_a_pattern_reaches_the_operator(method):
     """A gain of 2 both ways is a measurement four times as strong."""
     clean = measured()
     double = TablePattern(angle=[0, 3.1], freq=[9e9], values=[[2.0], [2.0]])
-    seen = reconstruct(method, replace(clean, values=4 * clean.values), pattern=double)
-    expected = reconstruct(method, clean)
+    seen = brief(method, replace(clean, values=4 * clean.values), pattern=double)
+    expected = brief(method, clean)
     power = 16 if method in ("backprojection", "backprojection-fast", "kirchhoff") else 1  # matched, not inverted
     np.testing.assert_allclose(seen.image, power * expected.image, atol=1e-3 * power * np.abs(expected.image).max())
 
@@ -126,9 +132,9 @@ def test_discrepancy_uses_the_stated_noise_level():
 def test_scenes_do_not_depend_on_their_neighbours(method):
     """More scenes than one batch, each as if it were alone."""
     many = measured(n_scene=BATCH + 3)
-    together = reconstruct(method, many)
+    together = brief(method, many)
     for scene in (0, BATCH - 1, BATCH, BATCH + 2):
-        same(reconstruct(method, many.scenes([scene])), replace_image(together, scene), 1e-4)
+        same(brief(method, many.scenes([scene])), replace_image(together, scene), 1e-4)
     if "weight_used" in together.parameters:
         assert len(together.parameters["weight_used"]) == BATCH + 3
 
@@ -141,8 +147,8 @@ def replace_image(made, scene):
 @every_method
 def test_the_unit_of_the_measurement_scales_the_image(method, scale):
     clean = measured()
-    scaled = reconstruct(method, replace(clean, values=clean.values * np.float32(scale)))
-    expected = reconstruct(method, clean)
+    scaled = brief(method, replace(clean, values=clean.values * np.float32(scale)))
+    expected = brief(method, clean)
     unit = 1 if method in LEARNED else scale  # a network's image is in [0, 1] whatever the unit
     same(replace(scaled, image=scaled.image / unit), expected, 1e-4)
 
@@ -193,11 +199,35 @@ def test_options_are_read_by_kind():
         fails(("weight", repr(text)), lambda text=text: tikhonov.parse_option("weight", text))
 
 
+def test_options_of_another_kind_are_refused():
+    clean, l1 = measured(), find_method("l1")
+    words = "option max_iterations of l1 is {}: expected a whole number"
+    fails((words.format("'2.5'"),), lambda: l1.parse_option("max_iterations", "2.5"))
+    fails((words.format("2.5"),), lambda: reconstruct("l1", clean, max_iterations=2.5))
+    fails((words.format("'9'"),), lambda: reconstruct("l1", clean, max_iterations="9"))
+    fails((words.format("True"),), lambda: reconstruct("l1", clean, max_iterations=True))
+    fails(("balance", "is 1", "true or false"), lambda: reconstruct("l1", clean, balance=1))
+    fails(("tolerance", "'small'", "a number"), lambda: l1.parse_option("tolerance", "small"))
+    assert l1.parse_option("max_iterations", "2.0") == 2
+    assert (l1.parse_option("eps", "auto"), l1.parse_option("eps", "0.1")) == ("auto", 0.1)
+    assert l1.parse_option("start", '"kirchhoff"') == "kirchhoff"
+
+
+def test_functions_and_tensors_are_left_to_the_method():
+    clean = measured()
+    start = torch.ones(2, *GRID.shape, dtype=torch.complex64)
+    more = {"max_iterations": np.int64(2), "tolerance": 0, "start": start}
+    assert reconstruct("l1", clean, **more).parameters["max_iterations"] == 2
+    made = reconstruct("pnp", clean, denoiser=lambda magnitude, sigma: magnitude, **more)
+    assert made.parameters["start"] == "given"
+    assert type(made.parameters["tolerance"]) is float
+
+
 def test_what_is_not_known_is_named():
     clean = measured()
     fails(("'kirchof'", "'kirchhoff'"), lambda: reconstruct("kirchof", clean))
     fails(("'wieght'", "'weight'"), lambda: reconstruct("tikhonov", clean, wieght=1))
-    fails(("weight is True",), lambda: reconstruct("tikhonov", clean, weight=True))
+    fails(("weight", "is True"), lambda: reconstruct("tikhonov", clean, weight=True))
     fails(("no grid",), lambda: make_problem(replace(clean, grid=None)))
     for device in ("gpu", "meta", "cuda:99"):
         fails((repr(device), "expected"), lambda device=device: pick_device(device))

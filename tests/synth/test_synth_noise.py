@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mimo import ArrayGeometry, FrequencySweep, VoxelGrid, born_operator
+from mimo import Acquisition, ArrayGeometry, FrequencySweep, VoxelGrid, born_operator
 from mimo.synth import Realism, add_noise, noise_std
 from mimo.synth.noise import add_clutter, chain_gains, displaced, draw_clutter, with_missing_channels
 from mimo.synth.scene import Recipe, synthesize
@@ -16,10 +16,7 @@ GRID = VoxelGrid.from_extent(x=(-0.1, 0.1, 5), y=(-0.15, 0.15, 7), z=(0.4, 0.6, 
 def scenes(n=9, *, array=ARRAY, snr_db=None, seed=5, **realism):
     recipe = Recipe(
         preset="paper",
-        array=array,
-        sweep=SWEEP,
-        grid=GRID,
-        permittivity=1.0,
+        acquisition=Acquisition(array, SWEEP, GRID),
         snr_db=snr_db,
         seed=seed,
         realism=Realism(**realism),

@@ -6,10 +6,11 @@ import torch
 
 from mimo.models import Denoiser, UNet3D
 from mimo.train import on_policy
-from mimo.train.on_policy import Rehearsal, draw_geometry, level_of
+from mimo.train.on_policy import OnPolicyPairs, draw_geometry, level_of
+from mimo.train.scenes import ScenesInMemory
 
 
-def box(rng):
+def box():
     scene = np.zeros((20, 18, 22), dtype=np.float32)
     scene[4:12, 5:11, 6:15] = 1.0
     return scene
@@ -34,9 +35,9 @@ def test_the_level_of_a_target_in_noise():
 
 def test_a_round_is_a_function_of_seed_round_and_network(denoiser, monkeypatch):
     monkeypatch.setattr(on_policy, "PAPER_FREQUENCIES", (2,))
-    rehearse = Rehearsal(box, n_geometry=2, n_scene=2, seed=3)
-    first, second = rehearse(denoiser, 0), rehearse(denoiser, 1)
-    again = Rehearsal(box, n_geometry=2, n_scene=2, seed=3)(denoiser, 0)
+    pairs = OnPolicyPairs(ScenesInMemory([box()]), n_geometry=2, n_scene=2, seed=3)
+    first, second = pairs.collect(denoiser, 0), pairs.collect(denoiser, 1)
+    again = OnPolicyPairs(ScenesInMemory([box()]), n_geometry=2, n_scene=2, seed=3).collect(denoiser, 0)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert first.noisy.shape[1:] == (25, 25, 49)
     assert second.noisy.shape[1:] != first.noisy.shape[1:]

@@ -8,10 +8,9 @@ import pytest
 from cases import ARRAY, SWEEP
 from helper import fails
 
-from mimo import VoxelGrid, data
-from mimo.viewer import extras
-from mimo.viewer.export import SUFFIXES, export
+from mimo import VoxelGrid, data, extras
 from mimo.viewer.export_surface import vertex_db
+from mimo.viewer.exports import SUFFIXES, export
 
 EVEN = VoxelGrid.from_extent(x=(-0.2, 0.2, 5), y=(-0.1, 0.2, 7), z=(0.5, 1.0, 11))
 PLATE = VoxelGrid.from_extent(x=(-0.2, 0.2, 5), y=(0.3, 0.3, 1), z=(0.5, 1.0, 11))

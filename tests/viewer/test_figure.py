@@ -14,9 +14,11 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from skimage.io import imread
 
 from mimo import VoxelGrid
+from mimo.data import Reconstruction
+from mimo.recon import METHODS
 from mimo.recon.metrics import psnr, ssim
-from mimo.viewer.contact_sheet import contact_sheet
-from mimo.viewer.figure import Panel, figure, panels_from, save
+from mimo.viewer.contact_sheets import contact_sheet
+from mimo.viewer.figures import Panel, figure, panels_from, save
 from mimo.viewer.projections import maximum_projections, to_db, voxel_edges
 from mimo.viewer.surface import surface_mesh
 
@@ -137,7 +139,7 @@ def test_panels_labels_and_colour_bar() -> None:
 def test_all_on_one_scale_but_images_without_a_unit() -> None:
     """Back-projections are 10^4 to 10^8 times as large as reflectivity: by their maximum all others would be black."""
     shapes = {"truth": 1.0, "l1": 0.1, "kirchhoff": 1e8}
-    panels = [Panel(name, scale * random_volume()) for name, scale in shapes.items()]
+    panels = [Panel(n, scale * random_volume(), relative=n == "kirchhoff") for n, scale in shapes.items()]
     drawing = figure(panels, GRID, layout="columns", common_scale=True)
     peaks = [mesh_of(axes_of(drawing, f"{name}: front")).get_array().max() for name in shapes]
     assert peaks == pytest.approx([0, -20, 0], abs=1e-9)
@@ -147,6 +149,29 @@ def test_all_on_one_scale_but_images_without_a_unit() -> None:
     alone = figure(panels[2:], GRID, common_scale=True)
     assert "kirchhoff" in [text.get_text() for text in alone.texts]
     assert "own maximum" in axes_of(alone, "colour bar").get_xlabel()
+
+
+def test_a_learned_image_is_not_lost_beside_l1(tmp_path) -> None:
+    """A network answers in units of the brightest voxel: beside reflectivities of 1e4 it would lie at -80 dB."""
+    images = {"l1": 1e4 * random_volume()[None] + 0j, "two-stage": random_volume(seed=1)[None].astype(np.float32)}
+    made = [
+        Reconstruction(name, image, GRID, {}, np.ones(1), scale=METHODS[name].scale) for name, image in images.items()
+    ]
+    silent = [replace(each, scale="") for each in made]  # as earlier versions wrote them
+    unknown = [made[0], replace(made[1], method="my-network", scale="")]
+    for reconstructions in (made, silent, unknown):
+        panels = panels_from(None, reconstructions)
+        assert [panel.relative for panel in panels] == [False, True]
+        drawing = figure(panels, GRID, common_scale=True)
+        peaks = [mesh_of(axes_of(drawing, f"{panel.title}: front")).get_array().max() for panel in panels]
+        assert peaks == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_every_method_says_what_its_numbers_are() -> None:
+    relative = {name for name, method in METHODS.items() if method.scale == "relative"}
+    assert {"backprojection", "kirchhoff", "auto-physics", "deep2s", "two-stage"} <= relative
+    assert not relative & {"tikhonov", "l1", "tv", "pnp"}
+    assert {method.scale for method in METHODS.values()} == {"relative", "reflectivity"}
 
 
 def test_a_long_name_is_drawn_smaller_not_broken() -> None:
@@ -170,40 +195,45 @@ def test_scales() -> None:
     assert bodies == [True, False]
 
 
+PAGES = [
+    (1, "rows", None),
+    (5, "rows", None),
+    (2, "rows", 160),
+    (1, "columns", None),
+    (7, "columns", None),
+    (4, "columns", 85),
+    (8, "columns", 85),
+    (8, "columns", 180),
+    (8, "rows", 180),
+    (8, "rows", None),
+    (12, "columns", 140),
+]
+CUBE = VoxelGrid.from_extent(x=(-0.15, 0.15, 13), y=(-0.15, 0.15, 14), z=(0.35, 0.65, 15))
+OTHER_GRIDS = {
+    "plane": VoxelGrid.from_extent(x=(0.1, 0.1, 1), y=(-0.1, 0.1, 7), z=(0.3, 0.8, 11)),
+    "ground": VoxelGrid.from_extent(x=(-50, 50, 40), y=(-30, 30, 30), z=(0, 0, 1)),
+    "long": VoxelGrid.from_extent(x=(-0.1, 0.1, 6), y=(-0.1, 0.1, 7), z=(1000.0, 1003.0, 20)),
+    "line": VoxelGrid.from_extent(x=(0, 0, 1), y=(0, 0, 1), z=(1, 3, 20)),
+}
+FULLEST = [(2, "rows", 160), (8, "rows", 180), (8, "columns", 85), (12, "columns", 140)]
+"""Pages with the least room for each label: what fits on them fits on those with fewer panels or more width."""
+
+
 @pytest.mark.parametrize(
-    ("n_panel", "layout", "width"),
+    ("grid", "page"),
     [
-        (1, "rows", None),
-        (5, "rows", None),
-        (2, "rows", 160),
-        (1, "columns", None),
-        (7, "columns", None),
-        (4, "columns", 85),
-        (8, "columns", 85),
-        (8, "columns", 180),
-        (8, "rows", 180),
-        (8, "rows", None),
-        (12, "columns", 140),
+        *[pytest.param(CUBE, page, id="cube-{}-{}-{}".format(*page)) for page in PAGES],
+        *[pytest.param(g, p, id="{}-{}-{}-{}".format(name, *p)) for name, g in OTHER_GRIDS.items() for p in FULLEST],
     ],
 )
-@pytest.mark.parametrize(
-    "grid",
-    [
-        VoxelGrid.from_extent(x=(-0.15, 0.15, 13), y=(-0.15, 0.15, 14), z=(0.35, 0.65, 15)),
-        VoxelGrid.from_extent(x=(0.1, 0.1, 1), y=(-0.1, 0.1, 7), z=(0.3, 0.8, 11)),
-        VoxelGrid.from_extent(x=(-50, 50, 40), y=(-30, 30, 30), z=(0, 0, 1)),
-        VoxelGrid.from_extent(x=(-0.1, 0.1, 6), y=(-0.1, 0.1, 7), z=(1000.0, 1003.0, 20)),
-        VoxelGrid.from_extent(x=(0, 0, 1), y=(0, 0, 1), z=(1, 3, 20)),
-    ],
-    ids=["cube", "plane", "ground", "long", "line"],
-)
-def test_no_label_meets_another(grid: VoxelGrid, n_panel: int, layout: str, width: float | None) -> None:
+def test_no_label_meets_another(grid: VoxelGrid, page: tuple[int, str, float | None]) -> None:
+    n_panel, layout, width = page
     panels = [Panel(f"method {i}", random_volume(grid, i), "PSNR 20.12 dB, SSIM 0.912, 12.3 s") for i in range(n_panel)]
     panels[-1] = replace(panels[-1], title="kirchhoff")
     drawing = figure(panels, grid, title="Title", layout=layout, width_mm=width)
     assert drawing.get_size_inches()[1] * 25.4 <= 240  # a page of a journal
     drawing.canvas.draw()
-    page, boxes = drawing.bbox, []
+    paper, boxes = drawing.bbox, []
     for axes in drawing.axes:
         flat = axes.name != "3d"
         axis_labels = [axis.label for axis in axes._axis_map.values()]
@@ -213,10 +243,10 @@ def test_no_label_meets_another(grid: VoxelGrid, n_panel: int, layout: str, widt
             boxes.append((axes.get_label(), axes.get_window_extent()))
     boxes += [(t.get_text(), t.get_window_extent()) for t in drawing.texts]
     for i, (name, box) in enumerate(boxes):
-        assert box.x0 >= page.x0, name
-        assert box.x1 <= page.x1, name
-        assert box.y0 >= page.y0, name
-        assert box.y1 <= page.y1, name
+        assert box.x0 >= paper.x0, name
+        assert box.x1 <= paper.x1, name
+        assert box.y0 >= paper.y0, name
+        assert box.y1 <= paper.y1, name
         for other_name, other in boxes[:i]:
             apart = box.x0 >= other.x1 or other.x0 >= box.x1 or box.y0 >= other.y1 or other.y0 >= box.y1
             assert apart, f"{name!r} meets {other_name!r}"
@@ -267,8 +297,8 @@ def test_bad_input_is_named() -> None:
 
 def test_panels_from_truth_and_reconstructions() -> None:
     truth = np.stack([random_volume(seed=s) * 1j for s in (1, 2)])
-    made = SimpleNamespace(method="l1", magnitude=np.abs(truth) + 0.1, seconds=np.array([1.0, 2.345]))
-    empty = SimpleNamespace(method="pnp", magnitude=0 * np.abs(truth), seconds=np.zeros(2))  # still running
+    made = SimpleNamespace(method="l1", magnitude=np.abs(truth) + 0.1, seconds=np.array([1.0, 2.345]), scale="")
+    empty = SimpleNamespace(method="pnp", magnitude=0 * np.abs(truth), seconds=np.zeros(2), scale="")  # still running
     first, second, third = panels_from(truth, [made, empty], scene=1)
     assert (first.title, first.caption) == ("truth", "")
     assert first.volume == pytest.approx(np.abs(truth[1]))

@@ -11,8 +11,8 @@ from fixtures import native_layouts as native
 from mimo import FrequencySweep, VoxelGrid, backproject, born_operator
 from mimo.data import FileError, save
 from mimo.sampling import expected_sampling
-from mimo.viewer.figure import save as save_figure
-from mimo.viewer.overview import overview, overview_of_file, point_spread
+from mimo.viewer.figures import save as save_figure
+from mimo.viewer.overviews import overview, overview_of_file, point_spread
 
 GRID = VoxelGrid.from_extent(x=(-0.1, 0.12, 5), y=(-0.11, 0.1, 7), z=(0.4, 0.6, 11))
 KINDS = {

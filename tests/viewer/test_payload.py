@@ -11,8 +11,8 @@ from viewer_samples import GRID, PEAK, make_file, spoil, truncate
 from mimo import VoxelGrid, data
 from mimo.data import divide_gain, restore_reference_path
 from mimo.recon.metrics import psnr, ssim
-from mimo.viewer.curves import curves_of_scene
 from mimo.viewer.payload import (
+    _curves,
     color_tables,
     file_facts,
     measurement_packet,
@@ -182,13 +182,13 @@ def test_the_version_changes_with_the_file(tmp_path):
 
 
 def test_curves_of_every_shape_of_history():
-    assert curves_of_scene([{"a": [1.0, 2.0], "b": 3}, {"a": [4.0, None], "b": 5}], 1, 2) == {
+    assert _curves([{"a": [1.0, 2.0], "b": 3}, {"a": [4.0, None], "b": 5}], 1, 2) == {
         "a": [2, None],
         "b": [3, 5],
     }
     batches = [[{"a": [1.0, 2.0]}], [{"a": [3.0]}, {"a": [6.0]}]]
-    assert [curves_of_scene(batches, s, 3)["a"] for s in range(3)] == [[1], [2], [3, 6]]
-    assert curves_of_scene({"objective": [2.0, 1.0], "name": "x"}, 0, 1) == {"objective": [2, 1]}
-    assert curves_of_scene([{"a": float("nan")}, {"b": True}, "text"], 0, 1) == {}
+    assert [_curves(batches, s, 3)["a"] for s in range(3)] == [[1], [2], [3, 6]]
+    assert _curves({"objective": [2.0, 1.0], "name": "x"}, 0, 1) == {"objective": [2, 1]}
+    assert _curves([{"a": float("nan")}, {"b": True}, "text"], 0, 1) == {}
     for nothing in (None, [], "text", 3, [[]], [None]):
-        assert curves_of_scene(nothing, 0, 1) == {}
+        assert _curves(nothing, 0, 1) == {}

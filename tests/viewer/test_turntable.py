@@ -12,7 +12,7 @@ from mimo import VoxelGrid
 from mimo.viewer.movie import write_gif, write_mp4
 from mimo.viewer.projections import maximum_projections, voxel_edges
 from mimo.viewer.raycast import Camera, Raycaster, orbit
-from mimo.viewer.turntable import _Sheet, turntable
+from mimo.viewer.turntables import _Sheet, turntable
 
 GRID = VoxelGrid.from_extent(x=(-0.2, 0.2, 5), y=(-0.3, 0.3, 7), z=(0.5, 1.0, 11))
 UNEVEN = VoxelGrid(np.linspace(-0.2, 0.2, 15), np.linspace(-0.3, 0.3, 17), 0.5 + 0.5 * np.linspace(0, 1, 19) ** 1.7)

@@ -113,8 +113,8 @@ class View {
 
   /** Factor from a panel's own maximum to the reference. */
   gainOf(panel) {
-    if (this.store.state.norm === "own" || !panel.volume || panel.unitless) return 1;
-    const most = Math.max(...this.shownPanels().map((p) => (p.unitless ? 0 : (p.volume?.peak ?? 0))));
+    if (this.store.state.norm === "own" || !panel.volume || panel.relative) return 1;
+    const most = Math.max(...this.shownPanels().map((p) => (p.relative ? 0 : (p.volume?.peak ?? 0))));
     return most ? panel.volume.peak / most : 1;
   }
 

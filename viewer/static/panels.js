@@ -31,7 +31,7 @@ export function panelsOf(facts) {
       item: n,
       facts: file,
       truth: item.truth,
-      unitless: item.unitless,
+      relative: item.relative,
       title: facts.files.length > 1 ? `${item.name} \u00b7 ${file.name}` : item.name,
       volume: null,
       header: null,
@@ -72,7 +72,7 @@ export function writeCaption(panel, { norm, watch }) {
   if (Number.isFinite(panel.scores.ssim)) facts.push(`SSIM ${plain(panel.scores.ssim, 3)}`);
   if (header) facts.push(...effort(header, watch));
   if (volume && !volume.peak) facts.push("all zero");
-  if (volume && panel.unitless && norm === "common") facts.push("to its own maximum: it has no unit");
+  if (volume && panel.relative && norm === "common") facts.push("to its own maximum: it is known up to a factor only");
   writeFacts(panel.caption, facts);
   panel.parameters.textContent = parametersText(header?.parameters ?? {});
   panel.message.textContent = panel.problem;

@@ -1,4 +1,4 @@
-"""From a file of the schema to a file of another program, as the suffix says: volumes, a mesh, a film, a page."""
+"""Export a file of the schema for another program, as the suffix says: volumes, a mesh, a film, a page."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from matplotlib import colormaps
 
 from mimo import VoxelGrid
 from mimo.data import FileError
-from mimo.recon.registry import unknown
+from mimo.options import unknown
 from mimo.viewer.export_surface import write_ply
 from mimo.viewer.export_volumes import npy_sidecar, write_nifti, write_npy, write_vti, write_vtr
 from mimo.viewer.files import images_of_scene
 from mimo.viewer.movie import write_gif, write_mp4
 from mimo.viewer.projections import to_db
 from mimo.viewer.standalone import save_html
-from mimo.viewer.turntable import turntable
+from mimo.viewer.turntables import turntable
+
+__all__ = ["MOVIES", "SUFFIXES", "export"]
 
 VOLUMES = {".vti": write_vti, ".vtr": write_vtr, ".nii.gz": write_nifti, ".nii": write_nifti, ".npy": write_npy}
 MOVIES = {".gif": write_gif, ".mp4": write_mp4}
@@ -70,7 +72,7 @@ def export(
     levels_db
         Surfaces in a ``.ply``; the first is that of a film.
     rendering, cmap, n_frame, elevation, size
-        Of a film: see `mimo.viewer.turntable.turntable`.
+        Of a film: see `mimo.viewer.turntables.turntable`.
     fps
         Frames a second, 1 to 50.
     progress

@@ -1,4 +1,4 @@
-"""Pictures of several reconstructions side by side, made without a window: projections in dB and the body in 3D."""
+"""Draw several reconstructions side by side, without a window: projections in dB and the body in 3D."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mimo import VoxelGrid
+from mimo.options import unknown
 from mimo.recon.metrics import psnr, ssim
-from mimo.recon.registry import unknown
 from mimo.viewer.page import LINE, NARROWEST, NARROWEST_ROWS, TITLE, Cell, Page, columns, drawn_lengths, rows, tiles
 from mimo.viewer.projections import View, maximum_projections, to_db, voxel_edges
-from mimo.viewer.reference import UNITLESS, references
+from mimo.viewer.reference import is_relative, references
 from mimo.viewer.style import MM, STYLE
 from mimo.viewer.surface import draw_surface
+
+__all__ = ["Imaged", "Panel", "figure", "panels_from", "save"]
 
 SUFFIXES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 PNG_DPI = 200
@@ -44,11 +46,14 @@ class Panel:
         Magnitude, real ``(n_x, n_y, n_z)`` in any scale; of a complex volume the magnitude is taken.
     caption
         What stands beside the name, say the PSNR.
+    relative
+        Whether its numbers are known up to a factor only, as those of back-projection.
     """
 
     title: str
     volume: npt.NDArray[Any]
     caption: str = ""
+    relative: bool = False
 
 
 class Imaged(Protocol):
@@ -60,6 +65,8 @@ class Imaged(Protocol):
     def magnitude(self) -> npt.NDArray[Any]: ...  # noqa: D102
     @property
     def seconds(self) -> Any: ...  # noqa: D102
+    @property
+    def scale(self) -> str: ...  # noqa: D102
 
 
 def panels_from(truth: npt.ArrayLike | None, reconstructions: Iterable[Imaged], scene: int = 0) -> list[Panel]:
@@ -94,7 +101,8 @@ def panels_from(truth: npt.ArrayLike | None, reconstructions: Iterable[Imaged], 
             taken = np.ravel(reconstruction.seconds)
             seconds = float(taken[scene if len(taken) > 1 else 0]) if len(taken) else 0.0
             facts += [f"{_number(seconds)} s"] if seconds else []  # none: its method was still running
-        panels.append(Panel(reconstruction.method, magnitude, ", ".join(facts)))
+        alone = is_relative(reconstruction.method, reconstruction.scale)
+        panels.append(Panel(reconstruction.method, magnitude, ", ".join(facts), alone))
     return panels
 
 
@@ -132,8 +140,8 @@ def figure(
     linear
         Show magnitude / maximum from 0 to 1 instead of dB.
     common_scale
-        Relate every panel to the largest maximum of all, but for those of `mimo.viewer.reference.UNITLESS` methods,
-        which are marked with a star: their own maximum is 0 dB. By default every panel is related to its own maximum,
+        Relate every panel to the largest maximum of all, but for relative ones (see `Panel`), which are
+        marked with a star: their own maximum is 0 dB. By default every panel is related to its own maximum,
         as papers do and as PSNR and SSIM are formed.
     title
         Stands above everything.
@@ -172,8 +180,8 @@ def figure(
     volumes = [_checked(panel, grid) for panel in panels]
     peaks = [float(volume.max()) for volume in volumes]
     names = [panel.title for panel in panels]
-    scales = references(names, peaks, common=common_scale)
-    starred = [common_scale and name in UNITLESS for name in names]
+    scales = references([panel.relative for panel in panels], peaks, common=common_scale)
+    starred = [common_scale and panel.relative for panel in panels]
     if all(starred):
         starred = [False] * len(names)
     captions = [
@@ -222,7 +230,11 @@ def figure(
         _write(drawing, canvas, page, surface_level_db)
         if page.bar is not None:
             bar = drawing.add_axes(page.rect(page.bar), label="colour bar")
-            whose = "the largest maximum" if common_scale and not set(names) <= UNITLESS else "each image's own maximum"
+            whose = (
+                "the largest maximum"
+                if common_scale and not all(p.relative for p in panels)
+                else "each image's own maximum"
+            )
             label = f"magnitude relative to {whose}" + ("" if linear else " (dB)")
             drawing.colorbar(ScalarMappable(norm, cmap), cax=bar, orientation="horizontal", label=label)
             bar.xaxis.labelpad = 1.5

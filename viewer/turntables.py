@@ -1,4 +1,4 @@
-"""A turn around several images side by side, as frames: drawn without a window, written by `mimo.viewer.movie`."""
+"""Draw the frames of a turn around several images side by side; `mimo.viewer.movie` writes them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from mimo import VoxelGrid
 from mimo.viewer.projections import to_db, voxel_edges
 from mimo.viewer.raycast import Camera, Raycaster, orbit
 from mimo.viewer.style import STYLE
+
+__all__ = ["turntable"]
 
 RENDERINGS = ("maximum", "surface")
 DPI = 100
@@ -55,7 +57,7 @@ def turntable(
         ``maximum``: the largest magnitude along each ray; ``surface``: the shaded surface at `level_db`, brighter
         where z is larger.
     linear, floor_db, common_scale, cmap
-        As in `mimo.viewer.figure.figure`; they do not touch a surface, but for the common scale.
+        As in `mimo.viewer.figures.figure`; they do not touch a surface, but for the common scale.
     level_db
         Level of the surface, dB relative to the same maximum, below 0.
     n_frame

@@ -1,4 +1,4 @@
-"""What a radar person wants to see first: array and scene, point spread, range profiles, magnitudes."""
+"""Draw what a radar engineer wants to see first: array and scene, point spread, range profiles, magnitudes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ from mimo.data.calibration.range_profiles import range_axis, range_profiles
 from mimo.data.calibration.scene_extent import scene_box
 from mimo.pattern import Patterns
 from mimo.sampling import expected_sampling
-from mimo.viewer.figure import MM, STYLE
+from mimo.viewer.figures import MM, STYLE
 from mimo.viewer.projections import to_db
+
+__all__ = ["overview", "overview_of_file", "point_spread"]
 
 WIDTH_MM, HEIGHT_MM = 180.0, 118.0
 TX_COLOUR, RX_COLOUR, BOX_COLOUR = "#1f4e79", "#d9822b", "#3a7d44"

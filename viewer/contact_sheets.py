@@ -1,4 +1,4 @@
-"""A sheet of many volumes, small: what a dataset or a library of targets looks like."""
+"""Draw many volumes on one sheet, small: what a dataset or a library of targets looks like."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mimo import VoxelGrid
-from mimo.viewer.figure import save
+from mimo.viewer.figures import save
 from mimo.viewer.projections import VIEWS, maximum_projections, to_db, voxel_edges
 from mimo.viewer.style import MM
 from mimo.viewer.surface import draw_surface
+
+__all__ = ["contact_sheet", "draw_samples"]
 
 
 def contact_sheet(
@@ -51,7 +53,7 @@ def contact_sheet(
     Returns
     -------
     matplotlib.figure.Figure
-        With an Agg canvas, never registered with pyplot; write it with `mimo.viewer.figure.save`.
+        With an Agg canvas, never registered with pyplot; write it with `mimo.viewer.figures.save`.
 
     Raises
     ------

@@ -1,0 +1,149 @@
+"""Describe how a scene is measured: everything that the phases and amplitudes of a measurement depend on."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mimo._values import same_arrays
+from mimo.array import ArrayGeometry
+from mimo.grid import VoxelGrid
+from mimo.layers import LayeredMedium
+from mimo.pattern import AntennaPattern, Patterns, both_sides
+from mimo.sweep import FrequencySweep
+
+__all__ = ["Acquisition", "medium_of"]
+
+Medium = float | LayeredMedium
+"""A homogeneous medium's relative permittivity, or a medium in layers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Acquisition:
+    """Array, sweep, grid and medium of a measurement: one value that operators, files and networks pass around.
+
+    Two are equal, and have the same hash, when every number in them is.
+
+    Parameters
+    ----------
+    array, sweep, grid
+        Antennas, frequencies and voxels.
+    medium
+        Relative permittivity of a homogeneous medium, or a `LayeredMedium` crossed by straight rays.
+    pattern
+        Amplitude of the antennas over direction; see `mimo.pattern`. ``None``: the same in every direction.
+    reference_path
+        float64, shape ``array.measurement_shape``, metres; ``None`` for zero. Path length already removed from the
+        phase of each channel, which is then ``-k (P_t + P_r - reference_path)``. Metres of the homogeneous medium; with
+        layers, of free space.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When an argument does not fit the array; the message names it.
+
+    Examples
+    --------
+    >>> array = ArrayGeometry.mills_cross(n_tx=12, n_rx=13, width=0.3)
+    >>> grid = VoxelGrid.from_extent(x=(-0.15, 0.15, 25), y=(-0.15, 0.15, 25), z=(0.35, 0.65, 49))
+    >>> acquisition = Acquisition(array, FrequencySweep.linear(4e9, 16e9, 15), grid)
+    >>> acquisition.measurement_shape, acquisition.grid.shape
+    ((15, 12, 13), (25, 25, 49))
+    >>> acquisition.replace(medium=2.5).permittivity
+    2.5
+    """
+
+    array: ArrayGeometry
+    sweep: FrequencySweep
+    grid: VoxelGrid
+    medium: Medium = 1.0
+    pattern: Patterns = None
+    reference_path: npt.NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.medium, LayeredMedium):
+            if not (math.isfinite(self.medium) and self.medium > 0):
+                raise ValueError(f"permittivity is {self.medium}: expected a positive relative permittivity")
+            object.__setattr__(self, "medium", float(self.medium))
+        for pattern in both_sides(self.pattern):
+            if pattern is not None:  # a table that does not cover the sweep says so
+                pattern.gain(torch.ones(1, 1, dtype=torch.float64), torch.as_tensor(self.sweep.freq.copy()))
+        if self.reference_path is not None:
+            path = np.array(self.reference_path, np.float64)
+            if path.shape != self.array.measurement_shape or not np.isfinite(path).all():
+                raise ValueError(
+                    f"reference_path has shape {path.shape}: expected {self.array.measurement_shape}, finite, in metres"
+                )
+            path.setflags(write=False)
+            object.__setattr__(self, "reference_path", path)
+
+    def replace(self, **changes: Any) -> Acquisition:
+        """Return the acquisition with some of its fields exchanged."""
+        return replace(self, **changes)
+
+    @property
+    def permittivity(self) -> float:
+        """Relative permittivity of the homogeneous medium; 1 with layers, which have their own."""
+        return 1.0 if isinstance(self.medium, LayeredMedium) else self.medium
+
+    @property
+    def layers(self) -> LayeredMedium | None:
+        """The medium in layers, or ``None`` for a homogeneous one."""
+        return self.medium if isinstance(self.medium, LayeredMedium) else None
+
+    @property
+    def measurement_shape(self) -> tuple[int, ...]:
+        """``(n_freq, n_tx, n_rx)``, or ``(n_freq, n_channel)`` when the array lists its channels."""
+        return (self.sweep.n_freq, *self.array.measurement_shape)
+
+    @functools.cached_property
+    def wavenumber(self) -> npt.NDArray[np.float64]:
+        """Of the homogeneous medium, or of free space when there are layers: radians a metre, float64 (n_freq,)."""
+        return self.sweep.wavenumber(self.permittivity)
+
+    @property
+    def patterns(self) -> tuple[AntennaPattern | None, AntennaPattern | None]:
+        """(transmitters' pattern, receivers' pattern)."""
+        return both_sides(self.pattern)
+
+    @property
+    def flat(self) -> bool:
+        """Whether the patterns are real and the same at every frequency."""
+        return all(pattern is None or pattern.flat for pattern in self.patterns)
+
+    def reference_phasor(self) -> npt.NDArray[np.complex128]:
+        """exp(+j k reference_path), complex128 (n_freq, *channels): what removing a path multiplies data with."""
+        path = np.zeros(self.array.measurement_shape) if self.reference_path is None else self.reference_path
+        turns = np.multiply.outer(self.wavenumber / (2 * np.pi), path)
+        return np.exp(2j * np.pi * (turns - np.round(turns)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Acquisition):
+            return NotImplemented
+        same = all(getattr(self, n) == getattr(other, n) for n in ("array", "sweep", "grid", "medium", "patterns"))
+        return same and same_arrays(self.reference_path, other.reference_path)
+
+    def __hash__(self) -> int:
+        path = None if self.reference_path is None else self.reference_path.tobytes()
+        return hash((self.array, self.sweep, self.grid, self.medium, path))
+
+
+def medium_of(permittivity: float, layers: LayeredMedium | None) -> Medium:
+    """Return the medium that is stated by a permittivity or by layers.
+
+    Raises
+    ------
+    ValueError
+        When both are given.
+    """
+    if layers is None:
+        return permittivity
+    if permittivity != 1:
+        raise ValueError(f"permittivity is {permittivity:g} beside layers: expected 1, as layers name their own")
+    return layers

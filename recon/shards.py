@@ -1,0 +1,243 @@
+"""Reconstruct some scenes of a file as a resumable task: read, image, write.
+
+`mimo.recon.files` makes every file by such tasks: one for all scenes of a file, or one for each of its shards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mimo import Acquisition, ImagingOperator, LayeredMedium, VoxelGrid, data
+from mimo.data import FileError, Measurement, MeasurementFile, Reconstruction
+from mimo.data.history import History
+from mimo.data.jobs.tasks import Advance, FileTask, fingerprint
+from mimo.pattern import Patterns, describe_patterns
+from mimo.recon.registry import FILES, find_method
+from mimo.recon.run import Live, Progress, build_problem, make_operator, program_version, run_method
+
+__all__ = ["ImageShard", "Order", "Source", "Watch", "forget_file", "forget_operator", "unwatched"]
+
+RECIPE_VERSION = 2
+"""Goes up whenever the same measurement and options would give other images."""
+
+Watch = Callable[[str], AbstractContextManager[Progress | None]]
+"""Given a method's name, a context that yields ``progress(scenes done, scenes in all)`` or ``None``."""
+
+
+def unwatched(name: str) -> AbstractContextManager[Progress | None]:
+    """Tell nobody how far a method is."""
+    return nullcontext()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Order:
+    """Says what is asked for of every file; fields as the arguments of `mimo.recon.files.reconstruct_files`.
+
+    `methods` has the options of each method by its name, `weights` the hash of each method that is a file.
+    """
+
+    methods: Mapping[str, Mapping[str, Any]]
+    weights: Mapping[str, str]
+    grid: VoxelGrid | None
+    subtract_background: bool
+    pattern: Patterns
+    layers: LayeredMedium | None
+    device: str
+    memory: int
+
+    @classmethod
+    def of(cls, methods: Sequence[str], options: Mapping[str, Mapping[str, Any]] | None, **rest: Any) -> Order:
+        """Check methods and their options; a method that is a file goes by its whole path, for other folders.
+
+        Raises
+        ------
+        ValueError
+            When a method or an option is not known (the nearest is named), or a value is of another kind than its
+            option.
+        """
+        checked, weights, options = {}, {}, options or {}
+        for name in methods:
+            method = find_method(name)
+            whole = name
+            if name.endswith(tuple(FILES)) and Path(name).is_file():
+                whole = str(Path(name).absolute())
+                weights[whole] = data.file_sha256(whole)
+            checked[whole] = method.check_options(options.get(name, options.get(method.name, {})))
+        return cls(methods=checked, weights=weights, **rest)
+
+    def describe(self, source: Source, start: int, stop: int) -> str:
+        """Return the order and scenes of a file as JSON text; equal texts mean equal arrays."""
+        fields: dict[str, Any] = {
+            "reconstruct_version": RECIPE_VERSION,
+            "program": program_version(),
+            "source": source.sha256,
+            "methods": {find_method(name).name: options for name, options in self.methods.items()},
+            "weights": self.weights,
+            "grid": None if self.grid is None else fingerprint(self.grid),
+            "subtract_background": self.subtract_background,
+            "pattern": describe_patterns(self.pattern),
+            "layers": None if self.layers is None else str(self.layers),
+            "device": self.device,
+            "scenes": [start, stop],
+        }
+        return data.to_json("options", fields)
+
+    def operator(self, measurement: Measurement) -> tuple[ImagingOperator, dict[str, Any]]:
+        """Return the operator of a geometry and what methods made for it: kept from one shard to the next."""
+        acquisition = measurement.acquisition(pattern=self.pattern, layers=self.layers)
+        return _operator(acquisition, self.device, self.memory)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Names a file to reconstruct and its hash. Once read it stays open for its next shard, until `forget_file`."""
+
+    path: Path
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> Source:
+        """Look at a file; `FileError` when it is unfit."""
+        _open(path)
+        return cls(path, data.file_sha256(path))
+
+    @property
+    def n_scene(self) -> int:
+        """Number of scenes."""
+        return _open(self.path).n_scene
+
+    def leaves_behind(self, order: Order) -> bool:
+        """Whether the file has truth or images on another grid than is asked for, which are not carried over."""
+        file = _open(self.path)
+        return order.grid not in (None, file.grid) and (file.has_truth or bool(file.methods))
+
+    def read(self, start: int, stop: int, order: Order) -> tuple[Measurement, dict[str, Reconstruction]]:
+        """Read scenes, and the images of them to be carried over, by method."""
+        try:
+            return _take(_open(self.path), range(start, stop), order)
+        except FileError:
+            forget_file()  # to be looked at anew when the task is tried again
+            raise
+
+
+@dataclass(frozen=True, eq=False)
+class ImageShard(FileTask):
+    """Makes the file of some scenes of a source with their images."""
+
+    order: Order
+    source: Source
+    maker = "reconstruct"
+
+    @property
+    def recipe(self) -> str:
+        """All that the arrays depend on, as JSON."""
+        return self.order.describe(self.source, self.start, self.stop)
+
+    def write(self, advance: Advance) -> None:
+        """Make the file as one of many: marked with its recipe, finished or absent."""
+        self.run(recipe=self.recipe)
+        advance(self.n_scene)
+
+    def run(self, *, recipe: str = "", watch: Watch = unwatched, live: int = 0) -> list[Reconstruction]:
+        """Read the scenes, run the methods, write the file, and return the new images.
+
+        Parameters
+        ----------
+        recipe
+            Marks the file as one of many, never cut short: an interrupt in an iterative method ends the run before the
+            file is written. Without a recipe what was reached is written, and the methods that were to follow are left
+            out.
+        watch
+            Shows the progress of each method.
+        live
+            Write the file anew every so many iterations of an iterative method, with the images of then; 0: only at
+            the end.
+        """
+        measurement, images = self.source.read(self.start, self.stop, self.order)
+        if not recipe:
+            forget_file()  # nothing else is read from it, and it may be the file to write
+        operator, shared = self.order.operator(measurement)
+        problem = build_problem(operator, measurement, shared)
+
+        def write(made: Reconstruction | None = None) -> None:
+            if made is not None:
+                images[made.method] = made
+            data.save(self.path, measurement, reconstructions=list(images.values()), recipe=recipe)
+
+        new = []
+        for name, options in self.order.methods.items():
+            with watch(name) as progress:
+                made = run_method(
+                    name,
+                    problem,
+                    progress=progress,
+                    live=Live(live, write) if live else None,
+                    source_sha256=self.source.sha256,
+                    **options,
+                )
+            images[made.method] = made
+            new.append(made)
+            if made.parameters.get("interrupted"):
+                if recipe:
+                    raise KeyboardInterrupt
+                break
+        write()
+        return new
+
+
+def forget_file() -> None:
+    """Close the file that was read last."""
+    _opened.cache_clear()
+
+
+def forget_operator() -> None:
+    """Let go of the operator that was used last, and of all that was made for it."""
+    _operator.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _operator(acquisition: Acquisition, device: str, memory: int) -> tuple[ImagingOperator, dict[str, Any]]:
+    return make_operator(acquisition, device=device, memory=memory), {}
+
+
+@lru_cache(maxsize=1)
+def _opened(source: Path, version: tuple[int, ...]) -> tuple[ExitStack, MeasurementFile]:
+    """Open a file for all shards that a process makes: the check of a file of many shards takes as long as an image."""
+    stack = ExitStack()
+    return stack, stack.enter_context(data.open_measurement(source))
+
+
+def _open(source: Path) -> MeasurementFile:
+    version: tuple[int, ...] = ()
+    with suppress(OSError):  # which opening it tells better
+        found = source.stat()
+        version = found.st_ino, found.st_size, found.st_mtime_ns
+    return _opened(source, version)[1]
+
+
+def _take(file: MeasurementFile, scenes: range, order: Order) -> tuple[Measurement, dict[str, Reconstruction]]:
+    chosen = slice(scenes.start, scenes.stop)
+    measurement = file.measurement(chosen)
+    if order.subtract_background:
+        measurement = data.subtract_background(measurement)
+    if order.grid not in (None, measurement.grid):
+        return replace(measurement, grid=order.grid, truth=None), {}
+    kept = {method: file.reconstruction(method, chosen) for method in file.methods}
+    if len(scenes) < file.n_scene:
+        kept = {method: _of_scenes(made, scenes, file.n_scene) for method, made in kept.items()}
+    return measurement, kept
+
+
+def _of_scenes(made: Reconstruction, scenes: range, n_scene: int) -> Reconstruction:
+    """Return images of some scenes, with what was recorded of these of `n_scene` scenes."""
+    parameters = {
+        name: value[scenes.start : scenes.stop] if isinstance(value, list) and len(value) == n_scene else value
+        for name, value in made.parameters.items()
+    }
+    history = History.from_json(made.history, n_scene).scenes(scenes.start, scenes.stop)
+    return replace(made, parameters=parameters, history=history.to_json())
