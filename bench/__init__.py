@@ -1,3 +1,3 @@
-"""Measure the speed of operators, solvers and jobs against the published way and the machine's bound."""
+"""Measure the speed of operators, solvers and jobs, compared with published code and with the machine's limit."""
 
 __all__ = []

@@ -25,7 +25,7 @@ WIDTH_MM, ROW_MM, FOOT_MM = 180.0, 56.0, 12.0
 
 
 def cost_figure(result: dict[str, Any]) -> Figure:
-    """Draw predicted (lines) and measured times (dots) of each ladder, a row each, and where lines cross.
+    """Draw predicted (lines) and measured times (dots), a row for each kind of array, and where the lines cross.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
-"""Measure time against voxels, channels and frequencies, beside what `mimo.recon.costs` predicts.
+"""Measure the time of back-projection against voxels, channels and frequencies, and what `mimo.recon.costs` predicts.
 
-A ladder of sizes for an array of every pair and for a planar scan, each along one axis at a time. Times are those of
-the processor, one thread, the factors of the exact sum made anew: other programs on the machine disturb them least so.
+For a full array and for a planar scan one of these three counts grows at a time: a `Ladder` of sizes. Times are
+processor times on one thread, which other programs on the machine disturb least, and the factors of the exact sum are
+computed anew.
 """
 
 from __future__ import annotations
@@ -30,16 +31,17 @@ EXTENT, HIGHEST, BAND = 0.2, 82e9, 10e9
 
 @dataclass(frozen=True)
 class Ladder:
-    """Sizes along each axis; the other two stay at the base.
+    """Holds growing sizes of array, sweep and grid, of which one grows while the other two stay at a base size.
 
     Attributes
     ----------
     array
-        Makes an array of a size along one side.
+        Makes an array with a number of antennas along one side.
     sides, far_sides
-        Along the axis of channels: measured, and only predicted; so are `freqs` and `ns`.
+        Antennas along a side: the sizes that are measured, and larger ones that are only predicted. So are `freqs`
+        and `far_freqs` for the frequencies, `ns` and `far_ns` for the grid.
     side, n_freq, n
-        The base: of the array, of the sweep, of the grid, which has ``n x n x n / 2`` voxels.
+        Base sizes of the array, of the sweep, and of the grid, which has ``n x n x n / 2`` voxels.
     """
 
     array: Callable[[int], ArrayGeometry]
@@ -54,7 +56,7 @@ class Ladder:
     far_ns: tuple[int, ...] = (80, 112, 160)
 
     def operator(self, *, side: int = 0, n_freq: int = 0, n: int = 0) -> ImagingOperator:
-        """The operator of the base, other in what is given."""
+        """Make the operator of the base sizes, or of those that are given."""
         n, half = n or self.n, EXTENT / 2
         grid = VoxelGrid.from_extent(x=(-half, half, n), y=(-half, half, n), z=(0.3, 0.4, n // 2))
         return born_operator(
@@ -62,7 +64,7 @@ class Ladder:
         )
 
     def axes(self) -> dict[str, tuple[list[tuple[int, ImagingOperator]], int]]:
-        """Counts and operators along each axis, ascending, and how many of them to measure."""
+        """Return ascending counts and their operators along each axis, and how many of them to measure."""
         voxels = [self.operator(n=n) for n in (*self.ns, *self.far_ns)]
         channels = [self.operator(side=side) for side in (*self.sides, *self.far_sides)]
         frequencies = [self.operator(n_freq=n) for n in (*self.freqs, *self.far_freqs)]
@@ -88,7 +90,7 @@ LADDERS = {
 
 
 def measured_seconds(A: ImagingOperator, method: str, *, n_rounds: int) -> float:
-    """Least processor seconds of one image of noise; the operator is made anew each time, so that nothing is kept."""
+    """Measure the least processor seconds of one image; the operator is new each time, so that nothing is reused."""
     y = torch.randn(A.measurement_shape, dtype=A.dtype, generator=torch.Generator().manual_seed(0))
     least = math.inf
     for _ in range(n_rounds):
@@ -105,7 +107,7 @@ def measure_costs(
     ladders: dict[str, Ladder] | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Predicted and measured seconds of every ladder; plain numbers by name, as ``--json`` prints them."""
+    """Predict and measure the seconds of every ladder; returns plain numbers by name, as ``--json`` prints them."""
     result: dict[str, Any] = {"rounds": n_rounds, "ladders": {}}
     ratios: dict[str, list[float]] = {}
     with one_thread():
@@ -133,7 +135,7 @@ def measure_costs(
 
 
 def _along(steps: list[tuple[int, ImagingOperator]], n_measured: int, n_rounds: int) -> dict[str, Any]:
-    """Of all steps the predictions, of the first ones the times."""
+    """Predict the seconds of all sizes, and measure those of the first ones."""
     counts = [count for count, _ in steps]
     each = [predict(A, all_ways=True) for _, A in steps]
     methods = [method for method in each[0] if all(method in seconds for seconds in each)]
@@ -149,7 +151,7 @@ def _along(steps: list[tuple[int, ImagingOperator]], n_measured: int, n_rounds: 
 
 
 def cost_table(result: dict[str, Any]) -> str:
-    """The result of `measure_costs` as text for a person."""
+    """Format the result of `measure_costs` as a table of text."""
     lines = ["processor seconds of one scene, one thread: measured (predicted), or predicted alone in brackets"]
     for name, ladder in result["ladders"].items():
         base = ", ".join(f"{count:,} {axis}" for axis, count in ladder["base"].items())

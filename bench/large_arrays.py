@@ -1,8 +1,9 @@
 """Measure image formers at the sizes of scanners: time, memory and error (``mimo bench --large``).
 
-Every method runs in a process of its own, so that its peak memory is its own. The measurement is that of 40 points plus
-as much noise. Errors are taken at 1,000 voxels, ten drawn planes along each axis, against the exact sum in complex128.
-The exact sum's time is extrapolated from blocks of voxels, which it takes in time proportional to their number.
+Every method runs in a process of its own, so that its peak memory can be measured. The measurement holds the echoes of
+40 points and noise of the same power. Errors are those at 1,000 voxels, the crossings of ten randomly drawn planes
+along each axis, against the exact sum in complex128. The exact sum's time is proportional to the number of voxels and is
+extrapolated from a small part of the grid.
 """
 
 from __future__ import annotations
@@ -53,14 +54,14 @@ FORMERS: dict[str, Callable[[torch.Tensor, ImagingOperator], torch.Tensor]] = {
 
 
 def frame(n: int, pitch: float = 3e-3) -> ArrayGeometry:
-    """Transmitters on two opposite sides of a square and receivers on the others, `n` a side."""
+    """Make a square array: `n` transmitters on each of two opposite sides, `n` receivers on each of the other two."""
     side, edge = (np.arange(n) - (n - 1) / 2) * pitch, np.full(n, (n + 1) / 2 * pitch)
     along, across, flat = np.concatenate([side, side]), np.concatenate([edge, -edge]), np.zeros(2 * n)
     return ArrayGeometry(np.column_stack([along, across, flat]), np.column_stack([across, along, flat]))
 
 
 def large_settings() -> dict[str, tuple[ImagingOperator, tuple[str, ...], int]]:
-    """Operators by name, the methods measured on each, and voxels along each axis of a block of the exact sum."""
+    """Return operators by name, the methods measured on each, and the edge in voxels of a block of the exact sum."""
     hand_held = VoxelGrid.from_extent(x=(-0.127, 0.127, 128), y=(-0.127, 0.127, 128), z=(0.25, 0.376, 64))
     scanned = VoxelGrid.from_extent(x=(-0.1, 0.1, 200), y=(-0.1, 0.1, 200), z=(0.25, 0.40, 128))
     scan = ArrayGeometry.planar_scan(shape=(200, 200), width=0.199)
@@ -73,7 +74,7 @@ def large_settings() -> dict[str, tuple[ImagingOperator, tuple[str, ...], int]]:
 
 
 def measurement(A: ImagingOperator) -> torch.Tensor:
-    """Echoes of 40 voxels of the grid, and complex noise of the same power."""
+    """Make the measurement: echoes of 40 voxels of the grid, and complex noise of the same power."""
     rng = np.random.default_rng(0)
     points = np.stack([axis[rng.choice(len(axis), 40)] for axis in (A.grid.x, A.grid.y, A.grid.z)], axis=1)
     y = torch.zeros(A.measurement_shape, dtype=A.dtype)
@@ -85,7 +86,7 @@ def measurement(A: ImagingOperator) -> torch.Tensor:
 
 
 def measure_one(setting: str, method: str, *, n_rounds: int = 2) -> dict[str, Any]:
-    """Least seconds, peak memory of the process in MB and errors; of the exact sum, ``method="exact"``, the seconds."""
+    """Measure least seconds, peak memory in MB and errors of a method; of ``"exact"``, the exact sum, only seconds."""
     A, _, block = large_settings()[setting]
     y = measurement(A)
     rng = np.random.default_rng(1)
@@ -112,7 +113,7 @@ def measure_one(setting: str, method: str, *, n_rounds: int = 2) -> dict[str, An
 
 
 def _exact_seconds(A: ImagingOperator, y: torch.Tensor, block: int) -> float:
-    """Seconds of the exact sum over the whole grid: of a block at its middle and of one at its end, scaled up."""
+    """Estimate the seconds of the exact sum over the whole grid, from a block at its middle and one at its end."""
     spent, voxels = 0.0, 0
     for place in (0.5, 1.0):
         axes = []
@@ -128,14 +129,14 @@ def _exact_seconds(A: ImagingOperator, y: torch.Tensor, block: int) -> float:
 
 
 def peak_mb() -> float:
-    """Largest memory that this process has taken so far, MB; NaN but on Linux."""
+    """Return the largest memory that this process has taken so far, MB; NaN on other systems than Linux."""
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
     return int(found[1]) * 1024 / 1e6 if found else math.nan
 
 
 def measure_large(*, n_rounds: int = 2, progress: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
-    """Everything, each method in a process of its own; about five minutes on two cores."""
+    """Measure all methods on all arrays, each in a process of its own; about five minutes on two cores."""
     result: dict[str, Any] = {}
     for setting, (_, methods, _) in large_settings().items():
         result[setting] = {}
@@ -148,7 +149,7 @@ def measure_large(*, n_rounds: int = 2, progress: Callable[[str], None] = lambda
 
 
 def large_table(result: dict[str, Any]) -> str:
-    """The result of `measure_large` as text for a person."""
+    """Format the result of `measure_large` as a table of text."""
     head = (
         f"{'setting':<16}{'method':<28}{'seconds':>10}{'exact / it':>12}{'MB':>8}{'max dB':>9}{'rms dB':>9}{'corr.':>9}"
     )

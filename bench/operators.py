@@ -1,9 +1,9 @@
-"""Measure the operators against the published way of computing them and the machine's bound, in one run.
+"""Measure the speed of the operators, compared with published code and with the machine's limit, in one run.
 
-The published way (arXiv 2312.16024's code) is a dense complex128 matrix and ``torch.einsum``. The bound is 8 operations
-a term (frequency, channel, voxel) at the complex64 rate of a large square matrix product, measured in the same rounds.
-Every round times all things once, one after another, so that a slow moment of a shared machine touches all of them;
-figures are medians over rounds, ratios are formed in each round.
+The published code (arXiv 2312.16024) uses a dense complex128 matrix and ``torch.einsum``. The limit, here *bound*, is
+the time of 8 real operations for each term (frequency, channel, voxel) at the rate of a large square matrix product in
+complex64, measured in the same rounds. Every round times everything once, one after another, so that a slow moment of a
+shared machine affects all of it. Results are medians over rounds; ratios are formed within each round.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ TARGETS = {
 
 
 def dense_matrix(acquisition: Acquisition) -> torch.Tensor:
-    """The published operator: every term, complex128 ``(n_freq, n_tx, n_rx, n_x, n_y, n_z)``."""
+    """Make the published operator, the matrix of all terms: complex128 ``(n_freq, n_tx, n_rx, n_x, n_y, n_z)``."""
     A = BornOperator.of(acquisition, dtype=torch.complex128)
     out = torch.empty((*A.measurement_shape, *A.volume_shape), dtype=torch.complex128)
     step = 2048
@@ -62,12 +62,12 @@ def dense_matrix(acquisition: Acquisition) -> torch.Tensor:
 
 
 def terms(acquisition: Acquisition) -> int:
-    """Frequencies x channels x voxels: what one forward or adjoint of a scene sums up."""
+    """Return the number of terms that one forward or adjoint of a scene sums: frequencies x channels x voxels."""
     return acquisition.sweep.n_freq * acquisition.array.n_channel * acquisition.grid.n_voxel
 
 
 def rounds(actions: dict[str, Callable[[], object]], *, n: int) -> dict[str, list[float]]:
-    """Seconds of every action in each of `n` rounds, after one that is not counted."""
+    """Measure the seconds of every action in each of `n` rounds, after a first round that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in actions}
     for turn in range(n + 1):
         for name, action in actions.items():
@@ -79,7 +79,7 @@ def rounds(actions: dict[str, Callable[[], object]], *, n: int) -> dict[str, lis
 
 
 def ratio(above: list[float], below: list[float], scale: float = 1.0) -> float:
-    """Median over rounds of ``above / (scale * below)``."""
+    """Return the median over rounds of ``above / (scale * below)``."""
     return statistics.median(a / (scale * b) for a, b in zip(above, below, strict=True))
 
 
@@ -170,7 +170,7 @@ def measure(*, n_rounds: int = 15, progress: Callable[[str], None] = lambda text
 
 
 def _against_dense(acquisition: Acquisition, x: torch.Tensor, n_rounds: int) -> tuple[dict[str, list[float]], float]:
-    """Seconds of both ways in each round, and their largest relative difference."""
+    """Measure the seconds of both operators in each round, and their largest relative difference."""
     A, dense = BornOperator.of(acquisition), dense_matrix(acquisition)
     y = A.forward(x)
     wide_x, wide_y = x.to(dense.dtype), y.to(dense.dtype)
@@ -192,7 +192,7 @@ def _met(value: float, bound: float, kind: str) -> bool:
 
 
 def growth(*, n_rounds: int) -> Iterator[dict[str, Any]]:
-    """Seconds of forward and adjoint at three sizes each of voxels, channels and frequencies."""
+    """Measure the seconds of forward and adjoint at three numbers each of voxels, channels and frequencies."""
     sizes: dict[str, list[tuple[int, Acquisition]]] = {
         "voxels": [
             (int(np.prod(s)), Acquisition(paper_array(), paper_sweep(), paper_grid(s)))
@@ -239,7 +239,7 @@ print(json.dumps((peak() - before) * 1024 / 1e6))
 
 
 def _memory(kind: str) -> float | None:
-    """Growth of a fresh process's peak memory, MB, by making the operator and applying it; ``None`` but on Linux."""
+    """Measure the peak memory, MB, that making and applying an operator adds in a new process; ``None`` off Linux."""
     if not Path("/proc/self/status").exists():
         return None
     command = [sys.executable, "-c", _MEMORY_PROGRAM, kind]
@@ -247,7 +247,7 @@ def _memory(kind: str) -> float | None:
 
 
 def table(result: dict[str, Any]) -> str:
-    """The result of `measure` as text for a person."""
+    """Format the result of `measure` as a table of text."""
     memory = result["memory, MB"]
     lines = [
         f"{result['size']['voxels']} voxels, {result['size']['n_freq']} frequencies, "

@@ -17,7 +17,7 @@ N_FREQ = 424
 
 
 def range_settings() -> dict[str, ImagingOperator]:
-    """The papers' array and scene, and a monostatic arc 10 km from a scene of 100 m, both at `N_FREQ` frequencies."""
+    """Make two operators by name: the papers' array and grid, and a monostatic arc 10 km from a scene of 100 m."""
     near = born_operator(
         ArrayGeometry.mills_cross(n_tx=12, n_rx=13, width=0.3),
         FrequencySweep.linear(4e9, 16e9, N_FREQ),
@@ -38,7 +38,7 @@ def range_settings() -> dict[str, ImagingOperator]:
 def measure_ranges(
     rounds: Callable[..., dict[str, list[float]]], *, n_rounds: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Times of both ways in each round, and the largest error in dB of noise's image, by setting."""
+    """Measure the times of both ways in each round, and the largest error in an image of noise, dB, by operator."""
     times: dict[str, Any] = {}
     errors: dict[str, Any] = {}
     for name, A in range_settings().items():

@@ -1,8 +1,8 @@
-"""Measure the iterative solvers against the published way of running them, in one run.
+"""Measure the speed of the iterative solvers, compared with published code, in one run.
 
-The published way (arXiv 2312.16024's code) keeps the operator as a dense complex128 matrix and solves every x step by
-five conjugate-gradient steps, each an `einsum` there and back; its denoiser is the U-Net at full resolution. It runs 30
-iterations; a few are timed here, since all cost the same.
+The published code (arXiv 2312.16024) keeps the operator as a dense complex128 matrix. It solves the least squares for
+x in every iteration by five conjugate-gradient steps, each a forward and an adjoint by `einsum`; its denoiser is the
+U-Net at full resolution. It makes 30 iterations; a few are timed here, since all cost the same.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["PublishedIteration", "measure_solvers", "solver_table"]
 CG_STEPS = 5
 PUBLISHED_ITERATIONS = 30
 OURS = 10
-"""Iterations of ours that are timed together."""
+"""Iterations of this program that are timed together."""
 KAPPA, WEIGHT, SIGMA = 0.01, 0.01, 0.05
 TARGETS = {
     "l1 iteration against published": (100.0, "at least"),
@@ -39,16 +39,16 @@ TARGETS = {
 
 
 class PublishedIteration:
-    """One iteration of C-SALSA with a dense operator and conjugate gradients; it keeps its own state.
+    """Runs C-SALSA with a dense operator and conjugate gradients, one iteration at each call, and keeps its state.
 
     Parameters
     ----------
     dense
-        ``(n_freq, n_tx, n_rx, n_x, n_y, n_z)``, complex128.
+        Operator, complex128 ``(n_freq, n_tx, n_rx, n_x, n_y, n_z)``.
     prox
         Proximal map of the prior.
     weight
-        Handed to it.
+        Weight passed to `prox`.
     y
         Measurement, ``(n_freq, n_tx, n_rx)``.
     """
@@ -60,11 +60,11 @@ class PublishedIteration:
         self.eps = 0.03 * y.norm()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``A x``."""
+        """Return ``A x``."""
         return torch.einsum("ktrxyz,xyz->ktr", self.dense, x)
 
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
-        """``A^H y``."""
+        """Return ``A^H y``."""
         return torch.einsum("ktrxyz,ktr->xyz", self.conjugate, y)
 
     def __call__(self) -> None:
@@ -92,9 +92,9 @@ def measure_solvers(x: torch.Tensor, *, n_rounds: int = 3) -> dict[str, Any]:
     Parameters
     ----------
     x
-        A scene's reflectivity on the papers' grid, complex64 (25, 25, 49).
+        A scene's reflectivity on the papers' grid, complex64 ``(25, 25, 49)``.
     n_rounds
-        Rounds; each times every way once.
+        Number of rounds; each times everything once.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def measure_solvers(x: torch.Tensor, *, n_rounds: int = 3) -> dict[str, Any]:
 
 
 def solver_table(result: dict[str, Any]) -> str:
-    """The result of `measure_solvers` as text for a person."""
+    """Format the result of `measure_solvers` as a table of text."""
     lines = [f"{'solvers, one scene':<40}{'asked':>16}{'measured':>12}"]
     lines += [
         f"{t['what']:<40}{t['asked']:>16}{t['measured']:>12.2f}{'' if t['met'] else '  not met'}"

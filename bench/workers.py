@@ -1,8 +1,9 @@
-"""Measure batches by one worker and by several of a local dask cluster (``mimo bench --workers N``).
+"""Measure throughput with one worker and with several of a local dask cluster (``mimo bench --workers N``).
 
-Both clusters run all the time, so that each round measures one after the other on a machine in the same mood; the first
-round, in which workers import and factorise, is not counted. A job is timed as its user waits for it: tasks handed out,
-scenes read, images made, shards written and joined, all but the start of the workers, which is stated apart.
+Both clusters run all the time, so that each round measures one after the other under the same load of the machine. The
+first round, in which workers import and factorise, is not counted. The time of a job is that for which a user waits:
+tasks are distributed, scenes read, images made, shards written and joined. Only the start of the workers is stated
+separately.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ from mimo.recon import reconstruct_files
 __all__ = ["SHARD_SIZE", "Job", "measure_workers", "reconstruction_jobs", "worker_table"]
 
 ASKED = 0.9
-"""Of `N` workers' throughput, at least: this times `N` times that of one."""
+"""Required efficiency: N workers should reach at least this times N times the throughput of one."""
 SHARD_SIZE = 16
 
 
 @dataclass(frozen=True)
 class Job:
-    """Something to be done by the workers of a scheduler.
+    """Describes work for the workers of a scheduler.
 
     Attributes
     ----------
     n_scene
-        Scenes that it makes.
+        Number of scenes that it makes.
     run
-        Given the file to make and the scheduler's address.
+        Function that does it, called with the file to make and the scheduler's address.
     """
 
     n_scene: int
@@ -44,7 +45,7 @@ class Job:
 
 
 def reconstruction_jobs(scenes: Path, few: Path, n_scene: int, n_few: int) -> dict[str, Job]:
-    """A direct method on `n_scene` scenes of a file, and an iterative one on the `n_few` of another."""
+    """Make two jobs: a direct method on the `n_scene` scenes of a file, an iterative one on the `n_few` of another."""
 
     def images(source: Path, method: str, options: dict[str, Any]) -> Callable[[Path, str], object]:
         return lambda out, address: reconstruct_files(
@@ -66,20 +67,20 @@ def measure_workers(
     pairs: int,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Scenes a second of each job by one worker and by `workers`; plain numbers by name.
+    """Measure the scenes a second of each job with one worker and with `workers`; returns plain numbers by name.
 
     Parameters
     ----------
     jobs
-        By name.
+        Jobs by name.
     folder
-        Where files are made.
+        Folder for the files that they make.
     workers
-        Processes of the larger cluster, 2 or more.
+        Number of processes of the larger cluster, 2 or more.
     n_rounds
-        Rounds to take medians over.
+        Number of rounds to take medians over.
     pairs
-        Channels times voxels of a scene: with it scenes a second are back-projections a second.
+        Channels times voxels of a scene, which turns scenes a second into back-projections a second.
     """
     needed("dask", "distributed", purpose="mimo bench of several workers", extra="cluster")
     from distributed import Client, LocalCluster
@@ -139,7 +140,7 @@ def measure_workers(
 
 
 def worker_table(result: dict[str, Any]) -> str:
-    """The result of `measure_workers` as text for a person."""
+    """Format the result of `measure_workers` as a table of text."""
     n = result["workers"]
     asked = f"at least {ASKED * n:g}"
     lines = [

@@ -1,4 +1,4 @@
-"""Offer the commands of the command line: each reads its options and calls the packages, without mathematics."""
+"""Define the commands of the command line: each reads its options and calls the other parts of the program."""
 
 from mimo.commands.command_line import COMMANDS, cli, main
 

@@ -35,13 +35,13 @@ COMMANDS: list[click.Command] = [
     train,
     bench,
 ]
-"""In the order in which help and documentation list them."""
+"""All commands, in the order in which help and documentation list them."""
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 
 def _say_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
-    """Print the version, and which path the sums take on this machine."""
+    """Print the version, and which compiled kernels run on this machine."""
     if wanted and not context.resilient_parsing:
         click.echo(f"mimo, version {metadata.version('mimo-imaging')} (kernels: {kernels.describe()})")
         context.exit()
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _warn(message: Warning | str, *_where: object) -> None:
-    """Print a warning as errors are printed: in one line, without the place in the program."""
+    """Print a warning in one line, as errors are printed, without file and line of the program."""
     click.echo(f"mimo: warning: {' '.join(str(message).split())}", err=True)
 
 

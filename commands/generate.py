@@ -143,7 +143,7 @@ def _snr(text: str) -> float | tuple[float, float] | None:
 
 
 def measure_batches(workers: int, n_rounds: int, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Measure `synth` and `reconstruct` at the papers' size by one and by several workers."""
+    """Measure the throughput of `synth` and `reconstruct` at the papers' size with one worker and with several."""
     from mimo.bench.workers import SHARD_SIZE, Job, measure_workers, reconstruction_jobs
     from mimo.synth import generate
     from mimo.synth.paper import paper_array, paper_grid

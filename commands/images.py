@@ -1,4 +1,4 @@
-"""Make and judge images: the commands reconstruct and evaluate."""
+"""Make images and measure their quality: the commands reconstruct and evaluate."""
 
 from __future__ import annotations
 

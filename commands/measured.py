@@ -1,4 +1,4 @@
-"""Bring in, prepare and explain measured files: the commands import, prepare and info."""
+"""Import, prepare and describe measured files: the commands import, prepare and info."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["import_", "info", "prepare"]
 
 FILE = click.Path(path_type=Path)
 CHECK_OPTIONS = {"permittivities": "--permittivities", "grid": "--grid", "patterns": "--pattern", "layers": "--layers"}
-"""Options of `prepare` that nothing but its check uses."""
+"""Options of `prepare` that only ``--check-phase`` uses."""
 
 
 @click.command("import")
@@ -166,7 +166,7 @@ def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **option
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Put the file before what does not fit in it; what names a file already stays."""
+    """Put the file's name before the message of an error, unless the message names a file already."""
     from mimo.data import FileError
 
     try:
@@ -178,7 +178,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _prepared(measurement: Measurement, source: Path, options: dict[str, Any]) -> Measurement:
-    """Make the steps that the options ask for, in the order of the help."""
+    """Take the steps of preparation that the options ask for, in the order of the help."""
     from mimo import data
     from mimo.data.calibration import channels_from_text
     from mimo.data.calibration.scene_extent import parse_box

@@ -1,4 +1,4 @@
-"""Draw images and hand them on: the commands figure and export."""
+"""Draw images and export them: the commands figure and export."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print the result
 
 
 def example(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Put a command line that works under a command's help; a test runs each."""
+    """Add a working command line as an example to a command's help; a test runs each of them."""
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
         function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n\b\nExample:\n  {text}"
@@ -63,7 +63,7 @@ def example(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def medium(patterns: Sequence[str], layers: str | None) -> dict[str, Any]:
-    """Arguments ``pattern`` and ``layers`` of the functions that take them, from the options of these names."""
+    """Return the arguments ``pattern`` and ``layers`` of functions, read from the options of the same names."""
     from mimo.data.medium import layers_from_text, patterns_from_text
 
     return {"pattern": patterns_from_text(patterns), "layers": layers_from_text(layers)}
@@ -93,7 +93,7 @@ def progress_bar(label: str, hidden: bool, unit: str = "scene") -> Iterator[Call
 
 @contextmanager
 def writing(out: Path) -> Iterator[None]:
-    """Make the folder of `out`, not to stay after a failure; an error of the file system names `out` itself."""
+    """Make the folder of `out`, remove it again if it stays empty, and let errors of the file system name `out`."""
     new = not out.parent.exists()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

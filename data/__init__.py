@@ -1,4 +1,4 @@
-"""Read, keep and prepare measurements and images, in the program's own files and in other people's formats."""
+"""Read, write and prepare measurements and images, in the program's own files and in other people's formats."""
 
 from mimo.data.calibration import (
     Gate,

@@ -1,9 +1,9 @@
-"""Hold what an iterative run recorded of its scenes: one record for solvers, files, tables and drawings.
+"""Hold the iteration history of a solver run, in one form for solvers, files, tables and drawings.
 
-A solver runs on a batch of scenes and makes one entry an iteration: ``{"residual": [0.5, None], "seconds": 0.1}``, a
-figure of each scene by name, ``None`` once a scene has stopped, and the seconds since the start. A run over more
-scenes, or the images of a file in shards, have one such list for each batch. Files hold this as JSON
-(`mimo.data.Reconstruction.history`).
+A solver runs on a batch of scenes and makes one entry an iteration, such as ``{"residual": [0.5, None], "seconds":
+0.1}``: named values with a number for each scene, ``None`` once a scene has stopped, and the seconds since the start. A
+run over more scenes than one batch, or a file joined from shards, has such a list of entries for each batch. Files hold
+this as JSON (`mimo.data.Reconstruction.history`).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ Curves = dict[str, list[float | None]]
 
 @dataclass(frozen=True)
 class Batch:
-    """Holds the entries of scenes that were treated together, one entry an iteration."""
+    """Holds the entries of `n_scene` scenes that a solver treated together, one entry an iteration."""
 
     entries: list[Entry]
     n_scene: int
 
     def rows(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
-        """Yield scene, iteration and figures; see `History.rows`."""
+        """Yield scene, iteration and values; see `History.rows`."""
         for scene in range(self.n_scene):
             for i, entry in enumerate(self.entries, start=1):
                 figures = {name: v[scene] for name, v in entry.items() if self._is_per_scene(v)}
@@ -40,7 +40,7 @@ class Batch:
                 yield scene, i, {name: entry[name] for name in ("seconds",) if name in entry} | figures
 
     def scenes(self, start: int, stop: int) -> Batch:
-        """Return the batch of some of its scenes."""
+        """Return a batch of the scenes `start` to `stop` - 1."""
         entries = [
             {name: v[start:stop] if self._is_per_scene(v) else v for name, v in entry.items()} for entry in self.entries
         ]
@@ -65,23 +65,23 @@ class Batch:
 
 @dataclass(frozen=True)
 class History:
-    """Holds the record of a run over batches of scenes, in their order; empty for a method without iterations."""
+    """Holds the history of a run over batches of scenes, in their order; empty for a method without iterations."""
 
     batches: list[Batch] = field(default_factory=list)
 
     @classmethod
     def from_json(cls, record: Any, n_scene: int | None = None) -> History:
-        """Read what a file holds: the entries of one batch, or a list of such lists, or ``None``.
+        """Build a history from a file's JSON: the entries of one batch, or a list of such lists, or ``None``.
 
-        A file may hold any JSON there. Columns instead of entries, ``{"residual": [2, 1]}``, are taken too; anything
-        else is passed over.
+        A file may hold any JSON there. Columns instead of entries, ``{"residual": [2, 1]}``, are read too; anything
+        else is ignored.
 
         Parameters
         ----------
         record
             `mimo.data.Reconstruction.history`.
         n_scene
-            Scenes of the file; by default those that the record shows.
+            Number of scenes of the file; by default the length of the lists in the record.
         """
         if isinstance(record, Mapping):
             columns = {name: values for name, values in record.items() if isinstance(values, list)}
@@ -96,21 +96,21 @@ class History:
         return cls([Batch(entries, _n_scene(entries)) for entries in batches])
 
     def to_json(self, n_scene: int | None = None) -> list[Any] | None:
-        """Return what files hold: the entries of a single batch, a list of those of several, ``None`` when empty.
+        """Return the form that files hold: the entries of a single batch, a list of lists for several, or ``None``.
 
-        A single batch of a run that has more scenes, `n_scene`, is told as the first of several.
+        `n_scene` is the number of scenes of the file; a single batch of fewer is written as the first of several.
         """
         whole = len(self.batches) == 1 and n_scene in (None, self.batches[0].n_scene)
         entries = [batch.entries for batch in self.batches]
         return entries[0] if whole else entries or None
 
     def texts(self) -> list[str]:
-        """Return each batch as JSON: a tenth of the memory that its numbers take, for runs over many scenes."""
+        """Return each batch as JSON text, which takes a tenth of the memory that its numbers take."""
         return [json.dumps(batch.entries) for batch in self.batches]
 
     @staticmethod
     def join_texts(texts: Sequence[str]) -> str | None:
-        """Return the JSON of one record over batches, given as their `texts`; ``None`` when there are none."""
+        """Join the `texts` of batches to the JSON of one history; ``None`` when there are none."""
         return f"[{', '.join(texts)}]" if texts else None
 
     @property
@@ -119,7 +119,7 @@ class History:
         return sum(batch.n_scene for batch in self.batches)
 
     def scenes(self, start: int, stop: int) -> History:
-        """Return the record of the scenes `start` to `stop` - 1; a part of a batch stays a batch."""
+        """Return the history of the scenes `start` to `stop` - 1; a part of a batch stays a batch."""
         parts = []
         for first, batch in self._placed():
             here, end = max(start - first, 0), min(stop - first, batch.n_scene)
@@ -128,7 +128,7 @@ class History:
         return History(parts)
 
     def rows(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
-        """Yield scene (from 0), iteration (from 1) and figures: ``seconds`` and those recorded of the scene.
+        """Yield scene (from 0), iteration (from 1) and values: ``seconds`` and those recorded for the scene.
 
         A scene's rows end when it has stopped.
         """

@@ -1,4 +1,4 @@
-"""Hold what the program reads and writes: a measurement, and an image reconstructed from one."""
+"""Hold what the program reads and writes: measurements, and the images reconstructed from them."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ Array = npt.NDArray[Any]
 
 _DTYPES = {"c8": np.complex64, "f8": np.float64, "f4": np.float32}
 SCALES = ("", "reflectivity", "relative")
-"""What an image may say of its numbers; see `Reconstruction`."""
+"""Allowed values of `Reconstruction.scale`."""
 
 _METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 def axis_sizes(array: ArrayGeometry, sweep: FrequencySweep, grid: VoxelGrid | None = None) -> dict[str, int]:
-    """Lengths of the schema's axes, ``{"n_tx": 12, ...}``; ``n_channel`` only for a paired array."""
+    """Return the lengths of the schema's axes, ``{"n_tx": 12, ...}``; ``n_channel`` only for a paired array."""
     sizes = {"n_tx": array.n_tx, "n_rx": array.n_rx, "n_freq": sweep.n_freq}
     if array.channels is not None:
         sizes["n_channel"] = len(array.channels)
@@ -48,7 +48,7 @@ def axis_sizes(array: ArrayGeometry, sweep: FrequencySweep, grid: VoxelGrid | No
 
 
 def scene_numbers(scenes: Scenes | None, n_scene: int) -> range | list[int]:
-    """Scene numbers that `scenes` selects of `n_scene`; all for ``None``, negative ones count from the end.
+    """Return the scene numbers that `scenes` selects of `n_scene`: all for ``None``, negative ones from the end.
 
     Raises
     ------
@@ -83,9 +83,23 @@ def check_permittivity(value: float) -> float:
 
 
 def checked_values(path: str, value: npt.ArrayLike, sizes: dict[str, int], *, name: str = "") -> Array:
-    """Return `value` as a contiguous array of the dtype, shape and finiteness that the schema wants at `path`.
+    """Return `value` as a contiguous array in the schema's dtype for `path`, after checks of shape and finiteness.
 
-    A higher precision is rounded to the file's.
+    Parameters
+    ----------
+    path
+        Path of the field in the schema, ``measurement/values``.
+    value
+        Any array of a fitting kind; a higher precision is rounded to the schema's.
+    sizes
+        Lengths of the schema's axes; see `axis_sizes`.
+    name
+        How messages call the value; the path when empty.
+
+    Raises
+    ------
+    ValueError
+        When the dtype, the shape or a number does not fit; the message names the field.
     """
     entry = BY_PATH[path]
     array = np.asarray(value)
@@ -98,7 +112,7 @@ def checked_values(path: str, value: npt.ArrayLike, sizes: dict[str, int], *, na
 
 
 def checked_steps(value: Any) -> tuple[dict[str, Any], ...]:
-    """Return what was done to a measurement as a tuple; ValueError unless it is a sequence of dicts with a ``step``."""
+    """Return the steps of a measurement as a tuple; ValueError unless they are a sequence of dicts with a ``step``."""
     if not isinstance(value, list | tuple) or not all(
         isinstance(step, dict) and isinstance(step.get("step"), str) for step in value
     ):
@@ -108,7 +122,7 @@ def checked_steps(value: Any) -> tuple[dict[str, Any], ...]:
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """Measured or synthetic data of one or more scenes, all taken with one array and one sweep.
+    """Holds measured or synthetic data of one or more scenes, all taken with one array and one sweep.
 
     Parameters
     ----------
@@ -116,28 +130,28 @@ class Measurement:
         complex64 ``(n_scene, n_freq, n_tx, n_rx)``, or ``(n_scene, n_freq, n_channel)`` for a paired array; a wave
         that has travelled R carries exp(-j k R).
     array, sweep
-        Where and at which frequencies it was measured.
+        Antennas and frequencies of the measurement.
     grid
-        Voxels on which the truth is given and images are made by default, or ``None``.
+        Voxels of the truth and, by default, of images; ``None`` when there are none.
     permittivity
         Relative permittivity of the medium.
     snr_db
         float32 ``(n_scene,)``, dB; +inf without noise; ``None`` when not known.
     background
-        complex64, one scene without the target, not subtracted; see `mimo.data.calibration`.
+        complex64 ``values.shape[1:]``, data without the target, not subtracted; see `mimo.data.calibration`.
     gain
-        complex64, as one scene: gain of each channel, not divided out.
+        complex64 ``values.shape[1:]``, gain of each channel, not divided out.
     delay
         float64 ``(n_tx, n_rx)`` or ``(n_channel,)``, seconds: the part of `gain` that is ``exp(-2j pi f delay)``. With
         it the gain is known at other frequencies too; see `mimo.data.calibration.apply_calibration`.
     reference_path
-        float64 ``(n_tx, n_rx)`` or ``(n_channel,)``, metres already removed from the phase.
+        float64 ``(n_tx, n_rx)`` or ``(n_channel,)``, metres: path length already removed from the phase.
     truth
         complex64 ``(n_scene, n_x, n_y, n_z)``, true reflectivity; needs `grid`.
     source
-        Where it comes from, for the reader.
+        Where the data come from, in words.
     steps
-        What was done to the values so far, in order: dicts with ``step`` and its parameters, plain values; see
+        Processing steps so far, in order: dicts with the name, ``step``, and the parameters, plain values; see
         `mimo.data.provenance.recorded`.
 
     Raises
@@ -178,7 +192,7 @@ class Measurement:
     def acquisition(
         self, grid: VoxelGrid | None = None, *, pattern: Patterns = None, layers: LayeredMedium | None = None
     ) -> Acquisition:
-        """Return how it was measured: array, sweep, medium and removed path, with the voxels to be imaged.
+        """Return the acquisition: array, sweep, medium and removed paths, with the voxels to be imaged.
 
         Parameters
         ----------
@@ -225,7 +239,7 @@ MEASUREMENT_PATHS = {
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
-    """Images of one or more scenes that one method made.
+    """Holds the images of one or more scenes that one method made.
 
     Parameters
     ----------
@@ -236,7 +250,7 @@ class Reconstruction:
     grid
         The voxels.
     parameters
-        What the method was run with; plain values, lists and dicts (it is kept as JSON).
+        The method's parameters: plain values, lists and dicts, as they are stored as JSON.
     seconds
         float64 ``(n_scene,)``, run time of each scene.
     iterations
@@ -246,10 +260,10 @@ class Reconstruction:
     source_sha256
         SHA-256 of the measurement's file, as `mimo.data.file_sha256` gives it.
     history
-        What the solver recorded, anything that JSON holds, or ``None``.
+        The solver's iteration history (`mimo.data.History`), anything that JSON holds, or ``None``.
     scale
-        ``"reflectivity"`` when the image's numbers have the unit of the truth, ``"relative"`` when they are known up to
-        a factor; empty where nothing is said.
+        ``"reflectivity"`` when the image has the unit of the truth, ``"relative"`` when it is known up to a factor;
+        empty when neither is known.
 
     Raises
     ------

@@ -52,7 +52,7 @@ def patterns_from_text(texts: Sequence[str]) -> Patterns:
 
 
 def read_table(path: Path) -> TablePattern:
-    """Read a table of amplitudes: arrays ``angle``, ``values`` and, unless it is the same at all, ``freq``.
+    """Read an antenna pattern from a table: arrays ``angle``, ``values`` and, if it depends on frequency, ``freq``.
 
     Parameters
     ----------

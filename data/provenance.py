@@ -1,4 +1,4 @@
-"""Record what was done to a measurement, step by step, in the measurement itself."""
+"""Record each processing step of a measurement in the measurement itself."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def recorded(measurement: Measurement, step: str, /, **parameters: Any) -> Measu
     Parameters
     ----------
     measurement
-        After the step.
+        The measurement as the step left it.
     step
-        What was done, in a word or two.
+        Name of the step, in a word or two.
     **parameters
-        With what: numbers, text, lists and dicts; numpy's numbers and arrays are kept as Python's, ``None`` is left
-        out.
+        Parameters of the step: numbers, text, lists and dicts. NumPy's numbers and arrays become Python's, ``None`` is
+        left out.
     """
     entry = {"step": step, **{name: _plain(value) for name, value in parameters.items() if value is not None}}
     return replace(measurement, steps=(*measurement.steps, entry))
 
 
 def describe_steps(steps: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One line for each step: ``gate: start=0.3, stop=0.7``."""
+    """Return one line for each step, such as ``gate: start=0.3, stop=0.7``."""
     lines = []
     for entry in steps:
         told = ", ".join(f"{name}={_short(value)}" for name, value in entry.items() if name != "step")

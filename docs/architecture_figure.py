@@ -1,4 +1,4 @@
-"""Draw which part of the program imports which, read from the sources: the picture of docs/architecture.md."""
+"""Make the picture and the table of docs/architecture.md: the way of the data, and which part imports which."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (("commands",), ("bench",), ("train",), ("viewer",), ("synth", "recon"), ("models",), ("data",), ("mimo",))
-"""From the top; imports go downwards only, which import-linter checks (pyproject.toml)."""
+"""Parts of the program from the top; imports go downwards only, as import-linter checks (pyproject.toml)."""
 DUTIES = {
     "commands": "the command line",
     "bench": "speed against the published way",
@@ -43,7 +43,7 @@ MEASUREMENT = (
     ("data/files", "keeps the image"),
     ("viewer/figures.py", "draws it"),
 )
-"""Where a measurement passes on its way to an image by ``pnp``: a file or folder, and what it does there."""
+"""Way of a measurement to an image by ``pnp``: in order, a file or folder and what the code in it does."""
 TRAINING = (
     ("commands/learning.py", "reads options"),
     ("train/run.py", "array, scenes,\ndevice"),
@@ -57,7 +57,7 @@ TRAINING = (
     ("train/loop.py", "updates, judges,\nkeeps a checkpoint"),
     ("models/weight_files.py", "weights as a\nmethod of recon"),
 )
-"""Where a training step of a reconstructor passes."""
+"""Way of a training step of a reconstructor, in the same form."""
 
 
 def imports() -> dict[str, Counter[str]]:
@@ -95,7 +95,7 @@ def table() -> str:
 
 
 def architecture_figure() -> Figure:
-    """Return the drawing: the way of a measurement and that of a training step through the parts."""
+    """Draw the way of a measurement and that of a training step through the parts of the program."""
     figure = Figure(figsize=(11.4, 6.6))
     ways = ((0.53, "A measurement on its way from a file to an image", MEASUREMENT, BLUE),)
     ways += ((0.02, "A training step of a reconstructor", TRAINING, ORANGE),)
@@ -107,7 +107,7 @@ def architecture_figure() -> Figure:
 
 
 def _draw_way(axes: Axes, way: tuple[tuple[str, str], ...], color: str) -> None:
-    """Draw a lane for each part that the way crosses, and its steps in the lanes that they belong to."""
+    """Draw a horizontal lane for each part on the way, and each step in the lane of its part."""
     crossed = {module.partition("/")[0] for module, _ in way}
     lanes = [part for layer in LAYERS for part in layer if part in crossed]
     axes.set(xlim=(-0.5, len(way) - 0.5), ylim=(len(lanes) - 0.5, -0.5))

@@ -1,10 +1,11 @@
 """Compare the methods on scenes that no training saw, and write the tables of docs/iterative.md and docs/learned.md.
 
-``make compare`` writes those of the iterative methods, ``make learned`` those of all with the learned ones.
+``make compare`` writes the tables of the iterative methods, ``make learned`` those of all methods, learned ones too.
 
-Test scenes come from a seed of their own, the papers' array and 15 frequencies at 30 dB; then other noise levels and
-numbers of frequencies. The weights of `l1` and `tv` are the best of a sweep on validation scenes of another seed.
-Figures of a condition are kept in ``out/compare``, so that an interrupted comparison goes on where it was.
+Test scenes come from a seed of their own. They are measured by the papers' array at 15 frequencies and 30 dB SNR, then
+at other noise levels and numbers of frequencies. The weights of `l1` and `tv` are the best of several on validation
+scenes of another seed. The scores of each condition are kept in ``out/compare``, so that an interrupted comparison
+resumes.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ ERRORS = {
     "position": ("antennas 1 mm off", {"position_error": 1e-3}),
 }
 SHORT = ("deep2s-short", "two-stage-short")
-"""Networks that ship, trained for as many scenes as those that do not."""
+"""Variants of the networks that ship, trained for as few scenes as the networks that do not ship."""
 TRAINED = ROOT / "out" / "train"
-"""Folder of weights that do not ship."""
+"""Folder of weights that were trained here and do not ship."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What is reconstructed, and how."""
+    """Holds what is reconstructed in one experiment, and how."""
 
     preset: str
     method: str
@@ -57,26 +58,26 @@ class Condition:
     seed: int = TEST_SEED
     weight: float | None = None
     errors: str = ""
-    """A key of `ERRORS`."""
+    """Errors of the radar, a key of `ERRORS`; empty for none."""
     denoiser: str = ""
-    """Weights of `pnp`, when they are not the default ones."""
+    """Denoiser of `pnp`; empty for the default one."""
 
     @property
     def stem(self) -> str:
-        """Name of the file that keeps the figures: everything they depend on, the weights of networks too."""
+        """Name of the file that keeps the scores: all that they depend on, a digest of the weights included."""
         values = [str(value) for name, value in asdict(self).items() if value or name not in ("errors", "denoiser")]
         name = (self.denoiser or "denoiser-fast") if self.method == "pnp" else self.method
         return "_".join([*values, *digest_of(name)])
 
 
 def digest_of(name: str) -> list[str]:
-    """The digest of a network's weights, or nothing."""
+    """Return the digest of a network's weights in a list, which is empty where there are none."""
     path = weights_of(name)
     return [] if path is None else [hashlib.sha256(path.read_bytes()).hexdigest()[:8]]
 
 
 def weights_of(name: str) -> Path | None:
-    """The file of a network that ships or was trained here, or none."""
+    """Return the file of weights of a network that ships or was trained here, or ``None``."""
     for path in (ROOT / "models" / "weights" / f"{name}.safetensors", TRAINED / f"{name}.safetensors"):
         if path.is_file():
             return path
@@ -84,7 +85,7 @@ def weights_of(name: str) -> Path | None:
 
 
 def scores(condition: Condition) -> dict[str, float]:
-    """PSNR, SSIM and seconds of one method on scenes of one kind; kept, under a name that has the weights' digest."""
+    """Return PSNR (dB), SSIM and seconds of a method under one condition, computed once and kept in a file."""
     path = KEPT / f"{condition.stem}.json"
     if path.exists():
         return dict(json.loads(path.read_text()))
@@ -119,14 +120,14 @@ def scores(condition: Condition) -> dict[str, float]:
 
 
 def available() -> set[str]:
-    """Names of the methods that ship."""
+    """Return the names of the methods that ship."""
     from mimo import recon
 
     return set(recon.METHODS)
 
 
 def best_weights() -> dict[str, float]:
-    """The weight of l1 and tv with the highest mean PSNR over both presets on validation scenes."""
+    """Find the weights of l1 and tv with the highest mean PSNR over both presets on validation scenes."""
     chosen = {}
     for method, weights in SWEEPS.items():
         means = [
@@ -140,7 +141,7 @@ def best_weights() -> dict[str, float]:
 
 
 def tables(n_scene: int, n_other: int) -> str:
-    """The tables of the page, in Markdown."""
+    """Return the tables of docs/iterative.md, in Markdown."""
     weights = best_weights()
 
     def row(preset: str, method: str, n: int, **more: Any) -> dict[str, float]:
@@ -188,7 +189,7 @@ def tables(n_scene: int, n_other: int) -> str:
 
 
 def denoiser_table(n_scene: int) -> str:
-    """What the denoisers do at their own task and as the prior of `pnp`, in Markdown."""
+    """Return the table of the denoisers, by themselves and as the prior of `pnp`, in Markdown."""
     kinds = [(kind, level) for kind in ("speckle", "white") for level in LEVELS]
     lines = [
         f"Denoisers: PSNR in dB on {N_DENOISED} unseen scenes of both presets with complex noise seen as a magnitude "
@@ -208,7 +209,7 @@ def denoiser_table(n_scene: int) -> str:
 
 
 def denoiser_scores(name: str) -> dict[str, float]:
-    """PSNR of a denoiser by kind and level of noise, and seconds a volume (the fastest of ten); kept."""
+    """Return a denoiser's PSNR (dB) by kind and level of noise, and seconds for a volume (least of ten); kept."""
     path = KEPT / f"{'_'.join(['denoised', name, *digest_of(name)])}.json"
     if path.exists():
         return dict(json.loads(path.read_text()))
@@ -240,7 +241,7 @@ def denoiser_scores(name: str) -> dict[str, float]:
 
 
 def learned_tables(n_scene: int, n_other: int) -> str:
-    """The tables of the learned methods' page: all of them, then those that ship under other conditions."""
+    """Return the tables of docs/learned.md: all networks, then those that ship under other conditions."""
     from mimo.recon.learned import LEARNED
 
     shipped = [name for name in LEARNED if name in available()]
@@ -294,12 +295,12 @@ def learned_tables(n_scene: int, n_other: int) -> str:
 
 
 def mean(rows: list[dict[str, float]], name: str) -> float:
-    """The mean of a figure."""
+    """Return the mean of one score."""
     return float(np.mean([row[name] for row in rows]))
 
 
 def training(method: str) -> tuple[str, str]:
-    """Number of trained numbers of a network and of scenes that it saw, or nothing."""
+    """Return a network's number of parameters and the number of scenes that it saw in training, or nothing."""
     from mimo.models.reconstructor import Reconstructor
 
     path = weights_of(method)
@@ -310,7 +311,7 @@ def training(method: str) -> tuple[str, str]:
 
 
 def seconds_alone(method: str) -> float:
-    """Seconds of one scene of preset paper, the fastest of three after one that warms up; kept like the figures."""
+    """Return the seconds of one scene of preset paper, least of three after one to warm up; kept like the scores."""
     condition = Condition("paper", method, 1)
     path = KEPT / f"seconds_{condition.stem}.json"
     if not path.exists():

@@ -31,7 +31,7 @@ SCAN_VIEWS = {"viewer-b0": ("floor=-20&threshold=-6&opacity=0.6&theme=light", LO
 
 
 def draw_screenshots() -> None:
-    """The synthetic demo scene with all methods, and the real scan B0_P3 where it is at hand."""
+    """Take pictures of the synthetic demo scene with all methods, and of the scan B0_P3 where its data are present."""
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         demo = Path(folder, "demo.h5")
@@ -42,7 +42,7 @@ def draw_screenshots() -> None:
 
 
 def draw_scan(folder: str) -> None:
-    """The real scan by two image formers."""
+    """Take the picture of the measured scan, imaged by two image formers."""
     scan, image = str(Path(folder, "b0.h5")), Path(folder, "b0-image.h5")
     names = ("--scan", "B0_P3_p000", "--background", "B0_P3_p036")
     run("import", str(MEASURED), scan, *names, "--permittivity", "8", "--quiet")
@@ -63,7 +63,7 @@ def draw_scan(folder: str) -> None:
 
 
 def take(file: Path, views: dict[str, tuple[str, dict[str, int]]]) -> None:
-    """One picture a view of a file."""
+    """Take one picture for each view of a file."""
     with served(file) as address, browser() as started:
         for name, (state, size) in views.items():
             context = started.new_context(viewport=size)
@@ -78,7 +78,7 @@ def take(file: Path, views: dict[str, tuple[str, dict[str, int]]]) -> None:
 
 @contextmanager
 def served(file: Path) -> Iterator[str]:
-    """Address of a viewer of one file."""
+    """Serve one file in the viewer, and yield the address."""
     server, listener, address = listen([file])
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -91,7 +91,7 @@ def served(file: Path) -> Iterator[str]:
 
 
 def run(*arguments: str) -> None:
-    """Run a command of the program; its failure is ours."""
+    """Run a command of the program, and exit as it does if it fails."""
     try:
         app.main(arguments)
     except SystemExit as end:

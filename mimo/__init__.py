@@ -6,16 +6,18 @@ Conventions, the same everywhere:
 - Right-handed frame. Planar arrays lie near z = 0 and look along +z (down-range); x and y are cross-range.
 - Time factor exp(+j omega t): a wave that has travelled R carries exp(-j k R), k = 2 pi f sqrt(permittivity) / c.
 - Born model: ``y[f, t, r] = sum_v x[v] exp(-j k_f (R_t(v) + R_r(v))) / (4 pi R_t(v) R_r(v))``.
-- A measurement is ``(..., n_freq, n_tx, n_rx)``, a paired one ``(..., n_freq, n_channel)``, a volume
-  ``(..., n_x, n_y, n_z)``; leading axes are a batch; complex64 by default, complex128 on request.
-- `adjoint` is exactly the conjugate transpose of `forward`; `backproject` and `kirchhoff` are image formers.
-- Distances and k R in float64, then wrapped, then cast.
+- A measurement is ``(..., n_freq, n_tx, n_rx)``, or ``(..., n_freq, n_channel)`` where the array lists its channels
+  (a *paired* array); a volume is ``(..., n_x, n_y, n_z)``. Leading axes are a batch of scenes. Numbers are complex64 by
+  default, complex128 on request.
+- `adjoint` is exactly the conjugate transpose of `forward`. `backproject` and `kirchhoff` weight the data otherwise.
+- Distances and phases k R are computed in float64; a phase is reduced modulo 2 pi before it is rounded to float32.
 - dB of a magnitude is 20 log10, relative to the volume's own maximum unless a reference is named.
 """
 
 from pathlib import Path
 
-# In a checkout the sibling folders data, synth, models, ... are this package's parts, as they are once it is installed.
+# In a checkout the sibling folders data, synth, models, ... are imported as mimo.data, mimo.synth, ..., as they are
+# where the package is installed.
 if (_root := Path(__file__).parents[1]).joinpath("pyproject.toml").is_file():
     __path__.append(str(_root))
 

@@ -28,7 +28,7 @@ Medium = float | LayeredMedium
 class Acquisition:
     """Array, sweep, grid and medium of a measurement: one value that operators, files and networks pass around.
 
-    Two are equal, and have the same hash, when every number in them is.
+    Acquisitions are equal, and have the same hash, when all their numbers are equal.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Acquisition:
             object.__setattr__(self, "reference_path", path)
 
     def replace(self, **changes: Any) -> Acquisition:
-        """Return the acquisition with some of its fields exchanged."""
+        """Return a copy in which the named fields have other values."""
         return replace(self, **changes)
 
     @property
@@ -104,12 +104,12 @@ class Acquisition:
 
     @functools.cached_property
     def wavenumber(self) -> npt.NDArray[np.float64]:
-        """Of the homogeneous medium, or of free space when there are layers: radians a metre, float64 (n_freq,)."""
+        """Wavenumber in the homogeneous medium, or in free space with layers, float64 (n_freq,), radians a metre."""
         return self.sweep.wavenumber(self.permittivity)
 
     @property
     def patterns(self) -> tuple[AntennaPattern | None, AntennaPattern | None]:
-        """(transmitters' pattern, receivers' pattern)."""
+        """Pattern of the transmitters and that of the receivers; ``None`` for isotropic ones."""
         return both_sides(self.pattern)
 
     @property
@@ -118,7 +118,7 @@ class Acquisition:
         return all(pattern is None or pattern.flat for pattern in self.patterns)
 
     def reference_phasor(self) -> npt.NDArray[np.complex128]:
-        """exp(+j k reference_path), complex128 (n_freq, *channels): what removing a path multiplies data with."""
+        """exp(+j k reference_path), complex128 (n_freq, *channels): the factor that removing the path puts on data."""
         path = np.zeros(self.array.measurement_shape) if self.reference_path is None else self.reference_path
         turns = np.multiply.outer(self.wavenumber / (2 * np.pi), path)
         return np.exp(2j * np.pi * (turns - np.round(turns)))

@@ -166,7 +166,7 @@ class ArrayGeometry:
 
     @classmethod
     def uniform_linear(cls, *, n_tx: int, n_rx: int, width: float, z: float = 0.0) -> ArrayGeometry:
-        """Return transmitters along x and receivers along y, both centred on the axis, `width` metres long."""
+        """Return a line of transmitters along x and one of receivers along y, `width` metres each, centred on z."""
         _require_positive(width=width)
         tx, rx = _line(n_tx, width, "n_tx"), _line(n_rx, width, "n_rx")
         n_tx, n_rx = len(tx), len(rx)
@@ -187,9 +187,10 @@ class ArrayGeometry:
         height: float | None = None,
         z: float = 0.0,
     ) -> ArrayGeometry:
-        """Return two regular grids of antennas over the same rectangle, `width` x `height` metres (a square without).
+        """Return two regular grids of antennas over the same rectangle of `width` x `height` metres.
 
-        ``tx_shape`` and ``rx_shape`` are the counts along x and y; ends are included, x varies slowest.
+        ``tx_shape`` and ``rx_shape`` are the counts along x and y; ends are included, x varies slowest. Without a
+        `height` it is a square.
         """
         height = width if height is None else height
         _require_positive(width=width, height=height)
@@ -316,7 +317,7 @@ def _require_count(**values: int) -> None:
 
 
 def _line(n: int, width: float, name: str) -> npt.NDArray[np.float64]:
-    """`n` evenly spaced positions over `width`, ends included, centred; a single one in the middle."""
+    """Return `n` evenly spaced positions over `width`, ends included, centred; a single one in the middle."""
     _require_count(**{name: n})
     return np.linspace(-width / 2, width / 2, int(n)) if n > 1 else np.zeros(1)
 

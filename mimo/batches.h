@@ -1,9 +1,9 @@
 /* The sums of kernels.h for many scenes at once: the matrix itself, a block at a time, times all scenes.
  *
- * Scenes lie side by side, 2 * LANES of them in a group and LANES in a last one, so that one number of the matrix meets
- * whole vectors of scenes. Making the matrix costs a fraction that falls with the number of scenes. A group of w scenes
- * holds voxels as [voxel][2][w] and measurements as [f][t][r][2][w]; the groups follow one another.
- * A block has BLOCK voxels, as everywhere: known to the compiler, it becomes part of the addresses.
+ * Scenes lie side by side, 2 * LANES of them in a group and sometimes LANES in the last one, so that one number of the
+ * matrix multiplies whole vectors of scenes. The more scenes, the smaller the share of the cost that goes into making
+ * the matrix. A group of w scenes holds voxels as [voxel][2][w] and measurements as [f][t][r][2][w]; the groups follow
+ * one another. A block has BLOCK voxels; as the compiler knows the number, it is folded into the addresses.
  *
  * In kernels.h a vector holds voxels, and each scene repeats the pass over the factors. Here it holds scenes: a number
  * of the matrix, made once, multiplies them all, and no sum has to be spread over lanes. At most MATRIX_ROWS rows of
@@ -12,7 +12,8 @@
  */
 
 /* c[i][s] += sum_k a[i row + k step] b[k][s] for n_row rows and n_vec vectors of scenes, constants once inlined.
- * The sum starts from 0 and is added to c at the end, as short sums round less: c has the blocks before in it. */
+ * The sum starts from 0 and is added to c at the end: c holds the sum over earlier blocks, and adding small terms to it
+ * one by one would round more. */
 INLINE void NAME(product_tile)(const int n_row, const int n_vec, const REAL *a_re, const REAL *a_im, const Index row,
                                const Index step, Index n, const REAL *b, REAL *c)
 {
@@ -51,7 +52,7 @@ INLINE void NAME(product_tile)(const int n_row, const int n_vec, const REAL *a_r
         }
 }
 
-/* All rows of c: twice as many at a time for one vector of scenes as for two, so that the registers are full. */
+/* All rows of c. One vector of scenes takes twice as many rows at a time as two vectors, which uses all registers. */
 INLINE void NAME(product)(const int n_vec, const REAL *a_re, const REAL *a_im, const Index row, const Index step,
                           Index n_row, Index n, const REAL *b, REAL *c)
 {

@@ -26,7 +26,7 @@ class BornOperator(ImagingOperator):
     """Near-field Born model of an array in which every transmitter is received by every receiver.
 
     ``y[f, t, r] = sum_v x[v] exp(-j k_f (R_t(v) + R_r(v))) / (4 pi R_t(v) R_r(v))``
-    (arXiv 2312.16959, eq. 3; arXiv 2312.16024, eq. 1, as their code has it).
+    (arXiv 2312.16959, eq. 3; arXiv 2312.16024, eq. 1, in the form of their code).
 
     Parameters
     ----------
@@ -49,10 +49,10 @@ class BornOperator(ImagingOperator):
     device
         ``"cpu"`` or a CUDA device.
     memory
-        Bytes that factors and working space may take, beside data and images. Factors that do not fit are made for a
-        partition of voxels and a tile of frequencies at a time, at every call; the results are the same to the last
-        bit. The least that a call works with is a partition a thread at 16 frequencies: at most 32 MiB of factors and,
-        in `forward`, 2 KiB for each channel and scene (up to four), and some 30 MiB in all.
+        Bytes that factors and working space may take, beside data and images. Factors that do not fit are made anew at
+        every call, for some voxels and frequencies at a time; the results are the same to the last bit. A smaller
+        number than this has no effect: for each thread 32 MiB of factors at most and, in `forward`, 2 KiB for each
+        channel and scene (up to four), and some 30 MiB in all.
 
     Raises
     ------
@@ -61,8 +61,8 @@ class BornOperator(ImagingOperator):
 
     Notes
     -----
-    A call costs ``8 n_freq n_tx n_rx n_voxel`` operations a scene. A uniform sweep keeps
-    ``2 (n_tx + n_rx) n_voxel (1 + n_freq // 16)`` numbers, any other ``n_freq (n_tx + n_rx) n_voxel``.
+    A call costs ``8 n_freq n_tx n_rx n_voxel`` operations a scene. For a uniform sweep it keeps about
+    ``(n_tx + n_rx) n_voxel (1 + n_freq / 16)`` complex factors, for any other ``(n_tx + n_rx) n_voxel n_freq``.
 
     Examples
     --------

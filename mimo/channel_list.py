@@ -21,17 +21,28 @@ from mimo.propagation import FactorModel, phasor
 __all__ = ["PairedSum", "ScatteredSum", "every_pair", "paired_sum"]
 
 PAIRS_AT_ONCE = 2**17
-"""Pairs (channel, voxel) treated together on the torch path."""
+"""(channel, voxel) pairs treated together on the torch path."""
 
 SCATTER_UP_TO = 16
-"""Up to this many pairs for each listed channel it is quicker to sum over every pair, as matrix products, and pick."""
+"""Up to this many (tx, rx) pairs for each listed channel it is quicker to sum over every pair, as matrix products, and
+to pick the listed ones."""
 
 SETUP = 300
-"""What a pair of channel and voxel costs the compiled sums before the first frequency, in frequencies' worth."""
+"""What the compiled sums spend on a (channel, voxel) pair before its first frequency, as a number of frequencies."""
 
 
 class ScatteredSum:
-    """Listed channels picked from the sums over every pair of the same antennas."""
+    """Computes the sums over every pair of the antennas and picks the listed channels from them.
+
+    Parameters
+    ----------
+    every_pair
+        The sums over every pair of the same antennas.
+    channels
+        int64 (n_channel, 2), (tx, rx) of each channel.
+    reference
+        Phasors of the removed paths, complex (n_freq, n_channel), or ``None``.
+    """
 
     def __init__(self, every_pair: FactorisedSum, channels: torch.Tensor, reference: torch.Tensor | None) -> None:
         self._every_pair = every_pair
@@ -52,11 +63,11 @@ class ScatteredSum:
         return self._every_pair.adjoint(full.view(*y.shape[:2], n_tx, n_rx), report)
 
     def prepare(self) -> None:
-        """Make the factors that will be kept."""
+        """Make the factors that will be kept, so that no later call waits for them."""
         self._every_pair.prepare()
 
     def columns(self, first: int, last: int) -> torch.Tensor:
-        """The columns of the matrix, (n_freq * n_channel, n), for voxels `first` to `last` - 1."""
+        """Return the columns of the matrix, (n_freq * n_channel, n), for voxels `first` to `last` - 1."""
         n_freq = self._every_pair.n_freq
         full = self._every_pair.columns(first, last).view(n_freq, *self._every_pair.channel_shape, last - first)
         columns = full[:, self._tx, self._rx]
@@ -78,6 +89,7 @@ def paired_sum(
     assert array.channels is not None  # noqa: S101 - the callers' contract, for the type checker
     pairs = array.n_tx * array.n_rx / len(array.channels)
     compiled = device.type == "cpu" and kernels.available() and acquisition.flat
+    # cost of a listed channel at a voxel: pairs * n_freq products over every pair, n_freq + SETUP in the compiled list
     if pairs <= SCATTER_UP_TO and not (compiled and pairs * n_freq > n_freq + SETUP):
         full = FactorisedSum(
             replace(acquisition, array=every_pair(array), reference_path=None),
@@ -95,11 +107,12 @@ def paired_sum(
 
 
 class PairedSum(SeparableKernel):
-    """Sums over listed channels, pair by pair: ``y[f, c] = sum_v x[v] B[c, v] exp(-j k_f d[c, v])``.
+    """Computes the sums over listed channels one by one: ``y[f, c] = sum_v x[v] B[c, v] exp(-j k_f d[c, v])``.
 
-    d is the path of the channel less its reference, B the product of its antennas' amplitudes. No kernel is kept: on
-    the processor the compiled sums of `mimo.compiled_channels` advance a phasor for each pair, elsewhere a tile of
-    pairs at a time is advanced by torch, in complex64 from one exponential to the next in `STRIDE` steps.
+    d is the path of the channel less its reference path, B the product of its antennas' amplitudes. The kernel is never
+    stored. The compiled sums of `mimo.compiled_channels` advance one phasor for each (channel, voxel) pair from
+    frequency to frequency. Without them torch does so for a tile of pairs at a time, in the operator's precision, with
+    a new exponential at every `STRIDE`-th frequency. Parameters are those of `SeparableKernel`.
     """
 
     def __init__(
@@ -146,15 +159,15 @@ class PairedSum(SeparableKernel):
         return out.conj().resolve_conj()
 
     def prepare(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no factors are kept."""
 
     def columns(self, first: int, last: int) -> torch.Tensor:
-        """The columns of the matrix, (n_freq * n_channel, n), of voxels `first` to `last` - 1."""
+        """Return the columns of the matrix, (n_freq * n_channel, n), for voxels `first` to `last` - 1."""
         every = slice(0, len(self._channels))
         return torch.cat(list(self._kernels(every, first, last)))
 
     def _tiles(self, report: Report) -> Iterator[tuple[slice, int, int]]:
-        """Ranges of channels and voxels, about `PAIRS_AT_ONCE` pairs each."""
+        """Yield tiles of about `PAIRS_AT_ONCE` (channel, voxel) pairs: channels, first voxel, last voxel + 1."""
         n_channel, n_voxel = len(self._channels), self.grid.n_voxel
         wide = min(n_channel, max(1, math.isqrt(PAIRS_AT_ONCE)))
         deep = max(1, PAIRS_AT_ONCE // wide)
@@ -165,7 +178,7 @@ class PairedSum(SeparableKernel):
                 report((c + (min(c + wide, n_channel) - c) * last / n_voxel) / n_channel)
 
     def _kernels(self, channels: slice, first: int, last: int) -> Iterator[torch.Tensor]:
-        """The kernel of a tile at each frequency in turn, (n, m) in the kernel's dtype."""
+        """Yield the kernel of a tile at each frequency in turn, (n_channel, n_voxel) in the kernel's dtype."""
         points = self.points(first, last)
         (tx_path, tx_size), (rx_path, rx_size) = (s.path_and_amplitude(self.model, points) for s in self.sides)
         tx, rx = self._channels[channels].T

@@ -9,27 +9,29 @@
  * before anything is rounded to REAL.
  *
  * Why it is done so:
- * - float64 turns. A path is thousands of wavelengths, and what counts is the fraction of the last one: float32 has 24
- *   bits, of which the whole turns would take most. In turns, not radians, the whole ones are dropped by one exact
+ * - float64 turns. A path can be thousands of wavelengths long, but only the fraction of the last one counts: float32
+ *   has 24 bits, and the whole turns would take most of them. In turns, not radians, whole ones are dropped by an exact
  *   subtraction; 2 pi comes in afterwards, where the number is small. A float32 fraction is then good to 2^-25 turns.
  * - Pairs. A listed channel's kernel is no product over antennas that many pairs share, so nothing is tabulated: the
  *   phasor of a pair (channel, voxel) is made once and advanced through the sweep in registers.
  * - Two ratios. `q` leads from one frequency to the next, `l` over CHAIN of them. `l` is a phasor of its own and not
  *   q^CHAIN, so that the errors of q are not multiplied: the last of n frequencies has CHAIN + n / CHAIN roundings.
- * - Rows. Distance and amplitude belong to antennas, channels only join two of them; a block's rows are kept, as
- *   neighbours in a list mostly share an antenna. Place t % n_row is a cache without bookkeeping.
+ * - Rows. A row holds paths and amplitudes from one antenna to a block of voxels; a channel only adds and multiplies
+ *   two rows. Rows are kept while a block is treated, as channels next to each other in a list mostly share an antenna.
+ *   Antenna t is kept at place t % n_row, whatever was there before: a direct-mapped cache.
  */
 
 #define CHAIN 16 /* frequencies advanced by multiplication before the next phasor that is 16 steps in one */
-#define GROUP 8  /* frequencies summed side by side in forward: 16 sums in registers, one pass over a block for all */
+#define GROUP 8  /* frequencies that forward sums in one pass over a block: 16 sums stay in registers */
 
 /* What is kept of one antenna for a block of voxels. */
 typedef struct {
     double path[PAIRS];
     REAL amplitude[PAIRS];
-    REAL turn[PAIRS], carrier_re[PAIRS], carrier_im[PAIRS]; /* of range profiles: place in one, phasor */
+    REAL turn[PAIRS], carrier_re[PAIRS], carrier_im[PAIRS]; /* for range profiles: position in one, carrier's phasor */
 } NAME(Row);
 
+/* The working space of one thread, for a block of voxels and the channel at hand; g and s are intermediate sums. */
 typedef struct {
     double x[PAIRS], y[PAIRS], z[PAIRS], distance[PAIRS];
     REAL c_re[PAIRS], c_im[PAIRS], b[PAIRS];              /* a channel's carrier and amplitude */
@@ -64,8 +66,8 @@ INLINE void NAME(phasor)(REAL turn, int terms, REAL *c, REAL *s)
     *s = quarter & 2 ? -b : b;
 }
 
-/* The same for range profiles, whose interpolation errs more: in float32 polynomials for a quarter of the angle, the
- * best there are for |turn| <= 1/2 (2e-6), whose result is squared twice. */
+/* The same, cheaper, for range profiles, whose interpolation has larger errors: in float32 minimax polynomials for a
+ * quarter of the angle (to 2e-6 for |turn| <= 1/2); squaring the complex result twice gives the whole angle. */
 INLINE void NAME(quick_phasor)(REAL turn, REAL *c, REAL *s)
 {
     if (sizeof(REAL) == 8) {
@@ -111,7 +113,7 @@ INLINE void NAME(distances)(const NAME(Space) * space, const double *from, doubl
 #endif
 }
 
-/* What is left of a number of turns without the whole ones, at most 1/2 either way. */
+/* The fraction of a number of turns, -1/2 to 1/2: what is left without the nearest whole number. */
 INLINE REAL NAME(fraction)(double turn) { return (REAL)(turn - ((turn + ROUND_64) - ROUND_64)); }
 
 /* The same to 2^-24 turns where REAL is float, up to 10^8 turns: in a sum with 1.5 2^28 the low half of the bits holds a
@@ -133,8 +135,8 @@ INLINE void NAME(phasors)(const double *d, double turns, REAL *out_re, REAL *out
     }
 }
 
-/* Voxel centres of a block; voxels beyond the last one repeat it, so that their paths are finite and no loop has a
- * rest. The rows of the block before are forgotten. */
+/* Voxel centres of a block. Beyond the last voxel they repeat it, so that paths are finite and every loop runs over
+ * whole blocks. The rows of the block before are dropped. */
 INLINE void NAME(place_voxels)(const ChannelTask *task, Index first, NAME(Space) * space)
 {
     Index v = first < task->n_voxel ? first : task->n_voxel - 1;
@@ -180,7 +182,7 @@ INLINE const NAME(Row) * NAME(row_of)(const ChannelTask *task, Index antenna, In
     return row;
 }
 
-/* The rows of both antennas of a channel. */
+/* The rows of both antennas of a channel. Where both share a place, the receiver's goes to the spare one, ROWS. */
 INLINE void NAME(rows_of)(const ChannelTask *task, Index channel, Index offset, int carrier, NAME(Space) * space,
                           const NAME(Row) * *tx, const NAME(Row) * *rx)
 {
@@ -199,8 +201,8 @@ INLINE void NAME(join)(const ChannelTask *task, Index channel, const NAME(Row) *
     for (int v = 0; v < PAIRS; v++) space->b[v] = tx->amplitude[v] * rx->amplitude[v];
 }
 
-/* s[v] = sum_f y[f] q^f by Horner's rule: CHAIN frequencies in q, then one step in l = q^CHAIN. No power of q is made;
- * WIDE vectors of voxels at a time, as each step waits for the one before. Numbers times 0 make vectors of 0. */
+/* s[v] = sum_f y[f] q^f by Horner's rule: CHAIN frequencies in q, then a step in l = q^CHAIN, so that no power of q is
+ * made. WIDE vectors of voxels at a time, because each step waits for the one before. `q * 0` is a vector of zeros. */
 INLINE void NAME(horner)(const REAL *y, Index n_freq, NAME(Space) * space)
 {
     enum { WIDE = 4 };
@@ -261,8 +263,9 @@ INLINE void NAME(chain)(const ChannelTask *task, double sign, NAME(Space) * spac
     NAME(phasors)(space->distance, sign * CHAIN * task->step, space->l_re, space->l_im);
 }
 
-/* image += w_m b (the sum over frequencies) (phasor at the first frequency); the weight of the moment m of the near
- * field is 1, j (P_t + P_r) or -P_t P_r, whose sum with y, k y, k^2 y is (1 + j k P_t)(1 + j k P_r). */
+/* image += w_m b (the sum over frequencies) (phasor at the first frequency).  The near-field factor is expanded as
+ * (1 + j k P_t)(1 + j k P_r) = 1 + k j (P_t + P_r) - k^2 P_t P_r: the data hold y, k y, k^2 y as moments m = 0, 1, 2,
+ * and w_m is 1, j (P_t + P_r) or -P_t P_r. */
 INLINE void NAME(gather)(const ChannelTask *task, Index moment, const NAME(Row) * tx, const NAME(Row) * rx,
                          NAME(Space) * space, REAL *image_re, REAL *image_im)
 {
@@ -288,7 +291,7 @@ INLINE void NAME(gather)(const ChannelTask *task, Index moment, const NAME(Row) 
     }
 }
 
-/* Bytes of working space of a thread. */
+/* Bytes of working space that a thread needs. */
 EXPORT Index NAME(channel_space)(void) { return sizeof(NAME(Space)); }
 
 EXPORT TARGET void NAME(channel_spread)(const void *given, void *scratch)

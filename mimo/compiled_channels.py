@@ -1,10 +1,12 @@
 """Prepare tables and tasks for the compiled sums over a list of channels (``channels.h``).
 
-A term's phase is taken on the whole path of its channel, ``P_t + P_r - reference_path``, in float64. In a uniform sweep
-a phasor of each pair (channel, voxel) is advanced from frequency to frequency by multiplication, sixteen steps by one
-phasor, then one by that phasor's sixteenth power: the error of a term grows with ``16 + n_freq / 16`` roundings, and is
-at most 3e-6 of it at 424 frequencies in complex64, 5e-15 in complex128, beside the rounding of k P itself. In any other
-sweep every term has a phasor of its own.
+The phase of a term is that of the whole path of its channel, ``P_t + P_r - reference_path``, in float64. In a uniform
+sweep a phasor of each (channel, voxel) pair is advanced from frequency to frequency by multiplication: sixteen steps
+with the phasor of one frequency step, then one with the phasor of sixteen. So a term has ``16 + n_freq / 16`` roundings
+at most. Its relative error is at most 3e-6 at 424 frequencies in complex64 and 5e-15 in complex128, beside the rounding
+of k P itself. In any other sweep every term has a phasor of its own.
+
+A *partition* is a range of voxels that one task sums over; a *block* is the part of it that channels.h treats at once.
 """
 
 from __future__ import annotations
@@ -31,31 +33,31 @@ MAX_ROWS, FEW_ROWS = kernels.CONSTANTS["ROWS"], 8
 """Antennas whose paths to a block of voxels are kept between channels: ``ROWS`` of channels.h, or a few."""
 
 SPREAD_PARTS, FORWARD_PARTS = 64, 16
-"""Partitions of the volume at least, where it has as many blocks: tasks to share among threads. Those of forward each
-have measurements of their own, summed up at the end."""
+"""Partitions of the volume at least, where it has as many blocks: tasks to share among threads. `forward` has fewer,
+because each of its partitions needs measurements of its own, which are added up at the end."""
 
 PART_PAIRS = 2**26
-"""Pairs of channel and voxel in a partition at most, half a second or so: what long sums report their progress by."""
+"""(channel, voxel) pairs in a partition at most: about half a second between two progress reports."""
 
 TABLES, TABLE_BYTES = 8, 2**23
-"""Partitions at least, and bytes of one's tables of paths and amplitudes at most, where there are any."""
+"""Where paths and amplitudes come from tables: partitions that are enough, unless one's tables exceed so many bytes."""
 
 MAKING_PAIRS = 2**16
-"""Pairs of antenna and voxel whose paths and amplitudes are made at a time."""
+"""(antenna, voxel) pairs whose paths and amplitudes are computed at a time."""
 
 PARTIAL_BYTES = 2**27
-"""Bytes of partial measurements that forward sums up at a time, beyond one of each thread."""
+"""Bytes of partial measurements that `forward` holds at a time; one for each thread is held in any case."""
 
 
 class ChannelSums:
-    """Tasks over the channels of an array, which are all those that carry data, in the order of `channel_indices`.
+    """Runs the compiled sums over the channels that carry data, in the order of `ArrayGeometry.channel_indices`.
 
     Parameters
     ----------
     acquisition
         Geometry, medium, patterns (flat ones) and reference paths.
     model
-        Which amplitudes.
+        Amplitude of one antenna's factor, such as `mimo.propagation.BORN`.
     dtype
         complex64 or complex128.
     memory
@@ -70,6 +72,7 @@ class ChannelSums:
         self._real = torch.float32 if dtype == torch.complex64 else torch.float64
         device = torch.device("cpu")
         self._sides = Side(acquisition, 0, device), Side(acquisition, 1, device)
+        # a monostatic array has one set of antennas, so that one row of paths serves both sides
         self._shared = self._sides[0].same_as(self._sides[1])
         array = acquisition.array
         channels = np.ascontiguousarray(array.channel_indices(), np.int32)
@@ -82,7 +85,9 @@ class ChannelSums:
         grid = acquisition.grid
         self._axes = [np.ascontiguousarray(axis) for axis in (grid.x, grid.y, grid.z)]
         self._turns = acquisition.wavenumber / (2 * np.pi)
+        # the kernels themselves form straight paths in a homogeneous medium and isotropic amplitudes, nothing else
         self._tabulated = acquisition.layers is not None or any(acquisition.patterns) or model.near_field
+        # data times 1, k and k^2: what the near-field factor (1 + j k P_t)(1 + j k P_r) is made of (`gather`)
         self._weights = np.stack(
             [np.ones_like(acquisition.wavenumber), acquisition.wavenumber, acquisition.wavenumber**2]
         )
@@ -104,14 +109,14 @@ class ChannelSums:
         for chunk in self._chunks(self._parts(FORWARD_PARTS), report, most=most):
             partial = torch.zeros((len(chunk), *shape), dtype=self._dtype)
             self._run("forward", chunk, list(partial), planar, step=step)
-            for one in partial:  # one after another: the same sum whatever is computed at once
+            for one in partial:  # in the order of partitions: the same rounding whatever is computed at once
                 total += one
         return total.mT
 
     def spread(self, y: torch.Tensor, step: float, report: Report = silent) -> torch.Tensor:
-        """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_channel): conjugate factors, summed.
+        """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_channel): the data times conjugate factors.
 
-        `step` is the wavenumber from one frequency to the next in a uniform sweep, 0 in any other, radians a metre.
+        `step` is the wavenumber step of a uniform sweep, radians a metre; 0 for any other sweep.
         """
         y = y.mT
         if self._model.near_field:
@@ -137,8 +142,9 @@ class ChannelSums:
     ) -> torch.Tensor:
         """Images (n_scene, n_voxel) of range profiles (n_scene, n_channel, n_profile + taps).
 
-        `weights` (512, taps) is the interpolation kernel, `reference` the path of each channel at the middle
-        of its profile, `step` the wavenumber of one turn through a profile and `carrier` that which profiles lack.
+        `weights` (512, taps) is the interpolation kernel; `reference` the path of each channel at the middle of its
+        profile, metres; `step` the wavenumber whose phase turns once over a profile and `carrier` the one that was
+        taken out of the profiles, radians a metre. See `mimo.fast.range_profiles.RangeProfiles`.
         """
         planar = torch.zeros((len(profiles), 2, self._padded), dtype=self._real)
         taps = weights.shape[1]
@@ -154,7 +160,7 @@ class ChannelSums:
         return torch.complex(planar[:, 0, :n], planar[:, 1, :n])
 
     def _parts(self, n_part: int) -> list[tuple[int, int]]:
-        """Ranges of voxels, whole blocks; by the geometry alone, so that results do not depend on threads."""
+        """Return the partitions: ranges of whole blocks that depend on the geometry alone, not on the threads."""
         if self._tabulated:
             row = len(self._positions) * (8 + self._real.itemsize)
             n_part = max(min(n_part, TABLES), -(-self._padded * row // TABLE_BYTES))
@@ -165,7 +171,7 @@ class ChannelSums:
     def _chunks(
         self, parts: list[tuple[int, int]], report: Report, most: int | None = None
     ) -> Iterator[list[tuple[int, int]]]:
-        """Partitions to be treated at once: one a thread at least, `most` else, and not for long without a report."""
+        """Yield the partitions to be treated at once: one a thread at least, `most` at most, a second's work or so."""
         threads = torch.get_num_threads()
         at_once = max(4 * threads, math.ceil(len(parts) * 2 * PART_PAIRS / (self.n_channel * self._padded)))
         if self._tabulated:  # tables of a few at a time
@@ -190,7 +196,7 @@ class ChannelSums:
         to: npt.NDArray[np.float64] | None = None,
         **more: int,
     ) -> None:
-        """All these partitions at once."""
+        """Run one kernel ("forward", "spread" or "compressed") on these partitions, one task each."""
         reference = self.reference if to is None else to
         shape = self._acquisition.grid.shape
         axes = dict(zip(("x", "y", "z"), (axis.ctypes.data for axis in self._axes), strict=True))
@@ -210,7 +216,7 @@ class ChannelSums:
         kernels.run_channels(name, self._real, tasks)
 
     def _tables(self, first: int, last: int) -> dict[str, torch.Tensor]:
-        """Paths and amplitudes of every antenna, (n_antenna, n), where the kernel cannot form them itself."""
+        """Return path (metres) and amplitude of every antenna, (n_antenna, n), that the kernel cannot form itself."""
         shape = (len(self._positions), last - first)
         path, amplitude = torch.empty(shape, dtype=torch.float64), torch.empty(shape, dtype=self._real)
         at_once = max(1, MAKING_PAIRS // len(self._positions))
@@ -228,7 +234,7 @@ class ChannelSums:
 
 
 def _of_channels(acquisition: Acquisition) -> npt.NDArray[np.float64]:
-    """The reference path of each channel that carries data, float64 (n_channel,)."""
+    """Return the reference path of each channel that carries data, float64 (n_channel,), metres."""
     channels = acquisition.array.channel_indices()
     if acquisition.reference_path is None:
         return np.zeros(len(channels))

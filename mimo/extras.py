@@ -14,10 +14,10 @@ PACKAGES = {"cv2": "opencv-python-headless", "skrf": "scikit-rf"}
 
 
 class MissingExtraError(ImportError, ValueError):
-    """An optional package is not installed; one line that says for what it is needed and which extra brings it.
+    """Raised when an optional package is not installed; one line says what needs it and which extra installs it.
 
-    An `ImportError` by what happened, and a `ValueError` because the user can mend it: the command line prints such
-    errors as one line, without the name of a class.
+    It is an `ImportError`, and a `ValueError` too because the user can mend it: the command line prints such errors as
+    one line, without the name of a class.
     """
 
 

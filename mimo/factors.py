@@ -1,4 +1,4 @@
-"""Make the transmit and receive factors whose product is the kernel, for a range of voxels at a time."""
+"""Compute the transmit and receive factors whose product is the kernel, for a range of voxels at a time."""
 
 from __future__ import annotations
 
@@ -10,31 +10,39 @@ from mimo.propagation import FactorModel, Side, check_apart, phasor
 __all__ = ["MAKING_BYTES", "MAKING_COST", "STRIDE", "SeparableKernel"]
 
 STRIDE = 16
-"""Frequencies between two factors computed from their phase; those between follow by multiplication (complex64 error
-grows by about 6e-8 a step, so it stays near 1e-6)."""
+"""In a uniform sweep only every 16th factor is computed from its phase. Each factor between is the one before times a
+constant phasor, which costs less; the complex64 error grows by about 6e-8 a step, so it stays near 1e-6."""
 
 MAKING_BYTES = 2**23
-"""Temporary numbers while factors are made: about a cache of them, whatever the partition."""
+"""Bytes of temporary arrays while factors are made: about a cache, however large the range of voxels."""
 
 MAKING_COST = 112, 64
-"""Temporary bytes for an antenna at a voxel, and for its factor at a frequency."""
+"""Temporary bytes of one (antenna, voxel) pair, and of its factor at one frequency."""
 
 
 class SeparableKernel:
-    """The geometry as tensors, and the factors of each side for a range of voxels.
+    """Holds the geometry as tensors and computes the factors of each side for a range of voxels.
 
     Parameters
     ----------
     acquisition
         Geometry, medium, patterns and reference paths.
     model
-        Which factors.
+        Amplitude and phase of one antenna's factor, such as `mimo.propagation.BORN`.
     dtype
         complex64 or complex128.
     device
         Where the sums run.
     memory
         Bytes that factors and working space may take; when all factors do not fit they are made at each call.
+
+    Attributes
+    ----------
+    even
+        Whether the frequencies have a constant step.
+    uniform
+        Whether a factor follows from that of the frequency before by a constant phasor: a constant step, amplitudes
+        that do not depend on the frequency, and no near-field term.
 
     Raises
     ------
@@ -63,29 +71,29 @@ class SeparableKernel:
         return len(self.wavenumber)
 
     def points(self, first: int, last: int) -> torch.Tensor:
-        """Voxel centres `first` to `last` - 1, float64 (n, 3)."""
+        """Return the voxel centres `first` to `last` - 1 in the flattened order, float64 (n, 3), metres."""
         index = torch.arange(first, last, device=self.device)
         _, n_y, n_z = self.grid.shape
         parts = (index // (n_y * n_z), index // n_z % n_y, index % n_z)
         return torch.stack([axis[i] for axis, i in zip(self._axes, parts, strict=True)], dim=1)
 
     def making(self, n_antenna: int, n_freq: int) -> int:
-        """How many voxels to make factors of at a time."""
+        """Return how many voxels to make factors of at a time, so that temporary arrays take `MAKING_BYTES`."""
         each, step = MAKING_COST
         return max(1, MAKING_BYTES // (n_antenna * (each + step * n_freq)))
 
     def factors(self, side: int, points: torch.Tensor) -> torch.Tensor:
-        """The factors of a side at every frequency, (n_freq, n, m) in the kernel's dtype.
+        """Return the factors of a side (0: transmitters, 1: receivers) at points (m, 3), metres.
 
-        In a uniform sweep the frequencies between two of every `STRIDE` follow each other by multiplication, in
-        complex128.
+        (n_freq, n, m) in the kernel's dtype. Where `uniform`, the frequencies between two of every `STRIDE` follow from
+        each other by multiplication in complex128.
         """
         path, amplitude = self.sides[side].path_and_amplitude(self.model, points)
         if not self.uniform or self.n_freq < 3:
             return (amplitude * phasor(path, self.wavenumber[:, None, None])).to(self.dtype)
         out = torch.empty((self.n_freq, *path.shape), dtype=self.dtype, device=self.device)
         ratio = phasor(path, self._step)[0]
-        current = ratio
+        current = ratio  # replaced at once: the first frequency is computed from its phase
         for f in range(self.n_freq):
             at_anchor = f % STRIDE == 0
             current = (
@@ -96,5 +104,5 @@ class SeparableKernel:
 
     @property
     def _step(self) -> torch.Tensor:
-        """Wavenumber from one frequency of a uniform sweep to the next, (1, 1, 1); from its ends: rounds least."""
+        """Wavenumber step of a uniform sweep, radians a metre, (1, 1, 1); from its two ends, which rounds least."""
         return ((self.wavenumber[-1] - self.wavenumber[0]) / max(1, self.n_freq - 1)).reshape(1, 1, 1)

@@ -1,14 +1,20 @@
-"""Sum over an array in which every transmitter is received by every receiver, without its dense matrix.
+"""Compute the forward and adjoint sums of an array in which every transmitter is received by every receiver.
 
 With G[f, t, v] and H[f, r, v] the two factors of the Born kernel, one of each antenna:
 
     forward   y[f, t, r] = sum_v x[v] G[f, t, v] H[f, r, v]
     adjoint   x[v]       = sum_{f, t, r} y[f, t, r] conj(G[f, t, v] H[f, r, v])
 
-The n_freq x n_tx x n_rx x n_voxel matrix is never built. Voxels are treated in partitions whose bounds depend on the
-geometry alone and whose sums are added in their order, so that results do not depend on the memory budget or the number
-of threads. Factors that do not fit the budget are made for a few partitions and a tile of frequencies at a time; tiles
-begin at tabulated frequencies and each adds to the same sums in the same order, so that they change nothing either.
+The n_freq x n_tx x n_rx x n_voxel matrix is never stored, only its factors are. The words of this module:
+
+- block: `kernels.BLOCK` consecutive voxels, which a compiled kernel keeps in the first-level cache;
+- partition (``_parts``): consecutive blocks that one task sums over;
+- tables: the factors of one partition, as kernels.h lays them out or, on the torch path, as complex tensors;
+- tile: consecutive frequencies whose tables are made together, where memory does not hold those of all.
+
+Partitions depend on the geometry alone and their sums are added in order, so results depend neither on the memory
+budget nor on the number of threads. Nor do they depend on tiles: a tile begins at a frequency whose factor is computed
+from its phase (`STRIDE`) and adds to the same sums in the same order.
 """
 
 from __future__ import annotations
@@ -28,21 +34,23 @@ from mimo.propagation import phasor
 __all__ = ["FactorisedSum"]
 
 PARTITION_BYTES = 2**25
-"""Factors of a partition at every frequency."""
+"""Bytes that the factors of one partition take at most, all frequencies together."""
 
 MIN_PARTITIONS = 8
+"""Partitions at least, where the volume has as many blocks: work for several threads."""
+
 MANY_SCENES = 128
-"""Scenes that the matrix is made for at most, a block at a time; a larger batch makes it again."""
+"""Scenes at most for which the kernels of batches.h make the matrix once; a larger batch is cut and makes it again."""
 
 SCENES_AT_ONCE = 4
-"""Scenes that pass over a block together: their partial sums stay in the second-level cache."""
+"""Scenes that one task of kernels.h treats: their partial sums stay in the second-level cache."""
 
 TERMS_AT_ONCE = 2**33
-"""Terms between two reports of how far a sum has come: about half a second."""
+"""Products (scene, frequency, channel, voxel) between two progress reports: about half a second."""
 
 
 class FactorisedSum(SeparableKernel):
-    """Sums for an array in which every transmitter is received by every receiver."""
+    """Computes ``A x`` and ``A^H y`` for an array of every pair; parameters are those of `SeparableKernel`."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
@@ -54,7 +62,8 @@ class FactorisedSum(SeparableKernel):
         n_part = min(n_block, max(MIN_PARTITIONS, needed))
         edges = [block * (n_block * i // n_part) for i in range(n_part + 1)]
         self._parts = list(itertools.pairwise(edges))
-        self._padded = edges[-1]
+        self._padded = edges[-1]  # voxels, rounded up to whole blocks
+        # tables are kept between calls when all of them fit beside the sums of every thread
         working = torch.get_num_threads() * self._sums_bytes(self.n_freq, SCENES_AT_ONCE)
         self._keep = self._padded * self._voxel_bytes(self.n_freq) + working <= self.memory
         self._kept: dict[int, tuple[torch.Tensor, ...]] = {}
@@ -96,20 +105,21 @@ class FactorisedSum(SeparableKernel):
     # -- what fits -----------------------------------------------------------------------------------------------
 
     def _voxel_bytes(self, n_freq: int) -> int:
-        """Of the factors of a voxel at so many frequencies."""
+        """Return the bytes that the factors of one voxel take at `n_freq` frequencies."""
+        # anchors at every stride and, once, the ratio from one frequency to the next (see kernels.h)
         anchored = self.compiled and self._stride > 1
         n_table = -(-n_freq // self._stride) + 1 if anchored else n_freq
         return n_table * sum(self.channel_shape) * self.dtype.itemsize
 
     def _sums_bytes(self, n_freq: int, n_scene: int) -> int:
-        """Of the measurements that one thread sums up, and of the lanes it sums them in."""
+        """Return the bytes of one thread's sums: its measurements, and the vector lanes that it sums them in."""
         if not self.compiled:
             return 0
         lanes = kernels.MAX_LANES * min(n_scene, SCENES_AT_ONCE)
         return n_freq * math.prod(self.channel_shape) * self.dtype.itemsize * (lanes + n_scene)
 
     def _tiles(self, n_scene: int) -> list[slice]:
-        """Frequencies treated at a time: all of them, or as many strides as the budget allows, one at least."""
+        """Return the tiles: one of all frequencies, or as many strides in each as the budget allows, one at least."""
         n_part = max(last - first for first, last in self._parts)
 
         def fits(n_freq: int) -> bool:
@@ -127,10 +137,10 @@ class FactorisedSum(SeparableKernel):
     def _passes(
         self, n_scene: int, report: Report
     ) -> Iterator[tuple[slice, list[tuple[int, tuple[torch.Tensor, ...]]]]]:
-        """Frequencies, and some partitions by number with their tables: what is computed at once."""
+        """Yield what is computed at once: a tile of frequencies, and some partitions as (index, tables)."""
         tiles, n_part = self._tiles(n_scene), len(self._parts)
         at_once = torch.get_num_threads() if self.compiled else 1
-        if self._keep and self.compiled:
+        if self._keep and self.compiled:  # kept tables take no more memory, so only the next report limits the number
             terms = n_scene * self.grid.n_voxel * self.n_freq * math.prod(self.channel_shape)
             at_once = max(4 * at_once, math.ceil(n_part * TERMS_AT_ONCE / terms))
         for i, frequencies in enumerate(tiles):
@@ -138,10 +148,11 @@ class FactorisedSum(SeparableKernel):
             while chunk := list(itertools.islice(tables, at_once)):
                 yield frequencies, chunk
                 done = chunk[-1][0] + 1
-                chunk.clear()  # before the next tables are made
+                chunk.clear()  # frees these tables before the next ones are made
                 report((i + done / n_part) / len(tiles))
 
     def _each_tables(self, frequencies: slice) -> Iterator[tuple[torch.Tensor, ...]]:
+        """Yield the tables of every partition: those kept from an earlier call, else new ones."""
         for index, part in enumerate(self._parts):
             tables = self._kept.get(index)
             if tables is None:
@@ -166,7 +177,7 @@ class FactorisedSum(SeparableKernel):
         return (x[0] if len(x) == 1 else torch.cat(x)).conj_physical_()
 
     def _split(self, n_scene: int, report: Report) -> Iterator[tuple[slice, bool, Report]]:
-        """Parts of a batch, whether they are of many scenes that fill the processor's vectors, and what they report."""
+        """Yield the pieces of a batch: its scenes, whether they fill whole vectors (batches.h), and its report."""
         n_many, _ = scene_packing.padded_count(n_scene, self._lanes)
         starts = [*range(0, n_many, MANY_SCENES), *([n_many] if n_many < n_scene or n_scene == 0 else [])]
         for first, last in itertools.pairwise([*starts, n_scene]):
@@ -174,6 +185,7 @@ class FactorisedSum(SeparableKernel):
             yield slice(first, last), first < n_many, functools.partial(_report_share, report, before, share)
 
     def _forward_few(self, x: torch.Tensor, y: torch.Tensor, report: Report) -> None:
+        """Add ``A x`` to `y` with vectors of voxels: for scenes too few to fill a vector."""
         n_scene, n_voxel = x.shape
         planar = torch.zeros((n_scene, 2, self._padded), dtype=self.real_dtype)
         planar[:, :, :n_voxel] = torch.view_as_real(x).movedim(-1, 1)
@@ -188,10 +200,11 @@ class FactorisedSum(SeparableKernel):
                 for some in _scenes(n_scene)
             ]
             kernels.run("forward_blocks", self.real_dtype, tasks)
-            for part in partial:  # one after another: the same sum whatever is computed at once
+            for part in partial:  # in the order of partitions: the same rounding whatever is computed at once
                 y[:, frequencies] += part
 
     def _spread_few(self, y: torch.Tensor, report: Report) -> torch.Tensor:
+        """Return the adjoint's sum without conjugates (`adjoint` conjugates `y` before and the image after)."""
         planar = torch.zeros((len(y), 2, self._padded), dtype=self.real_dtype)
         for frequencies, chunk in self._passes(len(y), report):
             data = y[:, frequencies].contiguous()
@@ -210,6 +223,7 @@ class FactorisedSum(SeparableKernel):
         return torch.complex(planar[:, 0, :n_voxel], planar[:, 1, :n_voxel])
 
     def _forward_many(self, x: torch.Tensor, y: torch.Tensor, report: Report) -> None:
+        """Put ``A x`` into `y` with vectors of scenes, packed side by side (`mimo.scene_packing`)."""
         _, padded = scene_packing.padded_count(len(x), self._lanes)
         channels = math.prod(self.channel_shape)
         scenes = scene_packing.pack(x, padded, self._padded, self._lanes)
@@ -227,6 +241,7 @@ class FactorisedSum(SeparableKernel):
         y.copy_(scene_packing.unpack(total, len(x), padded, self.n_freq * channels, self._lanes).view(y.shape))
 
     def _spread_many(self, y: torch.Tensor, report: Report) -> torch.Tensor:
+        """Return the same as `_spread_few`, with vectors of scenes."""
         _, padded = scene_packing.padded_count(len(y), self._lanes)
         scenes = torch.zeros(2 * padded * self._padded, dtype=self.real_dtype)
         for frequencies, chunk in self._passes(len(y), report):
@@ -245,7 +260,7 @@ class FactorisedSum(SeparableKernel):
         return kernels.lanes(self.real_dtype)
 
     def _of_part(self, planar: torch.Tensor, index: int) -> torch.Tensor:
-        """Planar volumes from a partition's first voxel on."""
+        """Return a view of planar volumes (n_scene, 2, n) from a partition's first voxel on."""
         return planar[:, :, self._parts[index][0] :]
 
     def _problem(self, n_scene: int, n_freq: int, first: int = 0) -> kernels.Problem:
@@ -254,13 +269,15 @@ class FactorisedSum(SeparableKernel):
         return kernels.Problem(*sizes)
 
     def _tables(self, first: int, last: int, frequencies: slice) -> tuple[torch.Tensor, ...]:
-        """Planar tables of the blocks in a partition, as kernels.h lays them out; zero beyond the last voxel."""
+        """Return the planar tables of a partition as kernels.h lays them out; zero beyond the last voxel."""
         return tuple(table for side in (0, 1) for table in self._side_tables(side, first, last, frequencies))
 
     def _side_tables(self, side: int, first: int, last: int, frequencies: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return anchors and ratios of one side (0: transmitters, 1: receivers)."""
         places, n = range(frequencies.start, frequencies.stop, self._stride), self.channel_shape[side]
         shape = ((last - first) // kernels.BLOCK, len(places), 2, n, kernels.BLOCK)
         anchor = torch.empty(shape, dtype=self.real_dtype)
+        # with a stride of 1 every factor is an anchor and the kernel reads no ratio: any pointer will do
         ratio = anchor if self._stride == 1 else torch.empty((shape[0], 1, *shape[2:]), dtype=self.real_dtype)
         at_once = max(1, self.making(n, len(places)) // kernels.BLOCK)
         few = max(1, (MAKING_BYTES // (n * kernels.BLOCK * at_once) - MAKING_COST[0]) // MAKING_COST[1])
@@ -276,7 +293,7 @@ class FactorisedSum(SeparableKernel):
                     path, amplitude = self.sides[side].path_and_amplitude(self.model, points, some)
                 values = phasor(path, self.wavenumber[some, None, None])
                 _put(anchor[blocks, f : f + few], _product(values, amplitude))
-            if ratio is not anchor:
+            if ratio is not anchor:  # without the amplitude, which a uniform kernel has the same at every frequency
                 _put(ratio[blocks], phasor(path, self._step))
         return anchor, ratio
 
@@ -287,7 +304,7 @@ class FactorisedSum(SeparableKernel):
         y = torch.zeros((len(x), self.n_freq, *self.channel_shape), dtype=self.dtype, device=self.device)
         for _, [(index, (tx, rx))] in self._passes(len(x), report):
             first, last = self._parts[index]
-            for some in _scenes(len(x)):  # a few at a time: each multiplies the transmit factors
+            for some in _scenes(len(x)):  # a few at a time, as each makes a product with the transmit factors
                 y[some] += (tx * x[some, None, None, first:last]) @ rx.mT
         return y
 
@@ -301,7 +318,7 @@ class FactorisedSum(SeparableKernel):
         return out.conj_physical_()
 
     def _complex_tables(self, first: int, last: int) -> tuple[torch.Tensor, ...]:
-        """Factors (n_freq, n, m) of both sides."""
+        """Return the factors of both sides, complex (n_freq, n, m), for the torch path."""
         made = []
         for side, n in enumerate(self.channel_shape):
             out = torch.empty((self.n_freq, n, last - first), dtype=self.dtype, device=self.device)
@@ -318,14 +335,15 @@ def _report_share(report: Report, before: float, share: float, done: float) -> N
 
 
 def _scenes(n_scene: int) -> list[slice]:
-    """Scenes that pass over a block together."""
+    """Return slices of scenes that pass over a block together."""
     return [slice(s, s + SCENES_AT_ONCE) for s in range(0, n_scene, SCENES_AT_ONCE)]
 
 
 def _product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Complex a times b, in place where b is real. The last digit does not depend on where in a tensor a number is.
+    """Return complex a times b, in place where b is real; every number is rounded alike, wherever it stands.
 
-    torch fuses operations of complex products in whole vectors of numbers and not in what is left at the end.
+    torch's own complex product uses fused multiply-adds in whole vectors but not in the remainder at the end of a
+    tensor, so that the last bit would depend on the bounds of partitions.
     """
     if not b.is_complex():
         return a.mul_(b)
@@ -333,7 +351,7 @@ def _product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def _put(out: torch.Tensor, values: torch.Tensor) -> None:
-    """Fill blocks (n_block, n_k, 2, n, block), real, with complex values (n_k, n, m) and zeros beyond them."""
+    """Write complex values (n_k, n, m) to planar blocks (n_block, n_k, 2, n, block), with zeros after the last."""
     n_block, n_k, _, n, block = out.shape
     planar = torch.view_as_real(values)
     if values.shape[2] < n_block * block:

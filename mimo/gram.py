@@ -1,7 +1,8 @@
 """Factorise the Gram matrix ``A A^H`` of an operator once, for regularised solves of any weight at no further cost.
 
 There are far fewer measurements than voxels, so ``(A^H A + weight I)^-1 A^H y = A^H (A A^H + weight I)^-1 y`` needs
-only the M x M matrix ``A A^H``. Kept as ``U diag(s) U^H`` it serves every weight at two M x M products.
+only the M x M matrix ``A A^H``. Its eigendecomposition ``U diag(s) U^H`` serves every weight: a solve is two products
+with the M x M matrix U and a division.
 """
 
 from __future__ import annotations
@@ -38,20 +39,23 @@ DOUBLE_UP_TO = 4_000
 """Up to this many measurements the eigendecomposition is done in complex128 whatever the operator's precision."""
 
 GRAM_TILE = 512
+"""Rows and columns of the matrix that one product adds to, so that half the matrix can be left out by symmetry."""
 
 LONGEST_WAIT = 600
-"""Seconds for which a process waits for a factor that another one makes."""
+"""Seconds for which a process waits for another one that computes the same factor."""
 
 
 class GramFactor:
-    """``A A^H = U diag(s) U^H`` of an operator's unmasked measurements.
+    """Holds the eigendecomposition ``A A^H = U diag(s) U^H`` of an operator and solves with it.
+
+    Masked measurements are left out; `m` is ``A.n_measurement``.
 
     Parameters
     ----------
     eigenvalues
-        float64 ``(m,)``, ascending, not negative; ``m`` is ``A.n_measurement``.
+        s, float64 ``(m,)``, ascending, not negative.
     eigenvectors
-        ``(m, m)``, columns, in the operator's dtype.
+        U, ``(m, m)``, an eigenvector in each column, in the operator's dtype.
     A
         The operator, used to move between measurements and images.
     """
@@ -107,7 +111,7 @@ class GramFactor:
             return None
         try:
             stored = load_file(path)
-            # a copy: where numbers lie in memory, and in which order, decides on the last bits of products with them
+            # a copy, laid out like a new factor: the memory layout of a matrix decides the last bits of its products
             vectors = torch.view_as_complex(stored["eigenvectors"]).to(A.device, A.dtype, copy=True)
             if vectors.shape == (A.n_measurement, A.n_measurement):
                 return cls(A, stored["eigenvalues"].to(A.device), vectors)
@@ -119,6 +123,7 @@ class GramFactor:
 
     @classmethod
     def _made(cls, A: ImagingOperator) -> GramFactor:
+        """Compute the factor; see `DOUBLE_UP_TO` for the precision."""
         matrix = gram_matrix(A)
         if A.n_measurement > DOUBLE_UP_TO:
             matrix = matrix.to(A.dtype)
@@ -126,14 +131,14 @@ class GramFactor:
         return cls(A, values.double().clamp_min(0), vectors.to(A.dtype).contiguous())
 
     def coefficients(self, y: torch.Tensor) -> torch.Tensor:
-        """``U^H y``: measurements ``(..., *A.measurement_shape)`` to ``(..., m)``."""
+        """Return the coefficients ``U^H y``, ``(..., m)``, of measurements ``(..., *A.measurement_shape)``."""
         flat = y.to(self.A.dtype).reshape(*y.shape[: y.ndim - len(self.A.measurement_shape)], -1)
         if self._keep is not None:
             flat = flat[..., self._keep]
         return (flat.conj().resolve_conj() @ self.eigenvectors).conj().resolve_conj()
 
     def measurement(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """``U c``: ``(..., m)`` to measurements ``(..., *A.measurement_shape)``, zero where masked."""
+        """Return the measurements ``U c``, ``(..., *A.measurement_shape)``, zero where masked, of ``(..., m)``."""
         flat = coefficients.to(self.A.dtype) @ self.eigenvectors.T
         if self._keep is not None:
             full = torch.zeros((*flat.shape[:-1], len(self._keep)), dtype=flat.dtype, device=flat.device)
@@ -142,7 +147,7 @@ class GramFactor:
         return flat.reshape(*flat.shape[:-1], *self.A.measurement_shape)
 
     def solve(self, y: torch.Tensor, weight: float | torch.Tensor) -> torch.Tensor:
-        """``(A A^H + weight I)^-1 y``, shape of `y`; `weight` is positive, one number or one a scene ``(...)``."""
+        """Return ``(A A^H + weight I)^-1 y``, shaped as `y`; `weight` > 0 is one number or one a scene ``(...)``."""
         return self._solve(self.coefficients(y), weight)
 
     def _solve(self, coefficients: torch.Tensor, weight: float | torch.Tensor) -> torch.Tensor:
@@ -152,7 +157,7 @@ class GramFactor:
     def tikhonov(
         self, y: torch.Tensor, *, weight: float | str = "gcv", noise_std: float | torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Regularised inverse ``A^H (A A^H + weight I)^-1 y``: minimises ``|A x - y|^2 + weight |x|^2``.
+        """Return the Tikhonov solution ``A^H (A A^H + weight I)^-1 y``: it minimises ``|A x - y|^2 + weight |x|^2``.
 
         Parameters
         ----------
@@ -169,6 +174,11 @@ class GramFactor:
         -------
         image, weight
             ``(..., n_x, n_y, n_z)`` complex, and the weight used for each scene, float64 ``(...)``.
+
+        Raises
+        ------
+        ValueError
+            When `weight` is none of these, or ``"discrepancy"`` comes without `noise_std`.
         """
         coefficients = self.coefficients(y)
         if weight == "gcv":
@@ -186,26 +196,28 @@ class GramFactor:
         return self.A.adjoint(self._solve(coefficients, chosen)), chosen
 
     def candidates(self) -> torch.Tensor:
-        """Weights that the choice goes through: 25 a decade from 1e-6 to 10 times the largest eigenvalue, float64."""
+        """Return the weights to choose from, float64 (176,): 25 a decade, 1e-6 to 10 times the largest eigenvalue."""
         top = self.eigenvalues[-1].clamp_min(torch.finfo(torch.float64).tiny)
         return top * torch.logspace(-6, 1, 176, dtype=torch.float64, device=self.eigenvalues.device)
 
     def _residual_power(self, power: torch.Tensor) -> torch.Tensor:
-        """|A x - y|^2 at each candidate, (..., n_candidate), from the powers |U^H y|^2 (..., m)."""
+        """Return |A x - y|^2 at each candidate, (..., n_candidate), from the powers |U^H y|^2 (..., m)."""
         return power @ self._left.square().T
 
     @functools.cached_property
     def _left(self) -> torch.Tensor:
-        """Weight / (s + weight), float64 (n_candidate, m): what each weight leaves of a coefficient in the residual."""
+        """Weight / (s + weight), float64 (n_candidate, m): the share of each coefficient that is in the residual."""
         weights = self.candidates()[:, None]
         return weights / (self.eigenvalues + weights)
 
     def _gcv(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """Choose the candidate that minimises ``|A x - y|^2 / (sum_i weight / (s_i + weight))^2``."""
         power = coefficients.abs().double().square()
         score = self._residual_power(power) / self._left.sum(1).square()
         return self.candidates()[score.argmin(-1)]
 
     def _discrepancy(self, coefficients: torch.Tensor, noise_std: float | torch.Tensor) -> torch.Tensor:
+        """Choose the candidate whose ``|A x - y|^2`` is nearest to ``m noise_std^2``."""
         power = coefficients.abs().double().square()
         std = torch.as_tensor(noise_std, dtype=torch.float64, device=power.device)
         target = len(self.eigenvalues) * std.square()
@@ -214,10 +226,11 @@ class GramFactor:
 
 
 def gram_matrix(A: ImagingOperator) -> torch.Tensor:
-    """``A A^H`` of the unmasked measurements, complex128 ``(m, m)``, Hermitian to the last bit.
+    """Compute ``A A^H`` of the unmasked measurements, complex128 ``(m, m)``, Hermitian to the last bit.
 
-    Products are formed in the operator's precision block by block of voxels, and summed in complex128. For an array of
-    every pair the blocks of the matrix below the diagonal are copied from those above.
+    Products are formed in the operator's precision for one block of voxels after another and summed in complex128, as
+    many small terms are added to large sums. Only tiles on and above the diagonal are computed; the triangle above it
+    then gives the one below, and the diagonal is made real.
     """
     m, keep = A.n_measurement, _channel_mask(A)
     total = torch.zeros((m, m), dtype=torch.complex128, device=A.device)
@@ -235,7 +248,7 @@ def gram_matrix(A: ImagingOperator) -> torch.Tensor:
 
 
 def _channel_mask(A: ImagingOperator) -> torch.Tensor | None:
-    """Which of the flattened measurements carry data, bool, or ``None`` for all."""
+    """Return which of the flattened measurements carry data, bool ``(prod(measurement_shape),)``; ``None`` for all."""
     if A.array.mask is None:
         return None
     return torch.as_tensor(np.tile(A.array.mask.ravel(), A.sweep.n_freq), device=A.device)
@@ -263,7 +276,10 @@ def _fingerprint(A: ImagingOperator) -> str:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Let processes that want the same factor wait for the first, which makes it; without a lock each makes its own."""
+    """Hold a lock, so that of several processes one computes the factor and the others wait for it.
+
+    Where there is no lock to be had, or after `LONGEST_WAIT`, each computes its own.
+    """
     lock = FileLock(path.with_suffix(".lock"), timeout=LONGEST_WAIT)
     with suppress(OSError, NotImplementedError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -277,7 +293,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, factor: GramFactor) -> None:
-    """Write beside the target and rename; a cache that cannot be written costs time, not the result."""
+    """Write a factor to a file beside its place and rename it; a failure is a warning, as only time is lost."""
     vectors = torch.view_as_real(factor.eigenvectors.cpu()).contiguous()
     temporary = None
     try:

@@ -11,7 +11,7 @@ __all__ = ["backproject", "kirchhoff"]
 
 
 def backproject(y: torch.Tensor, A: ImagingOperator) -> torch.Tensor:
-    """Coherent back-projection: ``x[v] = sum y[f, t, r] exp(+j k_f (R_t(v) + R_r(v)))``, no spreading.
+    """Back-project coherently: ``x[v] = sum y[f, t, r] exp(+j k_f (R_t(v) + R_r(v)))``, without amplitude weights.
 
     Parameters
     ----------
@@ -29,11 +29,12 @@ def backproject(y: torch.Tensor, A: ImagingOperator) -> torch.Tensor:
 
 
 def kirchhoff(y: torch.Tensor, A: ImagingOperator, *, compensate_aperture: bool = False) -> torch.Tensor:
-    """Kirchhoff migration with obliquity and near-field terms.
+    """Form an image by Kirchhoff migration with obliquity and near-field terms.
 
     ``x[v] = sum y 4 cos_t cos_r (1 + j k R_t)(1 + j k R_r) exp(+j k (R_t + R_r)) / (4 R_t R_r)``; with
     `compensate_aperture` the final division by ``4 R_t R_r`` is left out. Cosines are taken against the antennas'
-    normals, +z by default. Source: Zhuge, Yarovoy et al., IEEE TGRS 48 (2010) 2692, as arXiv 2312.16024's code has it.
+    normals, +z by default. Source: Zhuge, Yarovoy et al., IEEE TGRS 48 (2010) 2692, in the form of the code of arXiv
+    2312.16024.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Apply a linear measurement operator to tensors: checks shapes, batches, masks and gradients around any sums."""
+"""Apply a linear measurement operator to tensors; this base class adds checks, batches, masks and gradients to sums."""
 
 from __future__ import annotations
 
@@ -16,37 +16,41 @@ from mimo.propagation import BORN, FactorModel
 __all__ = ["DEFAULT_MEMORY", "ImagingOperator", "KernelSum"]
 
 DEFAULT_MEMORY = 2**30
+"""Bytes that an operator's factors and working space may take unless the caller says otherwise."""
 
 
 class KernelSum(Protocol):
-    """What an operator computes with: flat batches in and out, exact conjugate transposes of each other."""
+    """Computes an operator's sums over flattened scenes; `adjoint` is the exact conjugate transpose of `forward`.
+
+    ``*channels`` is (n_tx, n_rx), or (n_channel,) for listed channels; `report` is told the share done, 0 to 1.
+    """
 
     def forward(self, x: torch.Tensor, report: Report = silent) -> torch.Tensor:
-        """(n_scene, n_voxel) to (n_scene, n_freq, *channels)."""
+        """Return the measurements (n_scene, n_freq, *channels) of volumes (n_scene, n_voxel)."""
         ...
 
     def adjoint(self, y: torch.Tensor, report: Report = silent) -> torch.Tensor:
-        """(n_scene, n_freq, *channels) to (n_scene, n_voxel)."""
+        """Return the images (n_scene, n_voxel) of measurements (n_scene, n_freq, *channels)."""
         ...
 
     def prepare(self) -> None:
-        """Make what will be kept."""
+        """Make the factors that are kept between calls, so that no later call waits for them."""
         ...
 
     def columns(self, first: int, last: int) -> torch.Tensor:
-        """The matrix's columns for voxels `first` to `last` - 1, (n_freq * n_channel, last - first)."""
+        """Return the matrix's columns for voxels `first` to `last` - 1, (n_freq * n_channel, last - first)."""
         ...
 
 
 class ImagingOperator(OperatorAlgebra):
     """Base of the Born operators: ``y = A x`` and ``A^H y`` with leading batch axes and torch autograd.
 
-    See `mimo.BornOperator` for the parameters. A subclass says which sums it uses (`_kernel_sum`).
+    See `mimo.BornOperator` for the parameters. A subclass chooses the sums (`_kernel_sum`).
 
     Attributes
     ----------
     acquisition
-        Array, sweep, grid, medium, patterns and removed paths; `array`, `sweep` and `grid` are its own.
+        Array, sweep, grid, medium, patterns and removed paths; `array`, `sweep` and `grid` are short for its own.
     """
 
     def __init__(
@@ -86,9 +90,9 @@ class ImagingOperator(OperatorAlgebra):
 
     @contextmanager
     def watched(self, report: Report) -> Iterator[None]:
-        """Within it, each forward, adjoint and image tells `report` the share of it that is done, 0 to 1.
+        """Report progress inside a ``with`` block: each forward, adjoint and image calls `report` with its share done.
 
-        A long one tells it every second or so, a short one once; the cost is that of the calls.
+        The share is 0 to 1. A long computation reports every second or so, a short one once.
         """
         before, self._report = self._report, report
         try:
@@ -97,7 +101,10 @@ class ImagingOperator(OperatorAlgebra):
             self._report = before
 
     def report(self, share: float) -> None:
-        """Tell whoever watches: for image formers that work in steps."""
+        """Pass on the share done (0 to 1) to the function given to `watched`; image formers outside this class call it.
+
+        Without `watched` it does nothing.
+        """
         self._report(share)
 
     @property
@@ -121,7 +128,7 @@ class ImagingOperator(OperatorAlgebra):
         return self.sweep.n_freq * self.array.n_channel
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Measurement of a reflectivity, ``y = A x``.
+        """Compute the measurement of a reflectivity, ``y = A x``.
 
         Parameters
         ----------
@@ -141,7 +148,7 @@ class ImagingOperator(OperatorAlgebra):
         return _Apply.apply(self._checked("reflectivity", x, self.volume_shape), self, False)
 
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
-        """Exact conjugate transpose, ``A^H y``.
+        """Apply the exact conjugate transpose, ``A^H y``.
 
         Parameters
         ----------
@@ -161,7 +168,7 @@ class ImagingOperator(OperatorAlgebra):
         return _Apply.apply(self._checked("measurement", y, self.measurement_shape), self, True)
 
     def image(self, y: torch.Tensor, model: FactorModel) -> torch.Tensor:
-        """Conjugate factors of `model` summed over channels: the image formers of `mimo.imaging` (no gradients)."""
+        """Sum the data times the conjugate factors of `model`: the image formers of `mimo.imaging` (no gradients)."""
         return self.image_by(y, lambda flat: self.kernel_sum(model).adjoint(flat, self._report))
 
     def image_by(self, y: torch.Tensor, former: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
@@ -174,9 +181,10 @@ class ImagingOperator(OperatorAlgebra):
             return self._apply_adjoint(y, former)
 
     def columns(self, first: int, last: int) -> torch.Tensor:
-        """Columns of A for voxels `first` to `last` - 1 of the flattened volume, ``(prod(measurement_shape), n)``.
+        """Return the columns of A for voxels `first` to `last` - 1 of the flattened volume.
 
-        Masked channels are zero. For small problems and for tests: n columns take as many numbers as it says.
+        Shape ``(prod(measurement_shape), last - first)``, masked channels zero. The columns are dense: ask for few at a
+        time.
         """
         columns = self.kernel_sum(BORN).columns(first, last)
         if self._mask is not None:
@@ -231,7 +239,7 @@ class ImagingOperator(OperatorAlgebra):
 
 
 class _Apply(torch.autograd.Function):
-    """A or A^H; the gradient of each is the other, which makes every order of derivative right."""
+    """Applies A or A^H under autograd: the gradient of each is the other, so derivatives of every order are right."""
 
     @staticmethod
     def forward(ctx: Any, value: torch.Tensor, operator: ImagingOperator, adjoint: bool) -> torch.Tensor:

@@ -1,9 +1,9 @@
-/* The processor's share of the Born operator: see kernels.h for the mathematics and mimo/kernels.py for the callers.
+/* Compiled sums of the Born operator for the CPU: see kernels.h for the mathematics, mimo/kernels.py for the callers.
  *
  * A plain shared library without Python's headers, loaded through ctypes.  kernels.h is compiled for each instruction
  * set in both precisions; instruction_set() says which one this processor runs.  Where no compiler with vector
- * extensions is at hand the library is not built and torch does the same sums.  layout() tells the callers how this file
- * was compiled: a library that is older or newer than kernels.py would read its tasks wrongly, so they refuse it.
+ * extensions is at hand the library is not built and torch does the same sums.  layout() tells the callers how this
+ * file was compiled: a library older or newer than kernels.py would misread its structs, so they refuse it.
  */
 
 #include <stddef.h>
@@ -24,7 +24,8 @@ typedef struct {
     Index first;   /* of many scenes at once: the task's first voxel */
 } Problem;
 
-/* One call of a kernel: the tables of `n_block` consecutive blocks, what is read and what is written. */
+/* The arguments of one kernel call: the tables of `n_block` consecutive blocks (see kernels.h; g belongs to the
+ * transmitters, h to the receivers), what is read and what is written. */
 typedef struct {
     Problem problem;
     const void *g_anchor, *g_ratio, *h_anchor, *h_ratio, *source;
@@ -32,7 +33,7 @@ typedef struct {
     Index n_block;
 } Task;
 
-/* One call of a kernel over listed channels, for the voxels `first` to `last` - 1; see channels.h. */
+/* The arguments of one kernel call over listed channels, for the voxels `first` to `last` - 1; see channels.h. */
 typedef struct {
     Index n_freq, n_channel, n_scene, n_moment;
     Index first, last; /* of the task; `first` and the padded end of a volume are multiples of a block */
@@ -41,11 +42,11 @@ typedef struct {
     const double *x, *y, *z;                 /* the grid's axes, metres */
     const double *positions;                 /* [n_antenna][3], metres */
     const int *channels;                     /* [n_channel][2], antennas */
-    Index n_row;                              /* antennas whose rows are kept, ROWS at most */
+    Index n_row;                              /* antennas whose paths and amplitudes are kept, ROWS at most */
     const double *reference;                 /* [n_channel], metres */
     const double *turns;                     /* [n_freq], k / 2 pi, turns a metre */
     double step;                             /* turns a metre from one frequency, or profile, to the next; 0: uneven */
-    double carrier;                          /* turns a metre of the frequency that range profiles lack */
+    double carrier;                          /* turns a metre of the carrier that was taken out of range profiles */
     Index spreading;                          /* without tables: amplitudes 1 / (sqrt(4 pi) R) instead of 1 */
     Index table;                              /* voxels in a row of the tables, which start at `first` */
     const double *path;                      /* [n_antenna][table] or null, metres */
@@ -60,7 +61,7 @@ static const double INVERSE_FACTORIAL[18] = {
     1.0 / 20922789888000.0, 1.0 / 355687428096000.0,
 };
 
-/* A list of tasks of one kind for a team of threads, each with its share of the scratch. */
+/* A list of tasks of one kernel that a team of threads shares; each thread has its own part of `scratch`. */
 typedef struct {
     void (*kernel)(const void *task, void *scratch);
     const char *tasks;
@@ -70,7 +71,7 @@ typedef struct {
     Index next, n_thread; /* both 0 at the start */
 } Job;
 
-/* What every thread of the team runs: the next task until none is left. */
+/* Every thread of the team runs this: it takes the next task until none is left. */
 EXPORT void run_tasks(Job *job)
 {
     void *scratch = job->scratch + job->scratch_bytes * __atomic_fetch_add(&job->n_thread, 1, __ATOMIC_RELAXED);
@@ -81,14 +82,14 @@ EXPORT void run_tasks(Job *job)
     }
 }
 
-/* What Python must know as well; kernels.py holds the same numbers under the same names, and layout() compares them. */
+/* Constants that Python needs too: kernels.py has the same numbers by the same names; layout() lets it compare them. */
 #define BLOCK 240       /* voxels in a block of the sums over every pair */
 #define MATRIX_ROWS 192 /* rows of the matrix made at once, so that they stay in the second-level cache */
 #define PAIRS 256       /* voxels in a block of the sums over channels: a channel's rows stay in the first-level cache */
-#define ROWS 192        /* antennas whose rows of a block are kept at most; more share the places */
+#define ROWS 192        /* antennas whose paths to a block are kept at most; beyond it, antennas share an entry */
 #define TAPS 4          /* samples of a range profile that make one interpolated value */
-#define PARTS 512       /* places between two samples that the interpolation kernel is tabulated for */
-#define MAX_BYTES 64    /* of the widest vector */
+#define PARTS 512       /* fractions of a sample at which the interpolation kernel is tabulated */
+#define MAX_BYTES 64    /* bytes of the widest vector */
 
 #if defined(__x86_64__)
 
@@ -169,7 +170,7 @@ typedef struct {
 #define SIZE(type) {#type, sizeof(type)}
 #define PLACE(type, field) {#type "." #field, offsetof(type, field)}
 
-/* Sizes of what both sides share, where its parts lie, and constants; the last one has no name. */
+/* Sizes of the structs that C and Python share, offsets of their fields, and constants; the last entry has no name. */
 EXPORT const Fact *layout(void)
 {
     static const Fact facts[] = {

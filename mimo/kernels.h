@@ -12,12 +12,14 @@
  * Complex arrays are planar: all real parts of a row, then all imaginary parts.  One block holds `block` voxels,
  * a multiple of the vector length; the layout of its tables is
  *   anchor[n_anchor][2][n_antenna][block]   the factors at every `stride`-th frequency
- *   ratio [2][n_antenna][block]             what multiplies a factor to reach the next frequency
+ *   ratio [2][n_antenna][block]             the phasor that multiplies a factor to give that of the next frequency
+ * G and H are the factors of transmitters and receivers.  "Spread" is the transpose of the forward sum: it spreads
+ * measurements over voxels.
  *
  * Why it is done so:
- * - Blocks. Every pair of antennas wants every voxel, so the factors of both sides are used n_rx or n_tx times each. A
- *   block is small enough that they stay in the first-level cache meanwhile; frequencies are the loop inside a block,
- *   not around all blocks, so that the factors of one are still there when the next is made of them.
+ * - Blocks. Each pair of antennas needs each voxel, so a transmitter's factor is used n_rx times and a receiver's n_tx
+ *   times. A block is small enough that they stay in the first-level cache meanwhile; the loop over frequencies is
+ *   inside a block, so that the factors of one frequency are still there when the next ones are made of them.
  * - Anchors and ratios. In a uniform sweep a factor turns by the same angle from each frequency to the next. A complex
  *   product in cache costs less than a sine and a cosine, and less than a table of every frequency, which would come
  *   from memory for each call. Each product adds a rounding, so every stride-th factor is an exact one, and the error
@@ -30,7 +32,8 @@
  */
 
 #define LANES (BYTES / (int)sizeof(REAL))
-#define RX_TILE 3 /* with TILE: 2 TILE RX_TILE sums, their factors, and no register spilt: 24 of 32, or 12 of 16 */
+#define RX_TILE 3 /* receivers treated together: 2 TILE RX_TILE sums take 24 of 32 registers, or 12 of 16; the rest */
+                  /* hold factors, so that no sum is moved to memory and back */
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
 typedef REAL NAME(vec) __attribute__((vector_size(BYTES), aligned(sizeof(REAL)), may_alias));
@@ -64,7 +67,7 @@ INLINE void NAME(multiply)(REAL *out_re, REAL *out_im, const REAL *a_re, const R
     }
 }
 
-/* The factors of all antennas at frequency f: a table, or the previous frequency's factors advanced in `current`. */
+/* The factors of all antennas at frequency f: an anchor, or in `current` the previous frequency's times the ratio. */
 INLINE const REAL *NAME(factors_at)(Index f, Index stride, const REAL *anchor, const REAL *ratio, REAL *current,
                                     const REAL *previous, Index n_antenna, Index block)
 {
@@ -112,8 +115,8 @@ INLINE void NAME(dot_tile)(const int n_t, const int n_r, const REAL *gx_re, cons
         }
 }
 
-/* A tile of transmitters with every receiver. The rests of 2 and 1 are tiles of their own, because a count that the
- * compiler knows keeps the sums in registers. */
+/* A tile of transmitters with every receiver. The last 2 or 1 receivers are tiles of their own, because sums stay in
+ * registers only where the compiler knows their number. */
 INLINE void NAME(dot_rows)(const int n_t, const REAL *gx_re, const REAL *gx_im, const REAL *h_re, const REAL *h_im,
                            Index n_rx, Index block, REAL *lanes)
 {
@@ -133,7 +136,7 @@ INLINE void NAME(forward)(const Problem *p, const REAL *g_anchor, const REAL *g_
 {
     const Index block = p->block, g_plane = p->n_tx * block, h_plane = p->n_rx * block;
     REAL *g_current = scratch, *h_current = g_current + 2 * g_plane, *gx = h_current + 2 * h_plane;
-    const REAL *g = g_anchor, *h = h_anchor; /* the factors at the previous frequency: a table, or those under way */
+    const REAL *g = g_anchor, *h = h_anchor; /* the factors at the previous frequency: in the anchors or in scratch */
     for (Index f = 0; f < p->n_freq; f++) {
         const int advance = f % p->stride != 0;
         h = NAME(factors_at)(f, p->stride, h_anchor, h_ratio, h_current, h, p->n_rx, block);
@@ -142,7 +145,7 @@ INLINE void NAME(forward)(const Problem *p, const REAL *g_anchor, const REAL *g_
         if (p->n_scene > 1 || !advance) g = NAME(factors_at)(f, p->stride, g_anchor, g_ratio, g_current, g, p->n_tx, block);
         for (Index s = 0; s < p->n_scene; s++) {
             const REAL *x_re = x + 2 * s * p->x_plane, *x_im = x_re + p->x_plane;
-            if (p->n_scene == 1 && advance) /* one scene: its product with the factors is itself what advances */
+            if (p->n_scene == 1 && advance)
                 NAME(multiply)(gx, gx + g_plane, gx, gx + g_plane, g_ratio, g_ratio + g_plane, g_plane);
             else
                 for (Index t = 0; t < p->n_tx; t++)
@@ -224,7 +227,8 @@ INLINE void NAME(spread)(const Problem *p, const REAL *g_anchor, const REAL *g_r
     }
 }
 
-/* y[s][f][t][r] = the sum over the task's blocks; y interleaved.  `lanes` follows the factors in scratch. */
+/* y[s][f][t][r] = the sum over the task's blocks; real and imaginary parts of y alternate.  In scratch, `lanes` lies
+ * behind the factors. */
 EXPORT TARGET void NAME(forward_blocks)(const void *given, void *scratch)
 {
     const Task *task = given;

@@ -1,11 +1,11 @@
 """Load and run the compiled sums of the Born operator on the processor, or say why torch does them instead.
 
-``kernels.c`` is built with the package where a C compiler is at hand. It serves the same two lines as the torch path in
-`mimo.full_array`, forward ``(G * x) @ H.T`` and its counterpart, in one pass over each block of voxels, with the
-factors of a uniform sweep advanced from frequency to frequency in cache instead of read from memory.
+``kernels.c`` is built with the package where a C compiler is at hand. It computes what the torch path of
+`mimo.full_array` computes, forward ``(G * x) @ H.T`` and its transpose, in one pass over each block of voxels. The
+factors of a uniform sweep are advanced from frequency to frequency in cache instead of being read from memory.
 
-A library that cannot be loaded, or that was compiled from another version of the sources, is one warning and then the
-torch path. The environment variable ``MIMO_KERNELS`` names another library file, or is ``off`` for the torch path.
+Where a library cannot be loaded, or was compiled from another version of the sources, there is one warning and torch
+does the sums. The environment variable ``MIMO_KERNELS`` names another library file, or is ``off`` for the torch path.
 
 Tasks run on torch's own team of OpenMP threads where it can be reached: a second team would compete for the cores with
 torch's, whose threads keep spinning for a while after each parallel operation. Elsewhere a thread pool does.
@@ -47,7 +47,8 @@ ENVIRONMENT = "MIMO_KERNELS"
 """The environment variable that names another library file, or is ``off``."""
 
 BLOCK = 240
-"""Voxels in a block: both sides' factors fit the first-level cache, and an odd count of vectors avoids conflicts."""
+"""Voxels in a block: both sides' factors fit the first-level cache, and an odd number of vectors in a row keeps rows of
+different antennas out of the same cache sets."""
 
 MAX_LANES = 16
 """Real numbers in the widest vector: a sum over voxels is spread over as many."""
@@ -61,13 +62,13 @@ CONSTANTS = {
     "PARTS": 512,
     "MAX_BYTES": 4 * MAX_LANES,
 }
-"""The numbers that kernels.c says what they are, under its names. The library must have been compiled with the same."""
+"""Constants of kernels.c, which explains them, under its names. The library must have been compiled with the same."""
 
 TORCH_RATE = {"every pair": 1e9, "listed": 1e8}
 """Terms (scene, frequency, channel, voxel) that torch sums in a second on one thread, by kind of sum; measured."""
 
 SLOW_SECONDS = 5.0
-"""What sums through torch may cost a process together before it is told that compiled kernels are quicker."""
+"""Total seconds of a process's sums through torch after which it is warned that compiled kernels would be quicker."""
 
 _VECTOR_BYTES = {"avx512": 64, "avx2": 32, "base": 16}
 _SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
@@ -78,7 +79,7 @@ _KERNELS = (
 
 
 class Problem(ctypes.Structure):
-    """The sizes that every task states; mirrors ``Problem`` in kernels.c."""
+    """Holds the sizes of a sum; mirrors ``Problem`` in kernels.c."""
 
     _fields_ = [
         (name, ctypes.c_ssize_t)
@@ -87,7 +88,7 @@ class Problem(ctypes.Structure):
 
 
 class Task(ctypes.Structure):
-    """One call of a kernel; mirrors ``Task`` in kernels.c. `make_task` fills it."""
+    """Holds the arguments of one kernel call; mirrors ``Task`` in kernels.c. `make_task` fills it."""
 
     _fields_ = [
         ("problem", Problem),
@@ -97,7 +98,7 @@ class Task(ctypes.Structure):
 
 
 class ChannelTask(ctypes.Structure):
-    """One call of a kernel over listed channels; mirrors ``ChannelTask`` in kernels.c."""
+    """Holds the arguments of one kernel call over listed channels; mirrors ``ChannelTask`` in kernels.c."""
 
     _fields_ = [
         *((name, ctypes.c_ssize_t) for name in ("n_freq", "n_channel", "n_scene", "n_moment", "first", "last")),
@@ -114,6 +115,8 @@ class ChannelTask(ctypes.Structure):
 
 
 class _Job(ctypes.Structure):
+    """Holds a list of tasks that threads share; mirrors ``Job`` in kernels.c."""
+
     _fields_ = [
         ("kernel", ctypes.c_void_p),
         ("tasks", ctypes.c_void_p),
@@ -136,12 +139,12 @@ def library_path() -> Path | None:
     if named.lower() == "off":
         return None
     if named:
-        return Path(named).absolute()  # the loader takes a bare name for one to look for elsewhere
+        return Path(named).absolute()  # the loader searches the system's folders for a bare name
     return Path(__file__).with_name("_kernels.dll" if sys.platform == "win32" else "_kernels.so")
 
 
 def expected_layout() -> dict[str, int]:
-    """Return sizes, places and constants that a library must have been compiled with, by the names of ``layout()``."""
+    """Return the sizes, field offsets and constants that a library must have, by the names of ``layout()``."""
     facts = dict(CONSTANTS)
     for shared in (Problem, Task, ChannelTask, _Job):
         name = shared.__name__.lstrip("_")
@@ -157,7 +160,7 @@ def _library() -> ctypes.CDLL | None:
 
 @functools.cache
 def _load(path: Path) -> ctypes.CDLL | None:
-    """Open a library once in a process; one that cannot be used is a warning, and a missing one is not even that."""
+    """Open a library once in a process; ``None`` when it is missing or, with a warning, when it cannot be used."""
     if not path.exists() and not os.environ.get(ENVIRONMENT):
         return None
     try:
@@ -178,7 +181,7 @@ def _load(path: Path) -> ctypes.CDLL | None:
 
 
 def _check_length(path: Path) -> None:
-    """Raise ValueError for a file of Linux that was cut short: the loader maps it, and the process dies in the gap."""
+    """Raise ValueError for a Linux library that was cut short: reading past the end of the mapped file would crash."""
     with path.open("rb") as file:
         header = file.read(64)
     if len(header) == 64 and header[:6] == b"\x7fELF\x02\x01":  # 64 bits, little-endian: its table of sections is last
@@ -209,25 +212,25 @@ def _check(library: ctypes.CDLL) -> None:
 
 
 def instruction_set() -> str:
-    """Return ``"avx512"``, ``"avx2"`` or ``"base"``, as this processor runs it; ``""`` without a library."""
+    """Return the instruction set in use, ``"avx512"``, ``"avx2"`` or ``"base"``; ``""`` without a library."""
     library = _library()
     return library.instruction_set().decode() if library else ""
 
 
 def describe() -> str:
-    """Say which path sums on the processor take: an instruction set of the compiled kernels, or torch."""
+    """Say what does the sums on the processor: an instruction set of the compiled kernels, or torch."""
     return instruction_set() or "none, torch instead"
 
 
-_spent = [0.0]  # seconds in sums that the missing library would have made, as predicted
+_spent = [0.0]  # predicted seconds so far of sums that torch does because no library was built
 
 
 def warn_if_slow(n_term: int, device: torch.device, kind: str = "every pair") -> None:
     """Warn once in a process before torch has summed for more than `SLOW_SECONDS` because no library was built.
 
     `n_term` is the number of terms that the caller is about to sum; their cost adds up over calls, because an iteration
-    calls a quick operator hundreds of times. Nothing is said on another device, where the library is there and does not
-    serve this sum, where it was refused (which was said), or where the environment variable says anything.
+    calls a quick operator hundreds of times. There is no warning on another device, where the library exists (it does
+    not serve this sum, or its own warning was given), or where the environment variable is set.
     """
     path = library_path()
     if device.type != "cpu" or path is None or os.environ.get(ENVIRONMENT) or path.exists():
@@ -254,31 +257,32 @@ def available() -> bool:
 
 
 def make_task(problem: Problem, tables: tuple[torch.Tensor, ...], source: torch.Tensor, target: torch.Tensor) -> Task:
-    """Return a task on the tables of a partition.
+    """Return a task on the tables of a partition (see `mimo.full_array`).
 
-    For "forward" `source` is planar voxels from the partition's first on and `target` interleaved measurements, which
-    are overwritten; for "spread" it is the other way round and `target` is added to. The tensors must outlive the task.
+    For "forward" `source` holds planar voxels from the partition's first on (all real parts, then all imaginary parts)
+    and `target` interleaved measurements, which are overwritten. For "spread" it is the other way round, and `target`
+    is added to. The task holds addresses, so the tensors must outlive it.
     """
     return Task(problem, *(t.data_ptr() for t in (*tables, source, target)), len(tables[0]))
 
 
 def lanes(dtype: torch.dtype) -> int:
-    """How many real numbers of `dtype` a vector of this processor holds: the width of the kernels for many scenes."""
+    """Return how many real numbers of `dtype` a vector of this processor holds."""
     return _VECTOR_BYTES.get(instruction_set(), 16) // dtype.itemsize
 
 
 def run(name: str, dtype: torch.dtype, tasks: Sequence[Task]) -> None:
-    """Run tasks on real numbers of `dtype`, on as many threads as torch uses.
+    """Run tasks of one kernel in the precision `dtype` (float32 or float64), on as many threads as torch uses.
 
-    The kernels are "forward_blocks", "spread_blocks" and, for many scenes that lie side by side as `mimo.scene_packing`
-    lays them, "forward_batches" and "spread_batches".
+    Kernels are "forward_blocks" and "spread_blocks" (the adjoint's sum without conjugates; kernels.h) and, for many
+    scenes packed by `mimo.scene_packing`, "forward_batches" and "spread_batches" (batches.h).
     """
     space = _matrix_size if name.endswith("batches") else _scratch_size
     _run(name, dtype, (Task * len(tasks))(*tasks), max(space(task.problem) for task in tasks) * dtype.itemsize)
 
 
 def run_channels(name: str, dtype: torch.dtype, tasks: Sequence[ChannelTask]) -> None:
-    """Run "forward", "spread" or "compressed" tasks over listed channels, likewise."""
+    """Run tasks over listed channels in the same way: "forward", "spread" or "compressed" (channels.h, profiles.h)."""
     space = _loaded()[f"channel_space_{_SUFFIX[dtype]}_{instruction_set()}"]
     space.restype = ctypes.c_ssize_t
     _run(f"channel_{name}", dtype, (ChannelTask * len(tasks))(*tasks), -(-space() // 64) * 64)
@@ -309,13 +313,13 @@ def _run(name: str, dtype: torch.dtype, tasks: ctypes.Array[Any], scratch_bytes:
 
 
 def _scratch_size(problem: Problem) -> int:
-    """How many real numbers of working space a task needs: factors under way, and sums spread over the lanes."""
+    """Return how many real numbers of working space a task needs: current factors, and sums in vector lanes."""
     factors = 2 * problem.block * (2 * problem.n_tx + problem.n_rx)
     return int(factors + 2 * MAX_LANES * problem.n_scene * problem.n_freq * problem.n_tx * problem.n_rx)
 
 
 def _matrix_size(problem: Problem) -> int:
-    """The same for many scenes: factors under way, and the part of the matrix that is made at once."""
+    """Return the same for many scenes: current factors, and the part of the matrix that is made at once."""
     rows = max(CONSTANTS["MATRIX_ROWS"] // problem.n_rx, 1) * problem.n_rx
     return int(2 * problem.block * (problem.n_tx + problem.n_rx + rows))
 
@@ -324,7 +328,7 @@ _local = threading.local()
 
 
 def _scratch(n_bytes: int) -> torch.Tensor:
-    """Working space of the calling thread, kept between calls."""
+    """Return working space of the calling thread, which is kept between calls."""
     kept: torch.Tensor | None = getattr(_local, "scratch", None)
     if kept is None or kept.nbytes < n_bytes:
         kept = _local.scratch = torch.empty(n_bytes, dtype=torch.uint8)
@@ -333,7 +337,7 @@ def _scratch(n_bytes: int) -> torch.Tensor:
 
 @functools.cache
 def _openmp_team() -> Any:
-    """``GOMP_parallel(function, data, n_threads, flags)`` of the OpenMP library that torch loaded, or ``None``."""
+    """Find ``GOMP_parallel(function, data, n_threads, flags)`` in the OpenMP library that torch loaded, or ``None``."""
     try:
         function = ctypes.CDLL(None).GOMP_parallel
     except (AttributeError, OSError, TypeError):

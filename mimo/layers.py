@@ -14,7 +14,7 @@ __all__ = ["LayeredMedium"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LayeredMedium:
-    """Permittivities between planes of constant z.
+    """Describes a medium of homogeneous layers between planes of constant z.
 
     The wave is taken along the straight line between antenna and voxel: its phase is ``k P`` with k the wavenumber of
     free space and the optical path ``P = sum_i sqrt(permittivity_i) length_i``, length_i being the part of the line in
@@ -114,7 +114,7 @@ class LayeredMedium:
         return hash((self.interfaces.tobytes(), self.permittivity.tobytes()))
 
     def __str__(self) -> str:
-        """What `parse` reads."""
+        """Return the text that `parse` reads."""
         first, *rest = map(number_text, self.permittivity)
         planes = map(number_text, self.interfaces)
         return first + "".join(f",z={z},{p}" for z, p in zip(planes, rest, strict=True))

@@ -1,7 +1,8 @@
 """Solve least squares between a measurement and an image: the data step of every solver and of unrolled networks.
 
-`data_step` alone decides how: exactly, through the factorised ``A A^H`` (`GramStep`), or by conjugate gradients
-(`ConjugateGradientStep`) where there are too many measurements to factorise.
+A solver or an unrolled network alternates between a *data step*, which fits the image to the measurement, and a prior.
+`data_step` chooses how the data step is solved: exactly, through the factorised ``A A^H`` (`GramStep`), or by conjugate
+gradients (`ConjugateGradientStep`) where there are too many measurements to factorise.
 """
 
 from __future__ import annotations
@@ -25,12 +26,15 @@ N_PROBE = 8
 
 
 class DataStep(Protocol):
-    """Least squares with the operator divided by its norm, ``A / norm``.
+    """Solves regularised least squares with the operator divided by its norm, ``A / norm``.
+
+    Measurements are passed in the *coordinates* of the step, ``(n_scene, m)``: a rotation of them in which a solve is
+    cheapest. `encode` computes it; norms and distances stay the same.
 
     Attributes
     ----------
     name
-        How it is solved, for the record of a run.
+        Name of the method, for the record of a run.
     norm
         Largest singular value of A, or a number near it.
     factor
@@ -47,18 +51,19 @@ class DataStep(Protocol):
         ...
 
     def encode(self, y: torch.Tensor) -> torch.Tensor:
-        """Measurements ``(n_scene, ...)`` in the step's coordinates, ``(n_scene, m)``; norms are kept."""
+        """Return measurements ``(n_scene, *A.measurement_shape)`` in the step's coordinates, ``(n_scene, m)``."""
         ...
 
     def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
-        """``argmin |A x - s2|^2 + kappa |x - s1|^2`` and ``A x``; `s2` and ``A x`` in the step's coordinates.
+        """Return ``x = argmin |A x - s2|^2 + kappa |x - s1|^2`` and ``A x``, A being divided by `norm`.
 
-        An `s1` of None is zero, at no cost. `kappa` is one number or one for each scene.
+        `s1` and x are images ``(n_scene, n_x, n_y, n_z)``; ``None`` stands for zero, at no cost. `s2` and ``A x`` are
+        ``(n_scene, m)`` in the step's coordinates. `kappa` is one number or one for each scene.
         """
         ...
 
     def first_image(self, y: torch.Tensor) -> torch.Tensor:
-        """Image of measurements ``(n_scene, ...)`` that an iteration may start from, in the measurement's units."""
+        """Return an image to start an iteration from, scaled so that A (not divided by `norm`) maps it to about `y`."""
         ...
 
     def restarted(self) -> DataStep:
@@ -82,10 +87,10 @@ def data_step(A: ImagingOperator, *, cache: bool | Path = True) -> DataStep:
 
 
 class GramStep:
-    """Exact, through the factorised ``A A^H = U diag(s) U^H``: one forward, one adjoint and two m x m products.
+    """Solves the data step exactly through ``A A^H = U diag(s) U^H``: one forward, one adjoint, two m x m products.
 
     ``z = (kappa I + A A^H)^-1 (kappa A s1 + A A^H s2)``, ``x = s1 + A^H (s2 - z) / kappa``, and ``A x = z`` for free.
-    Coordinates are those along the eigenvectors, so nothing is multiplied with them between iterations.
+    Its coordinates are ``U^H y``, so measurements are not multiplied with the eigenvectors again in every iteration.
 
     Parameters
     ----------
@@ -108,7 +113,7 @@ class GramStep:
         return float(self._factor.eigenvalues.sum()) / self.norm**2 / self._factor.A.grid.n_voxel
 
     def encode(self, y: torch.Tensor) -> torch.Tensor:
-        """``U^H y``."""
+        """Return ``U^H y``, ``(n_scene, m)``."""
         return self._factor.coefficients(y)
 
     def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
@@ -125,25 +130,26 @@ class GramStep:
         return self._factor.tikhonov(y)[0]
 
     def restarted(self) -> GramStep:
-        """Itself: it remembers nothing."""
+        """Return itself, as it remembers nothing."""
         return self
 
 
 class ConjugateGradientStep:
-    """By conjugate gradients on ``(A^H A + kappa I) x = A^H s2 + kappa s1``, started from the previous solution.
+    """Solves the data step by conjugate gradients on ``(A^H A + kappa I) x = A^H s2 + kappa s1``.
 
-    For measurements too many to factorise. Scenes are solved together; each stops at its own tolerance.
+    For measurements too many to factorise. It starts from the previous solution where that is nearer than `s1`. Scenes
+    are solved together; each stops at its own tolerance.
 
     Parameters
     ----------
     A
         The operator.
     norm
-        The operator is divided by it.
+        What the operator is divided by; its largest singular value, or a number near it.
     tolerance
-        Of the normal equations' residual, relative to their right-hand side.
+        Norm of the normal equations' residual, relative to their right-hand side, at which a scene stops.
     max_iterations
-        At most so many; each is one forward and one adjoint.
+        Iterations at most; each is one forward and one adjoint.
     """
 
     name = "conjugate gradients"
@@ -162,7 +168,7 @@ class ConjugateGradientStep:
         return float(A.forward(x).abs().square().sum() / x.abs().square().sum()) / self.norm**2
 
     def encode(self, y: torch.Tensor) -> torch.Tensor:
-        """The measurement itself, flattened."""
+        """Return the measurement itself, flattened to ``(n_scene, m)``."""
         return y.flatten(1)
 
     def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
@@ -199,7 +205,7 @@ class ConjugateGradientStep:
         return x, A.forward(x).flatten(1) / scale
 
     def first_image(self, y: torch.Tensor) -> torch.Tensor:
-        """Adjoint at the level that explains the measurement best; see `at_best_level`."""
+        """Return the adjoint's image, scaled to explain the measurement best; see `at_best_level`."""
         return at_best_level(self._A, self._A.adjoint(y), y)
 
     def restarted(self) -> ConjugateGradientStep:

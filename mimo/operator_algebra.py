@@ -12,23 +12,23 @@ from scipy.sparse.linalg import LinearOperator
 __all__ = ["DerivedOperator", "OperatorAlgebra"]
 
 NORM_ITERATIONS = 20
-"""Of the power method: at the papers' size the norm is then found to a few per mille."""
+"""Iterations of the power method: at the papers' size the norm is then found to a few per mille."""
 
 
 class OperatorAlgebra:
-    """What every linear operator can do that has `forward`, its conjugate transpose `adjoint`, and both shapes."""
+    """Adds the operators' algebra to a class that has `forward`, its conjugate transpose `adjoint`, and both shapes."""
 
     dtype: torch.dtype
     device: torch.device
 
     @property
     def volume_shape(self) -> tuple[int, ...]:
-        """Shape of what it acts on."""
+        """Shape of one volume that the operator acts on."""
         raise NotImplementedError
 
     @property
     def measurement_shape(self) -> tuple[int, ...]:
-        """Shape of what it gives."""
+        """Shape of one measurement that the operator gives."""
         raise NotImplementedError
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -49,7 +49,7 @@ class OperatorAlgebra:
 
     @property
     def H(self) -> DerivedOperator:  # noqa: N802 - the field's name
-        """The conjugate transpose: ``A.H(y)`` and ``A.H @ y`` are `adjoint`; ``A.H.H`` is A's own sum again."""
+        """The conjugate transpose: ``A.H(y)`` and ``A.H @ y`` are `adjoint`; ``A.H.H`` is `forward` again."""
         return DerivedOperator("H", self.adjoint, self.forward)
 
     @property
@@ -118,7 +118,7 @@ class OperatorAlgebra:
 
 
 class DerivedOperator:
-    """An operator made from another one, such as ``A.H``: called, or multiplied with ``@``."""
+    """Applies an operator that is derived from another one, such as ``A.H``: call it, or multiply with ``@``."""
 
     def __init__(
         self,

@@ -34,11 +34,11 @@ __all__ = [
 ]
 
 ORDER = (bool, int, float, tuple, list, str)
-"""Kinds in the order in which a text is tried as one after the other: everything is a text, so that comes last."""
+"""Kinds in the order in which a text is tried to be read as them: every text is a ``str``, so that comes last."""
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """Say that there is no such thing, and which known one is nearest."""
+    """Return the message for an unknown name: it names the nearest known one, or lists all."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known) or 'none at all'}"
@@ -63,7 +63,7 @@ def options_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def kinds_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the kinds of a function's keyword-only arguments: as they are annotated, else those of their defaults."""
+    """Return the kinds of a function's keyword-only arguments: their annotations, else the types of their defaults."""
     try:
         hints = get_type_hints(function)
     except (NameError, TypeError):  # an annotation for the type checker alone
@@ -129,7 +129,7 @@ def check_value(name: str, value: Any, kind: Any) -> Any:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is such as a text or a table can hold, and not an array, a function or any other object."""
+    """Whether a text or a table can hold the value: not an array, a function or any other object."""
     return value is None or isinstance(value, bool | np.bool_ | Real | str | list | tuple | dict)
 
 
@@ -233,7 +233,7 @@ def _json(text: str) -> Any:
 
 
 def _read(text: str, kind: Any, numbers: set[type]) -> Any:
-    """Read one kind that is no union; `numbers` are those that it stands beside in one."""
+    """Read a text as one kind that is no union; `numbers` are the number kinds beside it in the union it is from."""
     bare = get_origin(kind) or kind
     if bare is types.NoneType:
         return None if text.lower() in ("null", "none") else _UNFIT

@@ -17,7 +17,7 @@ __all__ = ["AntennaPattern", "CosinePattern", "Patterns", "TablePattern", "both_
 
 
 class AntennaPattern(Protocol):
-    """An amplitude that is symmetric about the antenna's normal (`mimo.ArrayGeometry`, +z by default)."""
+    """Describes an antenna's amplitude over direction, symmetric about its normal (see `mimo.ArrayGeometry`)."""
 
     @property
     def flat(self) -> bool:
@@ -25,16 +25,16 @@ class AntennaPattern(Protocol):
         ...
 
     def gain(self, cosine: torch.Tensor, freq: torch.Tensor) -> torch.Tensor:
-        """Amplitudes for cosines of the angle off boresight, float64 (n, m), and frequencies, float64 (n_k,), hertz.
+        """Return amplitudes: real (n, m) when `flat`, else (n_k, n, m), real or complex.
 
-        Real (n, m) when flat, else (n_k, n, m), real or complex.
+        `cosine` is that of the angle off boresight, float64 (n, m); `freq` is float64 (n_k,), hertz.
         """
         ...
 
 
 @dataclass(frozen=True)
 class CosinePattern:
-    """Amplitude ``max(cos(theta), 0) ** exponent``: nothing is sent or received behind the antenna.
+    """Describes the amplitude ``max(cos(theta), 0) ** exponent``: nothing is sent or received behind the antenna.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class CosinePattern:
 
     @property
     def flat(self) -> bool:
-        """True."""
+        """True: the gain is real and the same at every frequency."""
         return True
 
     def gain(self, cosine: torch.Tensor, freq: torch.Tensor) -> torch.Tensor:
@@ -63,7 +63,7 @@ class CosinePattern:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TablePattern:
-    """Amplitude from a table over the angle off boresight and the frequency, linear between its entries.
+    """Interpolates the amplitude linearly in a table over the angle off boresight and the frequency.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class TablePattern:
         return out[0] if self.flat else out
 
     def _at(self, freq: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-        """The table at other frequencies, (n_angle, n)."""
+        """Return the table interpolated at other frequencies, (n_angle, n)."""
         low, high = float(self.freq[0]), float(self.freq[-1])
         if float(freq.min()) < low * (1 - 1e-9) or float(freq.max()) > high * (1 + 1e-9):
             raise ValueError(
@@ -157,7 +157,7 @@ Patterns = AntennaPattern | tuple[AntennaPattern | None, AntennaPattern | None] 
 
 
 def both_sides(pattern: Patterns) -> tuple[AntennaPattern | None, AntennaPattern | None]:
-    """(transmitters' pattern, receivers' pattern); `TypeError` when it is neither a pattern nor two."""
+    """Return (transmitters' pattern, receivers' pattern); `TypeError` for anything but patterns or ``None``."""
     pair = pattern if isinstance(pattern, tuple) else (pattern, pattern)
     if len(pair) != 2 or not all(p is None or (hasattr(p, "gain") and hasattr(p, "flat")) for p in pair):
         raise TypeError(f"pattern is {pattern!r}: expected an AntennaPattern, (for tx, for rx), or None")
@@ -165,7 +165,7 @@ def both_sides(pattern: Patterns) -> tuple[AntennaPattern | None, AntennaPattern
 
 
 def describe_patterns(pattern: Patterns) -> str | None:
-    """Patterns in words, ``cos:2`` or ``tx=cos:2, rx=none``; ``None`` for isotropic antennas."""
+    """Return the patterns in words, ``cos:2`` or ``tx=cos:2, rx=none``; ``None`` for isotropic antennas."""
     tx, rx = both_sides(pattern)
     if tx is None and rx is None:
         return None

@@ -1,10 +1,10 @@
 /* Sums of range profiles over listed channels; a part of channels.h, whose rows, phasors and macros it uses.
  *
- * A profile is the channel's sum over frequencies for a row of paths, so a pair (channel, voxel) costs a place in it,
- * an interpolation and a carrier, whatever the number of frequencies.  One turn is one profile: the place is a fraction of
- * a turn, reduced like any phase, and a profile is periodic, so nothing is compared with its ends; TAPS samples are
- * repeated behind it.  The carrier, whose phase is many turns, is made per antenna and joined by a product: two phasors
- * for a row serve all channels of the antenna.
+ * A profile is the channel's sum over frequencies at evenly spaced paths, so a pair (channel, voxel) costs a position
+ * in it, an interpolation and a carrier, whatever the number of frequencies.  A profile is periodic, so the position is
+ * counted in periods ("turns") and reduced to a fraction of one like any phase, without a comparison with its ends;
+ * TAPS samples are repeated behind it.  The carrier's phase is many turns. Its phasor is made for each antenna and a channel
+ * takes the product of two, so that the phasors of an antenna serve all its channels.
  */
 
 typedef REAL NAME(octet) __attribute__((vector_size(8 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
@@ -18,9 +18,10 @@ typedef WHOLE NAME(choice) __attribute__((vector_size(8 * sizeof(REAL)))); /* wh
 
 #define ADD_HALVES(a, b) (SHUFFLE8(a, b, 0, 1, 8, 9, 4, 5, 12, 13) + SHUFFLE8(a, b, 2, 3, 10, 11, 6, 7, 14, 15))
 
-/* Where a channel's profile is sampled, from turns through it, and between which places. In steps of a PARTS-th of a
- * sample, so that the kernel is looked up, not computed; unsigned, so that division and remainder are a shift and a
- * mask. Half a profile puts turn 0 in the middle, the other half a step rounds. */
+/* From the position in a profile, -1/2 to 1/2 turns: `place`, the first sample to read, and `part`, the row of the
+ * kernel table for the fraction of a sample behind it. The position is rounded to a PARTS-th of a sample, so that the
+ * kernel is looked up, not computed; it is unsigned, so that division and remainder are a shift and a mask. In the sum,
+ * n_part / 2 puts turn 0 in the middle of the profile and 1/2 rounds. */
 INLINE void NAME(sample)(REAL turn, REAL n_part, int *place, int *part)
 {
     const unsigned at = (unsigned)(int)(turn * n_part + (REAL)0.5 * (n_part + 1));
@@ -47,7 +48,8 @@ INLINE void NAME(locate)(const ChannelTask *task, Index channel, Index offset, R
         }
 }
 
-/* The same, at once, where one antenna of amplitude 1 sends and receives: no row of it is kept. */
+/* The same in one step where one antenna of amplitude 1 sends and receives: as it mostly serves this channel alone,
+ * nothing of it is kept. */
 INLINE void NAME(locate_alone)(const ChannelTask *task, Index channel, REAL n_part, NAME(Space) * space)
 {
     const double step = 2 * task->step, carrier = 2 * task->carrier, middle = task->step * task->reference[channel];
@@ -59,9 +61,9 @@ INLINE void NAME(locate_alone)(const ChannelTask *task, Index channel, REAL n_pa
     }
 }
 
-/* Range profiles interpolated: `data` holds [s][c][n_profile + TAPS][2], periodic, `weights` the interpolation kernel
- * at PARTS fractions of a sample, each twice, for real and imaginary parts.  Both are small on purpose: they share the
- * first-level cache with the rows. */
+/* image += the interpolated range profiles: `data` holds [s][c][n_profile + TAPS][2], periodic, `weights` the
+ * interpolation kernel at PARTS fractions of a sample, each value twice, for real and imaginary parts.  Both are kept
+ * small, as they share the first-level cache with the antennas' paths and carriers. */
 EXPORT TARGET void NAME(channel_compressed)(const void *given, void *scratch)
 {
     const ChannelTask *task = given;

@@ -1,9 +1,9 @@
 /* The interpolation of channel_compressed in float32 with vectors of 64 bytes: two voxels' four samples each.
  *
- * Samples lie at any place, so they are loaded by hand, 32 bytes a voxel: a gather would make four
- * accesses of each. A complex number travels as one float64, as the shuffles of 64 bits keep its parts together; only
- * additions look at it as two float32. What order the voxels come out in does not matter until the last permutation,
- * which parts real from imaginary anyway.
+ * A voxel's four samples follow one another, so they are one load of 32 bytes; a gather instruction would make four
+ * accesses of them. A complex number is shuffled as if it were one float64, which keeps its parts together; only sums
+ * and products treat it as two float32. The sums leave the voxels out of order; the last permutation, which separates real
+ * from imaginary parts anyway, puts them in order.
  */
 
 typedef __attribute__((vector_size(64))) double Samples; /* a complex number of float32 in each */

@@ -7,8 +7,8 @@ from collections.abc import Callable
 __all__ = ["Report", "silent"]
 
 Report = Callable[[float], None]
-"""Told the share done, from 0 to 1, every now and then and at the end."""
+"""A function that is called with the share done, from 0 to 1, every now and then and at the end."""
 
 
 def silent(share: float) -> None:
-    """Tell nobody."""
+    """Ignore the share done: the default where nobody watches."""

@@ -1,7 +1,7 @@
-"""Compute the path and amplitude between an antenna and a voxel, and from them the factors of each kernel.
+"""Compute the path and the amplitude between antennas and voxels, of which every kernel is made.
 
-Every kernel of this project is a product of a transmit factor and a receive factor, and every
-factor is an amplitude times ``exp(-j k P)``, P being the optical path. An image former applies the conjugate of its
+A kernel is the product of a transmit factor and a receive factor; a factor is an amplitude times ``exp(-j k P)``, P
+being the optical path in metres. Image formers (back-projection, Kirchhoff) multiply data by the conjugates of their
 factors.
 """
 
@@ -38,18 +38,18 @@ COINCIDENT = 1e-9
 
 @dataclass(frozen=True)
 class FactorModel:
-    """One antenna's factor: ``amplitude(R, cosine) exp(-j k P)``, times ``(1 - j k P)`` in the near field.
+    """Describes one antenna's factor: ``amplitude(R, cosine) exp(-j k P)``, times ``(1 - j k P)`` in the near field.
 
     Attributes
     ----------
     name
-        The kernel it belongs to.
+        Name of the kernel.
     amplitude
-        Takes distances R in metres and cosines against the boresight, both float64 (n, m); returns real (n, m).
+        Takes distances R in metres and cosines of the angle off boresight, both float64 (n, m); returns real (n, m).
     near_field
-        Whether the near-field term multiplies it.
+        Whether the near-field term ``1 - j k P`` multiplies it.
     divides
-        Whether it divides by the distance, so that a voxel on an antenna is an error.
+        Whether a voxel on an antenna is an error, because the amplitude divides by the distance.
     """
 
     name: str
@@ -75,7 +75,7 @@ def _kirchhoff_compensated(distance: torch.Tensor, cosine: torch.Tensor) -> torc
 
 
 BORN = FactorModel("born", _born, near_field=False, divides=True)
-"""``exp(-jkP) / (sqrt(4 pi) R)``: the product of two is the Born kernel (arXiv 2312.16024, as its code has it)."""
+"""``exp(-jkP) / (sqrt(4 pi) R)``: the product of two is the Born kernel (arXiv 2312.16024, in the form of its code)."""
 
 BACKPROJECTION = FactorModel("backprojection", _unit, near_field=False, divides=False)
 """``exp(-jkP)``: phase alone."""
@@ -91,7 +91,7 @@ KIRCHHOFF_COMPENSATED = FactorModel("kirchhoff-compensated", _kirchhoff_compensa
 
 
 class Side:
-    """The antennas of one side, transmitters (0) or receivers (1), as float64 tensors on a device."""
+    """Holds the antennas of one side, transmitters (0) or receivers (1), as float64 tensors on a device."""
 
     def __init__(self, acquisition: Acquisition, side: int, device: torch.device) -> None:
         array = acquisition.array
@@ -108,7 +108,10 @@ class Side:
         return same and self._pattern == other._pattern
 
     def path(self, points: torch.Tensor, distance: torch.Tensor | None = None) -> torch.Tensor:
-        """Optical paths P to points (m, 3), metres, float64 (n, m); with layers, in metres of free space."""
+        """Return the optical paths P to points (m, 3), float64 (n, m), metres; with layers, metres of free space.
+
+        `distance` is that of the same antennas and points, where the caller has it already.
+        """
         distance = distances(self.positions, points) if distance is None else distance
         if self._layers is None:
             return distance
@@ -118,12 +121,13 @@ class Side:
     def path_and_amplitude(
         self, model: FactorModel, points: torch.Tensor, which: slice = slice(None), *, near_field: bool = True
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Paths (n, m) and amplitudes (n, m) or (n_k, n, m) at the frequencies `which`.
+        """Return paths and amplitudes to points (m, 3), metres, at the frequencies `which`.
 
-        The near-field term is left out on request.
+        Paths are float64 (n, m), metres. Amplitudes are (n, m), or (n_k, n, m) where they depend on the frequency: with
+        the near-field term (unless `near_field` is false) and with patterns that are not flat.
         """
         distance = distances(self.positions, points)
-        # a cosine is asked for by the models that divide by the distance, and those have none of zero, and by patterns
+        # the clamp avoids 0 / 0 where a voxel lies on an antenna, which models that use the cosine refuse anyway
         toward = self._normals @ points.T - (self._normals * self.positions).sum(1, keepdim=True)
         cosine = toward / distance.clamp_min(1e-300)
         path = self.path(points, distance)
@@ -136,7 +140,7 @@ class Side:
 
 
 def distances(antennas: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-    """Distances in metres from antennas (n, 3) to points (m, 3), float64 (n, m)."""
+    """Return the distances from antennas (n, 3) to points (m, 3), float64 (n, m), all in metres."""
     return torch.linalg.vector_norm(antennas[:, None, :] - points[None, :, :], dim=-1)
 
 
@@ -148,7 +152,7 @@ def antenna_normals(normals: npt.NDArray[np.float64] | None, n: int) -> npt.NDAr
 
 
 def phasor(distance: torch.Tensor, wavenumber: torch.Tensor) -> torch.Tensor:
-    """exp(-j k R), complex128 (n_k, n, m), for distances (n, m) and wavenumbers (n_k, 1, 1).
+    """exp(-j k R), complex128 (n_k, n, m), for distances (n, m), metres, and wavenumbers (n_k, 1, 1), radians a metre.
 
     The phase is formed in float64 and wrapped before its sine and cosine are taken.
     """
@@ -157,7 +161,7 @@ def phasor(distance: torch.Tensor, wavenumber: torch.Tensor) -> torch.Tensor:
 
 
 def check_apart(array: ArrayGeometry, grid: VoxelGrid) -> None:
-    """Raise `ValueError` naming both when a voxel coincides with an antenna (nearer than `COINCIDENT`)."""
+    """Raise `ValueError`, naming voxel and antenna, when they coincide (nearer than `COINCIDENT`)."""
     for side, positions in (("tx", array.tx_pos), ("rx", array.rx_pos)):
         nearest = grid.nearest(positions)
         centre = np.stack([axis[nearest[:, i]] for i, axis in enumerate((grid.x, grid.y, grid.z))], axis=1)

@@ -32,12 +32,12 @@ _LOBE_SAMPLES = 61
 
 @dataclass(frozen=True)
 class Sampling:
-    """What to expect at one point of the scene.
+    """Holds the predicted resolution, ambiguity and sidelobes at one point of the scene.
 
     Attributes
     ----------
     point
-        Where, metres.
+        The point x, y, z, metres.
     resolution
         -3 dB widths of the local point-spread function along x, y, z, metres; infinite where nothing is resolved.
     unambiguous_range
@@ -66,9 +66,10 @@ def expected_sampling(
     permittivity: float = 1.0,
     point: tuple[float, float, float] | None = None,
 ) -> Sampling:
-    """Resolution, ambiguity and lobes at a point (metres; the grid's centre by default), with advice in words.
+    """Predict resolution, ambiguity and sidelobes at a point (metres; the grid's centre by default), with advice.
 
-    Channels of large arrays are thinned, always the same way, to about 65,000 samples of channel and frequency.
+    Of a large array only a random subset of channels is used, the same one every time: about 65,000 (channel,
+    frequency) samples.
     """
     where = grid.center if point is None else point
     vectors = _wave_vectors(array, sweep, permittivity, np.asarray(where))
@@ -82,7 +83,7 @@ def expected_sampling(
 
 
 def unambiguous_range(sweep: FrequencySweep, *, permittivity: float = 1.0) -> float:
-    """``c / (2 sqrt(permittivity) step)`` in metres; the widest step counts when spacing is not uniform."""
+    """Return ``c / (2 sqrt(permittivity) step)`` in metres; the widest step counts when spacing is not uniform."""
     if sweep.n_freq == 1:
         return math.inf
     return speed_of_light / (2 * math.sqrt(permittivity) * float(np.diff(sweep.freq).max()))
@@ -91,7 +92,7 @@ def unambiguous_range(sweep: FrequencySweep, *, permittivity: float = 1.0) -> fl
 def _wave_vectors(
     array: ArrayGeometry, sweep: FrequencySweep, permittivity: float, point: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """K of every frequency and (thinned) channel, (n_freq * n, 3), frequency-major, radians a metre."""
+    """Return K of every frequency and chosen channel, (n_freq * n, 3), frequency-major, radians a metre."""
     channels = array.channel_indices()
     n_kept = max(_MIN_CHANNELS, _MAX_SAMPLES // sweep.n_freq)
     if len(channels) > n_kept:
@@ -107,7 +108,10 @@ def _wave_vectors(
 
 
 def _half_power_width(component: npt.NDArray[np.float64], weight: npt.NDArray[np.float64] | None = None) -> float:
-    """Full -3 dB width of the (weighted) ``|mean exp(j K d)|`` along one axis, by a coarse walk and bisection."""
+    """Return the full -3 dB width, metres, of the (weighted) ``|mean exp(j K d)|`` along one axis.
+
+    Steps of a twentieth of 2 pi / spread find the first crossing, bisection refines it.
+    """
     spread = float(np.ptp(component))
     if spread * 1e3 < 1e-3:  # no change over a kilometre
         return math.inf
@@ -129,7 +133,7 @@ def _half_power_width(component: npt.NDArray[np.float64], weight: npt.NDArray[np
 
 
 def _highest_lobe(vectors: npt.NDArray[np.float64], grid: VoxelGrid, resolution: tuple[float, ...]) -> float:
-    """Highest value, dB, of the point-spread function in the x-y plane outside 1.5 widths around the point."""
+    """Return the highest value, dB, of the point-spread function in the x-y plane outside 1.5 widths of the point."""
     offsets = []
     for axis in (grid.x, grid.y):
         half = float(axis[-1] - axis[0])

@@ -1,4 +1,8 @@
-"""Lay scenes side by side in memory, so that a vector holds one number of many scenes (``batches.h``)."""
+"""Lay scenes side by side in memory, so that a vector register holds one number of many scenes (``batches.h``).
+
+Scenes lie in groups of two vectors' width, the last group one or two; a group is ``[number][2][scene]``, real parts
+before imaginary ones. `lanes` is the number of scenes in a vector, `padded` the number of scenes with padding.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,16 @@ FULL = 0.8
 
 
 def padded_count(n_scene: int, lanes: int) -> tuple[int, int]:
-    """How many of `n_scene` scenes go side by side, and to how many they are padded: a multiple of `lanes`."""
+    """Return how many of `n_scene` scenes are packed, and to how many they are padded: a multiple of `lanes`.
+
+    Scenes that would leave a vector emptier than `FULL` are not packed.
+    """
     whole = n_scene // lanes * lanes
     return (n_scene, whole + lanes) if n_scene - whole >= FULL * lanes else (whole, whole)
 
 
 def pack(values: torch.Tensor, padded: int, length: int, lanes: int) -> torch.Tensor:
-    """Lay complex ``(n_scene, m)`` out in groups ``[length][2][width]``, flat, zero beyond scenes and numbers."""
+    """Pack complex ``(n_scene, m)`` into groups ``[length][2][width]``, real and flat; zero beyond scenes and m."""
     out = torch.zeros(2 * padded * length, dtype=values.real.dtype)
     for start, group in _groups(out, padded, length, lanes):
         some = torch.view_as_real(values[start : start + group.shape[2]])
@@ -28,7 +35,7 @@ def pack(values: torch.Tensor, padded: int, length: int, lanes: int) -> torch.Te
 
 
 def unpack(packed: torch.Tensor, n_scene: int, padded: int, m: int, lanes: int) -> torch.Tensor:
-    """Undo `pack`: the first `m` numbers of `n_scene` scenes."""
+    """Undo `pack`: return the first `m` numbers of `n_scene` scenes, complex ``(n_scene, m)``."""
     out = torch.empty((n_scene, m, 2), dtype=packed.dtype)
     for start, group in _groups(packed, padded, len(packed) // (2 * padded), lanes):
         some = out[start : start + group.shape[2]]
@@ -44,7 +51,7 @@ def add(total: torch.Tensor, part: torch.Tensor, padded: int, first: int, lanes:
 
 
 def _groups(flat: torch.Tensor, padded: int, length: int, lanes: int) -> Iterator[tuple[int, torch.Tensor]]:
-    """First scene and view of every group: two vectors wide, but for a last of one."""
+    """Yield first scene and view ``(length, 2, width)`` of every group: two vectors wide, the last one or two."""
     start = 0
     while start < padded:
         width = 2 * lanes if padded - start >= 2 * lanes else lanes

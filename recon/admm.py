@@ -1,6 +1,6 @@
-"""Run C-SALSA: alternating directions for a prior on the magnitude under a bound on the residual.
+"""Run C-SALSA, an alternating direction method of multipliers, for a prior on the magnitude and a bounded residual.
 
-Minimises ``R(|x|)`` subject to ``|A x - y| <= eps`` with the splittings ``v1 = x`` and ``v2 = A x`` and scaled duals
+It minimises ``R(|x|)`` subject to ``|A x - y| <= eps`` with the splittings ``v1 = x`` and ``v2 = A x`` and scaled duals
 d1, d2 (Afonso, Bioucas-Dias, Figueiredo, IEEE Trans. Image Processing 20 (2011) 681; arXiv 2312.16024, algorithm 1).
 One iteration:
 
@@ -9,8 +9,8 @@ One iteration:
     v2 = y + (A x - d2 - y) min(1, eps / |A x - d2 - y|)            projection on the ball around y
     d1 = d1 - (x - v1),   d2 = d2 - (A x - v2)
 
-Measurements live in whatever coordinates the data step chooses, as long as they keep norms: with the eigenvectors of
-A A^H they need no product with them between iterations. The minimiser does not depend on `weight` and `kappa`, which
+Measurements are in the coordinates of the data step, which preserve norms: in those of the eigenvectors of A A^H no
+product with the eigenvectors is needed between iterations. The minimiser does not depend on `weight` and `kappa`, which
 are the inverse step sizes of the two splittings; how fast it is reached does.
 """
 
@@ -29,7 +29,7 @@ __all__ = ["csalsa"]
 BALANCED = 30
 """Iterations in which step sizes are adapted; fixed ones afterwards, so that the iteration converges."""
 RESIDUAL = 1.01
-"""A scene may stop when its residual is below so many eps."""
+"""A scene may stop when its residual is below this many times eps."""
 
 
 def csalsa(
@@ -49,12 +49,12 @@ def csalsa(
     observer: Observer | None = None,
     keep: Callable[[torch.Tensor], None] | None = None,
 ) -> Solution:
-    """Run the iteration of this module.
+    """Run C-SALSA, the iteration at the head of this module.
 
     Parameters
     ----------
     step
-        The data step (`mimo.least_squares`).
+        Solver of the least squares for x (`mimo.least_squares`).
     prox
         Proximal map of ``weight R(|.|)`` on complex images.
     y
@@ -64,21 +64,22 @@ def csalsa(
     start
         First image, complex ``(n_scene, n_x, n_y, n_z)``.
     weight, kappa
-        Weight handed to `prox`; weight of the image against the measurement in the data step.
+        `weight` is passed to `prox`; `kappa` weights the image against the measurement in the data step.
     max_iterations, tolerance
-        A scene stops when its image changes by less than `tolerance`, relative, and its residual is below 1.01 eps.
+        A scene stops after `max_iterations`, or earlier when the relative change of its image is below `tolerance` and
+        its residual is below 1.01 eps.
     balance
         Adapt the weight of each scene by residual balancing (relative residuals: Wohlberg, arXiv 1704.06209).
     prior
-        R of each scene, for the history.
+        Function that gives R of each scene, ``(n_scene,)``, for the history.
     truth, observer, keep
         As in `mimo.recon.iteration.iterate`.
 
     Returns
     -------
     Solution
-        The image is v1, which has the prior's structure. The history holds ``relative_change``, ``residual`` (over eps)
-        and ``prior``.
+        Its image is v1, the output of `prox`. Its history holds ``relative_change``, ``residual`` (over eps) and
+        ``prior``.
     """
 
     def update(s: State, i: int) -> tuple[State, dict[str, torch.Tensor], torch.Tensor]:
@@ -106,7 +107,7 @@ def csalsa(
 
 
 def _balance(primal: torch.Tensor, change: torch.Tensor, image: torch.Tensor, dual: torch.Tensor) -> torch.Tensor:
-    """Factor on the step sizes that brings relative primal and dual residual together, ``(n_scene,)``, 1/2 to 2."""
+    """Return the factor on the weights that balances relative primal and dual residuals, ``(n_scene,)``, 1/2 to 2."""
 
     def size(x: torch.Tensor) -> torch.Tensor:
         return x.flatten(1).norm(dim=1).clamp_min(1e-30)

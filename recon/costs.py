@@ -1,8 +1,8 @@
-"""Predict the seconds of back-projecting one scene by each way, for `auto-physics` and ``mimo bench --cost``.
+"""Predict the run time of each way to back-project one scene, for `auto-physics` and ``mimo bench --cost``.
 
-Every prediction is a sum of counts times what one of each takes on one core of the machine that `docs/benchmarks.md`
-names; machines differ, but choices follow ratios. Factors that stay in memory from one batch of scenes to the next are
-not counted as an advantage of the exact sum.
+Every prediction is a sum of counts (of voxels, channels, frequencies, ...), each times the seconds that one of them
+takes on one core of the machine that `docs/benchmarks.md` names. Machines differ, but the choice depends on ratios
+alone. That the exact sum may keep its factors in memory from one call to the next is not taken into account.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ __all__ = [
 
 NANO = 1e-9
 FACTOR, FACTOR_STEP, TERM = 65 * NANO, 2.4 * NANO, 0.06 * NANO
-"""Exact, every pair: an antenna's factors at a voxel, one frequency more of them, one term of the sum."""
+"""Exact sum of a full array, seconds: the factor of an antenna at a voxel, each frequency of it, a term of the sum."""
 
 PAIR, PAIR_STEP = 6 * NANO, 0.05 * NANO
-"""Exact, listed channels: a voxel of a channel, one frequency more of it."""
+"""Exact sum of listed channels, seconds: a voxel of a channel, each frequency of it."""
 
 PROFILE, ROW, TRANSFORM = 1.7 * NANO, 0.2 * NANO, 30 * NANO
-"""Range profiles: a voxel of a channel, one of an antenna, and one number of the measurement on its way into them."""
+"""Range profiles, seconds: a voxel of a channel, a voxel of an antenna, and a number of the measurement in the FFT."""
 
 CALL, PLAN = 2e-3, 0.2
-"""Calls of the exact sum or of range profiles, and the search for sub-apertures."""
+"""Seconds that any call of the exact sum or of range profiles takes, and that the planning of sub-apertures takes."""
 
 TOLERANCE = 1e-2
 """The default of `backprojection-factorised`."""
 
 WORTH_A_PLAN = 0.5
-"""Seconds of the other ways from which on sub-apertures and pairs of plane waves are looked for."""
+"""Sub-apertures and pairs of plane waves are planned only where every other way takes more than these seconds."""
 
 HOPELESS = 1000
-"""A way that takes so many times the quickest is no alternative."""
+"""A way that takes this many times as long as the quickest is left out of predictions."""
 
 Seconds = dict[str, list[float]]
-"""Of each method at the steps of a ladder; not a number where it does not take a step's geometry."""
+"""Seconds by method, at each size of a series of growing sizes; NaN where a method does not take the geometry."""
 
 
 def exact_seconds(A: ImagingOperator) -> float:
-    """`mimo.backproject`: its factors made anew, and its terms."""
+    """Predict the seconds of `mimo.backproject`, which computes its factors anew."""
     voxels, channels, n_freq = A.grid.n_voxel, A.array.n_channel, A.sweep.n_freq
     if A.array.paired:
         return CALL + voxels * channels * (PAIR + PAIR_STEP * n_freq)
@@ -62,7 +62,7 @@ def exact_seconds(A: ImagingOperator) -> float:
 
 
 def profile_seconds(A: ImagingOperator) -> float:
-    """`mimo.backproject_fast`; `ValueError` when a pattern does not allow range profiles."""
+    """Predict the seconds of `mimo.backproject_fast`; `ValueError` when a pattern does not allow range profiles."""
     if not A.acquisition.flat:
         raise ValueError("the antennas' pattern is complex or depends on the frequency: expected a real one")
     channels, antennas = A.array.n_channel, A.array.n_tx + A.array.n_rx
@@ -70,7 +70,7 @@ def profile_seconds(A: ImagingOperator) -> float:
 
 
 def factorised_seconds(A: ImagingOperator) -> float:
-    """`mimo.backproject_factorised`; `ValueError` when it does not take the geometry. Makes the plan itself."""
+    """Predict the seconds of `mimo.backproject_factorised`, by planning it; `ValueError` for other geometries."""
     if A.array.paired or A.acquisition.layers is not None or any(A.acquisition.patterns):
         raise ValueError("expected isotropic antennas of every pair in a homogeneous medium for sub-apertures")
     return PLAN + Plan.best(A, TOLERANCE).seconds(A)
@@ -86,10 +86,10 @@ MODELS: dict[str, Callable[[ImagingOperator], float]] = {
 
 
 def predict(A: ImagingOperator, *, all_ways: bool = False) -> dict[str, float]:
-    """Seconds for one scene on one core by each method that takes the operator's geometry.
+    """Predict the seconds for one scene on one core, by method, for each method that takes the operator's geometry.
 
-    For arrays of every pair, sub-apertures and plane waves are left out where another way takes less than
-    `WORTH_A_PLAN`, unless `all_ways` are asked for; and so is what takes `HOPELESS` times the quickest.
+    For full arrays, sub-apertures and plane waves are left out where another way takes at most `WORTH_A_PLAN` seconds,
+    unless `all_ways` is set. Ways that take `HOPELESS` times as long as the quickest are left out too.
     """
     seconds: dict[str, float] = {}
     for name, model in MODELS.items():
@@ -109,9 +109,10 @@ def quickest(seconds: dict[str, float]) -> str:
 
 
 def crossings(counts: Sequence[int], seconds: Seconds) -> list[dict[str, float | str]]:
-    """Where along a ladder another method becomes the quickest: ``{"count", "from", "to"}``, ascending.
+    """Find where, along a series of growing sizes, another method becomes the quickest.
 
-    The count is interpolated on log axes between the two steps around the crossing.
+    Returns a dict ``{"count", "from", "to"}`` for each such place, ascending. The count is interpolated on logarithmic
+    axes between the two sizes around it.
     """
     found: list[dict[str, float | str]] = []
     steps = [quickest({m: s[i] for m, s in seconds.items() if math.isfinite(s[i])}) for i in range(len(counts))]

@@ -25,16 +25,17 @@ __all__ = [
 
 @reconstructor("backprojection", "coherent back-projection: phases alone, no spreading", scale="relative")
 def backprojection(problem: Problem) -> Images:
-    """Sum of the data with the phase of each path removed; see `mimo.backproject`."""
+    """Sum the data with the phase of each path removed; see `mimo.backproject`."""
     problem.shared("backprojection factors", lambda A: A.prepare(BACKPROJECTION))
     return problem.form(_backproject)
 
 
 @reconstructor("backprojection-fast", "back-projection through range profiles: for many frequencies", scale="relative")
 def backprojection_fast(problem: Problem, *, padding: float = 2.0) -> Images:
-    """The image of `backprojection`, to -57 dB of its maximum or better, at a cost without the frequencies.
+    """Make the image of `backprojection` through range profiles, at a cost that hardly grows with the frequencies.
 
-    `padding` is the number of samples in a range profile over the frequencies; see `mimo.backproject_fast`.
+    The error is -57 dB of the maximum or less. `padding` is the number of samples in a range profile over the number
+    of frequencies; see `mimo.backproject_fast`.
     """
     return problem.form(_backproject_fast, padding=padding)
 
@@ -46,7 +47,7 @@ def backprojection_fast(problem: Problem, *, padding: float = 2.0) -> Images:
     scale="relative",
 )
 def backprojection_factorised(problem: Problem, *, tolerance: float = 1e-2) -> Images:
-    """The image of `backprojection` to a tolerance, for arrays of every pair with many antennas.
+    """Make the image of `backprojection` to within a tolerance, for full arrays of many antennas.
 
     `tolerance` is the largest error of an interpolated phasor; see `mimo.backproject_factorised`.
     """
@@ -59,17 +60,18 @@ def backprojection_factorised(problem: Problem, *, tolerance: float = 1e-2) -> I
 def range_migration(
     problem: Problem, *, padding: float = 1.0, aperture_taper: float = 0.0, band_taper: float = 0.0
 ) -> Images:
-    """The image of `backprojection` at a cost of a few transforms, for monostatic scans over rows and columns.
+    """Make the image of `backprojection` through plane waves, for planar monostatic scans and planar full arrays.
 
-    `padding` is the period of the transforms over that which the scene's angles need, the tapers are the shares of the
-    aperture and of the band under a cosine window; see `mimo.range_migration`.
+    `padding` is the period of the transforms as a multiple of that which the scene's angles need. The tapers are the
+    shares of the aperture and of the band, 0 to 1, that a cosine taper covers. See `mimo.range_migration`; full arrays
+    need the extra ``nufft``.
     """
     return problem.form(_range_migration, padding=padding, aperture_taper=aperture_taper, band_taper=band_taper)
 
 
 @reconstructor("kirchhoff", "Kirchhoff migration: obliquity and near-field terms", scale="relative")
 def kirchhoff(problem: Problem, *, compensate_aperture: bool = False) -> Images:
-    """Kirchhoff migration; `compensate_aperture` leaves out the division by the distances; see `mimo.kirchhoff`."""
+    """Apply Kirchhoff migration, with `compensate_aperture` not divided by the distances; see `mimo.kirchhoff`."""
     model = KIRCHHOFF_COMPENSATED if compensate_aperture else KIRCHHOFF
     problem.shared(f"{model.name} factors", lambda A: A.prepare(model))
     return problem.form(_kirchhoff, compensate_aperture=compensate_aperture)
@@ -77,10 +79,10 @@ def kirchhoff(problem: Problem, *, compensate_aperture: bool = False) -> Images:
 
 @reconstructor("tikhonov", "regularised inverse A^H (A A^H + weight I)^-1 y, weight chosen from the data")
 def tikhonov(problem: Problem, *, weight: float | str = "gcv", cache: bool = True) -> Images:
-    """Regularised inverse through the factorised Gram matrix; see `mimo.GramFactor.tikhonov`.
+    """Apply the regularised inverse through the factorised Gram matrix; see `mimo.GramFactor.tikhonov`.
 
-    `weight` is a positive number, ``gcv`` or ``discrepancy`` (which needs the file's SNR); `cache` keeps the
-    factorisation on disk for the next run.
+    `weight` is a positive number, ``gcv`` (generalised cross-validation) or ``discrepancy`` (the discrepancy principle,
+    which needs the file's SNR). `cache` keeps the factorisation on disk for the next run.
     """
     problem.shared("born factors", lambda A: A.prepare())
     factor = problem.data_step(cache=cache).factor or GramFactor.of(problem.operator)  # which says what is too many
@@ -92,7 +94,7 @@ def tikhonov(problem: Problem, *, weight: float | str = "gcv", cache: bool = Tru
     "auto-physics", "back-projection by the way that is quickest for the geometry", general=False, scale="relative"
 )
 def auto_physics(problem: Problem) -> Images:
-    """The image of `backprojection`, exactly or by the quickest of the fast methods that take the geometry.
+    """Make the image of `backprojection`, exactly or by a fast method, whichever is predicted to be the quickest.
 
     The choice and the seconds predicted for one scene on one core are recorded with the image.
     """

@@ -14,7 +14,7 @@ __all__ = ["score_file", "score_table"]
 
 
 def score_table(scores: list[dict[str, Any]]) -> str:
-    """Scores of `score_file` as text for a person: mean and standard deviation over scenes."""
+    """Format the scores of `score_file` as a table of text: mean and standard deviation over scenes."""
     lines = [f"{'method':<18}{'PSNR, dB':>16}{'SSIM':>16}{'seconds':>10}{'scenes':>8}"]
     for row in scores:
         psnr_text = f"{row['psnr_db']:.2f} ± {row['psnr_db_std']:.2f}"
@@ -24,11 +24,19 @@ def score_table(scores: list[dict[str, Any]]) -> str:
 
 
 def score_file(path: Path) -> list[dict[str, Any]]:
-    """PSNR (dB), 3D SSIM and seconds of each method: mean and standard deviation over scenes, read some at a time.
+    """Score each method in a file: PSNR (dB), 3D SSIM and seconds, as means and standard deviations over scenes.
+
+    The scenes are read a few at a time.
+
+    Returns
+    -------
+    list of dict
+        One for each method, with ``method``, ``n_scene``, ``psnr_db``, ``psnr_db_std``, ``ssim``, ``ssim_std`` and
+        ``seconds``.
 
     Raises
     ------
-    data.FileError
+    mimo.data.FileError
         When the file has no truth or no image.
     """
     with open_measurement(path) as file:

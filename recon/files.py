@@ -1,7 +1,8 @@
 """Reconstruct files: run methods on every scene and write the measurements with their images.
 
-Every file is made by the tasks of `mimo.recon.shards`. `reconstruct_file` runs a single one for all scenes of a file,
-in this process and to be watched; `reconstruct_files` as many as there are shards, in any number of processes.
+Every file is made by a task of `mimo.recon.shards`. `reconstruct_file` runs a single task for all scenes of a file, in
+this process, and can show the images while they form. `reconstruct_files` runs one task for each shard (a file of some
+of the scenes), in any number of processes.
 """
 
 from __future__ import annotations
@@ -46,14 +47,14 @@ __all__ = [
 ]
 
 SHARD_SIZE = 64
-"""Most scenes in a shard, a multiple of a reconstructor's batch."""
+"""Most scenes in a shard, a multiple of `mimo.recon.run.BATCH`."""
 SHARD_VOXELS = 2**24
-"""A shard holds fewer scenes on a grid so large that it would hold more voxels than this: 128 MiB an image."""
+"""Most voxels of all scenes in a shard, 128 MiB for each method: on large grids a shard holds fewer scenes."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """Tells how a method was run on the scenes of a file, without the images; see `mimo.data.Reconstruction`."""
+    """Holds how a method was run on the scenes of a file: a `mimo.data.Reconstruction` without its images."""
 
     file: Path
     method: str
@@ -64,7 +65,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Written:
-    """Tells what `reconstruct_file` or `reconstruct_files` did.
+    """Holds what `reconstruct_file` or `reconstruct_files` wrote.
 
     Attributes
     ----------
@@ -73,11 +74,12 @@ class Written:
     methods
         Names of the methods, as they were given.
     left_behind
-        Whether truth and images of another grid were left behind.
+        Whether truth and images on another grid were left out of the outputs.
     missing
-        Files and shards that other parts still have to make; the outputs are complete when there are none.
+        Files and shards that other parts of a job array still have to make; the outputs are complete without any.
     made
-        The new images of `reconstruct_file`, fewer than methods after an interrupt; those of shards stay in the files.
+        The new images of `reconstruct_file`, fewer than the methods after an interrupt. ``None`` from
+        `reconstruct_files`, which leaves its images in the files.
     """
 
     outputs: list[Path]
@@ -87,7 +89,7 @@ class Written:
     made: list[Reconstruction] | None = None
 
     def runs(self, *, history: bool = False) -> list[Run]:
-        """Return how each method was run on each file, none while parts are missing; solvers' records when wanted."""
+        """Return how each method was run on each file, nothing while shards are missing; with histories if wanted."""
         if self.made is not None:
             return [Run(self.outputs[0], m.method, m.parameters, m.seconds, m.history) for m in self.made]
         outputs = [] if self.missing else self.outputs
@@ -111,16 +113,16 @@ def reconstruct_file(
 ) -> Written:
     """Reconstruct every scene of `source` and write the measurement and all its images to `out`, which may be `source`.
 
-    All scenes are in memory at once. After a keyboard interrupt in an iterative method `out` has what was reached.
+    All scenes are in memory at once. A keyboard interrupt in an iterative method writes the images reached so far.
 
     Parameters
     ----------
     source, out
         Files of the schema. Images that `source` holds are carried over; one of the same method is replaced.
     methods
-        Names; they share one operator.
+        Names of the methods, which share one operator.
     grid
-        Voxels; the file's own by default. On another grid its truth and images are not carried over.
+        Voxels; the file's own by default. On another grid the file's truth and images are not carried over.
     subtract_background
         Subtract the file's background first.
     options
@@ -128,9 +130,10 @@ def reconstruct_file(
     pattern, layers, device, memory
         As in `mimo.recon.make_problem`.
     live
-        Write `out` anew every so many iterations of an iterative method, with the images of then; 0: only at the end.
+        Write `out` every so many iterations of an iterative method, with the images so far; 0: only at the end.
     watch
-        Given a method's name, a context that yields ``progress(scenes done, scenes in all)`` or ``None``.
+        Called with a method's name; returns a context manager that yields a function to be called as
+        ``progress(scenes done, scenes in all)``, or ``None``.
 
     Raises
     ------
@@ -187,12 +190,13 @@ def reconstruct_files(
         Files of the schema.
     out
         The file for one source, a folder for files of the same names for several. A file of more than `shard_size`
-        scenes is a virtual dataset over those of the folder ``<stem>-shards`` beside it, which belong to it.
+        scenes has virtual datasets over the shards in the folder ``<stem>-shards`` beside it; keep both together.
     methods, options, grid, subtract_background, pattern, layers, device, memory
         As in `reconstruct_file`; the memory is that of each process.
     workers
-        Processes, more than one of a local dask cluster; by default as many as cores where there are more scenes
-        than fit in a shard and no CUDA device does the work.
+        Number of processes. More than one are workers of a local dask cluster, which needs the extra ``cluster``. By
+        default as many as cores where there are more scenes than fit in a shard, no CUDA device does the work, and
+        the extra is installed; else one.
     scheduler
         Address of a dask scheduler (``tcp://host:port``) whose workers do the work instead; they must see sources and
         `out` under the same paths.
@@ -206,9 +210,9 @@ def reconstruct_files(
     Raises
     ------
     ValueError
-        When a parameter, a method or the geometry does not fit; nothing is written then.
-    data.FileError
-        When a file in the way was made by something else: nothing is overwritten.
+        When a parameter, a method or the geometry does not fit, or an extra is missing; nothing is written then.
+    mimo.data.FileError
+        When a file that was made in another way is at the place of an output: nothing is overwritten.
     """
     for name, value in (("workers", workers), ("shard_size", shard_size)):
         if value is not None and value < 1:
@@ -245,7 +249,7 @@ def reconstruct_files(
 
 
 def in_one_piece(source: Path, out: Path, grid: VoxelGrid | None) -> bool:
-    """Say whether `reconstruct_file` is enough where nothing is said of processes: few scenes, or in place."""
+    """Say whether `reconstruct_file` should be used by default: for few scenes, or when `out` is `source`."""
     if out.is_dir():
         return False
     with data.open_measurement(source) as file:
@@ -255,13 +259,13 @@ def in_one_piece(source: Path, out: Path, grid: VoxelGrid | None) -> bool:
 
 
 def automatic_size(n_voxel: int) -> int:
-    """Return how many scenes a shard has on a grid of so many voxels: 64, or fewer, in whole batches if one fits."""
+    """Return how many scenes a shard has by default on a grid of `n_voxel` voxels: 64, or fewer on a large grid."""
     n = max(1, min(SHARD_SIZE, SHARD_VOXELS // n_voxel))
     return n if n < BATCH else n // BATCH * BATCH
 
 
 def runs_of(path: Path, methods: Sequence[str], *, history: bool = False) -> list[Run]:
-    """Return how methods were run on the scenes of a file, without images, and with solvers' records when wanted."""
+    """Return how methods were run on the scenes of a file, without images, and with histories when wanted."""
     with data.open_measurement(path) as file:
         runs = []
         for name in methods:
@@ -280,7 +284,7 @@ def _output(order: Order, source: Source, place: Path, shard_size: int) -> Outpu
 
 
 def _places(sources: Sequence[Path], out: Path) -> dict[Path, Path]:
-    """Where the images of each source go; FileError when two would go to one place, or one over a source."""
+    """Return the output file of each source; `FileError` when two have the same, or one is itself a source."""
     folder = len(sources) > 1 or out.is_dir()
     if folder and out.is_file():
         raise FileError(out, f"is a file: expected a folder for the images of {len(sources)} files")
@@ -296,10 +300,10 @@ def _places(sources: Sequence[Path], out: Path) -> dict[Path, Path]:
 
 
 def write_history(path: Path, made: Iterable[Run | Reconstruction]) -> None:
-    """Write the figures of each iteration as CSV: a row for each method, scene and iteration.
+    """Write the history of iterative methods as CSV: a row for each method, scene and iteration.
 
-    Columns are ``method``, ``scene``, ``iteration`` (from 1), ``seconds`` and whatever the methods recorded; a figure
-    that a method has not is empty. Methods without iterations have no rows.
+    Columns are ``method``, ``scene``, ``iteration`` (from 1), ``seconds`` and whatever the methods recorded; a column
+    that a method did not record is empty in its rows. Methods without iterations have no rows.
     """
     rows: list[dict[str, Any]] = []
     for each in made:

@@ -1,4 +1,7 @@
-"""Repeat an update until each scene is done, with a history, an observer and a safe end at an interrupt."""
+"""Repeat an update until each scene has converged: the common loop of all iterative methods.
+
+It records a history, calls an observer, and keeps what was reached at a keyboard interrupt.
+"""
 
 from __future__ import annotations
 
@@ -17,27 +20,31 @@ State = dict[str, torch.Tensor]
 """Tensors whose first axis is the scene; ``"image"`` is the result."""
 
 Update = Callable[[State, int], tuple[State, dict[str, torch.Tensor], torch.Tensor]]
-"""One iteration of the scenes that go on: state and iteration (from 0) to new state, figures and who is done."""
+"""One iteration of the unfinished scenes: called as ``update(state, i)``, with i from 0.
+
+Returns the new state, the quantities to record, ``(n_scene,)`` each, by name, and which scenes are done, bool
+``(n_scene,)``.
+"""
 
 Observer = Callable[[int, int, Callable[[], torch.Tensor], list[Entry]], None]
-"""Told, after each iteration: how many are done, how many there may be, how to get the images of now, the history."""
+"""Called after each iteration with: iterations made, most iterations, a function that returns images, the history."""
 
 
 @dataclass
 class Solution:
-    """What an iteration gives.
+    """Holds the result of an iterative method.
 
     Attributes
     ----------
     image
-        ``(n_scene, n_x, n_y, n_z)``.
+        Images, complex ``(n_scene, n_x, n_y, n_z)``.
     iterations
-        Of each scene.
+        Number of iterations of each scene.
     converged
-        Whether each scene met its criterion.
+        Whether each scene met its stopping criterion.
     history
-        One entry an iteration: a list over scenes for each figure (``None`` once a scene has stopped), ``psnr`` among
-        them where the truth is known, and ``seconds`` since the start.
+        One entry for each iteration: for each recorded quantity a list over scenes (``None`` once a scene has stopped),
+        ``psnr`` in dB among them where the truth is known, and ``seconds`` since the start.
     interrupted
         Whether a keyboard interrupt ended it early.
     """
@@ -58,27 +65,27 @@ def iterate(
     observer: Observer | None = None,
     keep: Callable[[torch.Tensor], None] | None = None,
 ) -> Solution:
-    """Repeat an update; a scene that is done is not touched afterwards.
+    """Repeat an update until every scene is done; a scene that is done does not change afterwards.
 
     Parameters
     ----------
     update
-        One iteration of the scenes that go on. It returns new tensors and leaves the old ones alone.
+        One iteration of the unfinished scenes. It returns new tensors and does not change the old ones.
     state
-        At the start.
+        Initial state.
     max_iterations
-        At most so many.
+        Most iterations of a scene.
     truth
-        Magnitudes like the image: the history then has the PSNR in dB.
+        True magnitudes, of the shape of the image: the history then has the PSNR in dB.
     observer
         Called after each iteration.
     keep
-        Called when scenes have stopped, with the places of those that go on among those of the last update.
+        Called when scenes have stopped, with the indices of the remaining scenes among those of the last update.
 
     Returns
     -------
     Solution
-        Of a keyboard interrupt, what was reached.
+        The result, or what was reached before a keyboard interrupt.
     """
     state = dict(state)
     n_scene = len(state["image"])
@@ -129,5 +136,5 @@ def _spread(values: torch.Tensor, scenes: list[int], n_scene: int) -> list[float
 
 
 def relative_change(new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
-    """Norm of the difference over the norm of the new image, of each scene."""
+    """Return the norm of the difference over the norm of the new image, ``(n_scene,)``."""
     return (new - old).flatten(1).norm(dim=1) / new.flatten(1).norm(dim=1).clamp_min(1e-30)

@@ -1,4 +1,4 @@
-"""Reconstruct by a physics stage and a trained network (arXiv 2312.16959, and two methods of our own)."""
+"""Reconstruct by a physics stage and a trained network (arXiv 2312.16959, and further networks)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ LEARNED = {
     "two-stage": "regularised inverse and adjoint, then a fast U-Net",
     "unrolled": "exact data steps and small networks in turn",
 }
-"""Methods and what they are; each has a configuration of its name in ``train/configs``."""
+"""Learned methods and their descriptions; each has a configuration of its name in ``train/configs``."""
 
 
 def run_learned(problem: Problem, path: Path) -> Images:
-    """Reconstruct with the weights of a file."""
+    """Reconstruct with the network in a file of weights; warn where it is used far from its training."""
     trained = problem.shared(f"network {path}", lambda A: Reconstructor.load(path, device=A.device))
     physics = make_physics(problem)
     far = trained.check(physics)
@@ -43,7 +43,7 @@ def _method(name: str, path: Path, summary: str) -> Method:
         return run_learned(problem, path)
 
     run.__doc__ = f"{summary[0].upper()}{summary[1:]}; trained weights, no options."
-    # a network answers in units of the brightest voxel; unrolled ones end in the units of the data
+    # a network's output is relative to the brightest voxel; that of an unrolled one is in the unit of reflectivity
     scale = "reflectivity" if name == "unrolled" else "relative"
     return Method(name, summary, run, scale=scale)
 

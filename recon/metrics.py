@@ -1,7 +1,7 @@
-"""Measure an image: against a known truth (PSNR, SSIM), and on its own (sharpness, contrast, point width).
+"""Measure the quality of an image, against a known truth (PSNR, SSIM) or alone (sharpness, contrast, point width).
 
-Every function takes one volume ``(n_x, n_y, n_z)``, complex or real; only its magnitude counts, and none depends on
-the scale of the image, because the published measures compare images divided by their own maximum.
+Every function takes one volume ``(n_x, n_y, n_z)``, complex or real, and uses its magnitude alone. None depends on the
+scale of the image, because the published measures compare images divided by their own maximum.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Estimate the noise of a measurement from the data alone."""
+"""Estimate the noise level of a measurement from the data alone."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from mimo.recon.registry import Problem
 __all__ = ["estimate_noise_std", "sample"]
 
 N_SAMPLE = 1000
-"""Measurements that the noise is estimated from when there are too many to factorise."""
+"""Number of measurements from which the noise is estimated when there are too many to factorise."""
 
 
 def estimate_noise_std(problem: Problem) -> torch.Tensor:
-    """Standard deviation of the complex noise of each scene, from the data alone, float64 ``(n_scene,)``.
+    """Estimate the standard deviation of the complex noise of each scene from the data alone, float64 ``(n_scene,)``.
 
     Reflectivity of random phase makes the coefficients ``c = U^H y`` along the eigenvectors of ``A A^H`` independent
     complex normal numbers of variance ``noise^2 + power * eigenvalue``, as far as the scene fills the grid evenly. The
     two unknowns are found by maximum likelihood; for a given ratio the power has a closed form, so one search over the
     ratio is enough. Only the quarter of the smallest eigenvalues is used, which hardly any scene excites.
 
-    Where there are too many measurements to factorise, a sample of 1,000 of them is looked at, as if there were no
-    more. The result is never more than what `A^H y`, at its best level, leaves of the data: where a grid explains
-    little of them, as a part of a large scene does, the likelihood alone may call all of it noise, and more.
+    Where there are too many measurements to factorise, a random sample of 1,000 of them is used. The result is bounded
+    by the residual of `A^H y`, scaled to fit the data best: where the grid explains little of the data, because it
+    covers a part of a large scene, the likelihood alone may find more noise than there is power.
 
     Notes
     -----
-    Synthetic scenes of both presets on the papers' array, 0 to 30 dB: within 0.4 dB. It needs more measurements than
-    the scene has degrees of freedom: with 378 of the same scene the error reaches 2.8 dB at 30 dB. What the model does
-    not explain, such as targets outside the grid or a wrong permittivity, counts as noise.
+    The error is within 0.4 dB for synthetic scenes of both presets on the papers' array at 0 to 30 dB SNR. There must
+    be more measurements than the scene has degrees of freedom: with 378 measurements of the same scene the error
+    reaches 2.8 dB at 30 dB. What the model does not explain, such as targets outside the grid or a wrong permittivity,
+    counts as noise.
     """
     most = _left_by_adjoint(problem)
     factor = problem.data_step().factor
@@ -52,7 +53,7 @@ def estimate_noise_std(problem: Problem) -> torch.Tensor:
 
 
 def _left_by_adjoint(problem: Problem) -> torch.Tensor:
-    """Root mean square of ``y - c A A^H y`` over the channels that carry data, c the best level, ``(n_scene,)``."""
+    """Return the rms of ``y - c A A^H y`` over the channels that carry data, with the best scalar c, ``(n_scene,)``."""
     A, y = problem.operator, problem.measurement
     if A.array.mask is not None:
         y = y * torch.as_tensor(A.array.mask.copy(), device=A.device)
@@ -64,7 +65,7 @@ def _left_by_adjoint(problem: Problem) -> torch.Tensor:
 
 
 def sample(problem: Problem, n: int, *, seed: int = 0) -> Problem:
-    """Return the problem of about `n` of the measurements: some channels at some frequencies, at random."""
+    """Return the problem of about `n` of the measurements: randomly chosen channels at randomly chosen frequencies."""
     A, rng = problem.operator, np.random.default_rng(seed)
     n_freq = min(A.sweep.n_freq, max(1, round(n**0.5)))
     channels = A.array.channel_indices()

@@ -1,4 +1,4 @@
-"""Give networks the measurement model of a problem, and tell them its noise."""
+"""Make the inputs of learned methods from a problem: its measurement model and its noise level."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ProblemPhysics", "make_physics", "noise_of"]
 
 @dataclass(frozen=True, eq=False)
 class ProblemPhysics(Physics):
-    """The measurement model of a problem, with the data step that the problem shares among its scenes."""
+    """Holds the measurement model of a problem, with the data step that the problem shares among its scenes."""
 
     problem: Problem
 
@@ -28,12 +28,12 @@ class ProblemPhysics(Physics):
 
 
 def make_physics(problem: Problem) -> Physics:
-    """Return the measurement model of a problem; its data step is made when it is first asked for, and kept."""
+    """Return the measurement model of a problem; its data step is made at first use, then kept."""
     return ProblemPhysics(problem.operator, problem)
 
 
 def noise_of(problem: Problem) -> torch.Tensor:
-    """Standard deviation of each scene's noise, as stated, else estimated from the data, float64 ``(n_scene,)``."""
+    """Return each scene's noise standard deviation, stated or else estimated, float64 ``(n_scene,)``."""
     if problem.noise_std is not None:
         return problem.noise_std.to(problem.operator.device)
     return estimate_noise_std(problem)

@@ -1,23 +1,24 @@
 """Reconstruct by plug-and-play: a deep denoiser of the magnitude is the prior (arXiv 2312.16024).
 
-The regulariser's proximal map is replaced by a denoiser that is told the noise level; the phase is kept
-(`mimo.recon.prox.magnitude_prox`). In units in which A has norm 1 and the first image maximum 1 there are three
+A denoiser of the magnitude, given a noise level, replaces the proximal map of a regulariser; the phase is kept
+(`mimo.recon.prox.magnitude_prox`). Units are such that A has norm 1 and the initial image maximum 1. There are three
 splittings:
 
 ``admm`` (default)
-    The paper's: C-SALSA (`mimo.recon.admm`) under ``|A x - y| <= eps``, one noise level.
+    That of the paper: C-SALSA (`mimo.recon.admm`) under ``|A x - y| <= eps``, with a constant noise level.
 ``annealed``
-    Alternating directions on the quadratic data term, with duals d, the noise level falling geometrically:
+    The alternating direction method of multipliers with a quadratic data term and scaled dual variables d, in which the
+    noise level falls geometrically:
 
         x = argmin |A x - y|^2 + kappa |x - (v - d)|^2      exact, through the factorised A A^H
         v = denoiser(|x + d|, sigma) exp(j arg(x + d))
         d = d + x - v
 
 ``hqs``
-    The same without duals: half-quadratic splitting.
+    The same without dual variables: half-quadratic splitting.
 
-In the last two kappa grows as 1 / sigma^2, from the noise of the data up, and the iteration goes on at the last noise
-level until the image settles.
+In the last two kappa grows as 1 / sigma^2, with a constant that depends on the noise of the data, and the iteration
+goes on at the last noise level until the image hardly changes.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ CONSTRAINED_KAPPA = 0.01
 
 
 def denoiser_prox(denoiser: Denoiser, *, blind: bool = False) -> Prox:
-    """Return the denoiser as a proximal map on complex images; the weight is the noise level (rms).
+    """Return the denoiser as a proximal map on complex images, whose weight is the noise level (rms).
 
-    `blind` hands the denoiser no level: it estimates one from each magnitude (`mimo.models.estimate_level`).
+    With `blind` the denoiser is given no level: it estimates one from each magnitude (`mimo.models.estimate_level`).
     """
 
     def denoise(magnitude: torch.Tensor, sigma: Weight) -> torch.Tensor:
@@ -73,14 +74,15 @@ def pnp(
     eps: str | float = "auto",
     start: str = "tikhonov",
 ) -> Images:
-    """Alternate an exact data step and a denoiser of the magnitude; see this module.
+    """Alternate least squares for the data and a denoiser of the magnitude, as the head of this module describes.
 
     `denoiser` names weights that ship or a safetensors file, or is a function ``(magnitude, sigma) -> magnitude`` of
-    tensors ``(n_scene, n_x, n_y, n_z)`` and a level that broadcasts. `splitting` is ``admm`` (one noise level,
-    `sigma_end`; bound `eps`, as in l1), ``annealed`` or ``hqs``; in these two the level that the denoiser is told falls
-    geometrically over `iterations` from `sigma_start` to `sigma_end`. Levels are relative to the first image's largest
-    magnitude; `blind` lets the denoiser estimate its own. At the last level a scene stops when its image changes by
-    less than `tolerance`, relative, or after `max_iterations`. `start` names the method whose image is the first.
+    tensors ``(n_scene, n_x, n_y, n_z)`` and a level that broadcasts. `splitting` is ``admm`` (constant noise level
+    `sigma_end`; bound `eps`, as in l1), ``annealed`` or ``hqs``. In the last two the noise level given to the denoiser
+    falls geometrically from `sigma_start` to `sigma_end` over `iterations`. Levels are relative to the initial image's
+    largest magnitude; with `blind` the denoiser estimates its own. At the last level a scene stops when the relative
+    change of its image is below `tolerance`, or after `max_iterations`. `start` names the method that makes the initial
+    image.
     """
     if splitting not in SPLITTINGS:
         raise ValueError(f"splitting is {splitting!r}: expected one of {', '.join(SPLITTINGS)}")
@@ -133,12 +135,12 @@ def annealed(
     truth: torch.Tensor | None = None,
     observer: Observer | None = None,
 ) -> Solution:
-    """Run the splittings ``annealed`` (with `duals`) and ``hqs`` of this module.
+    """Run the splitting ``annealed`` (with `duals`) or ``hqs`` (without) of this module.
 
     Parameters
     ----------
     scaled
-        The problem in common units.
+        The problem in units in which A has norm 1 and the initial image maximum 1.
     prox
         Called with complex images and the noise level of the iteration.
     duals
@@ -146,17 +148,18 @@ def annealed(
     sigma
         First and last noise level.
     iterations
-        Over which the level falls.
+        Number of iterations over which the level falls.
     max_iterations, tolerance
-        At the last level a scene stops when its image changes by less than `tolerance`, relative.
+        At the last level a scene stops when the relative change of its image is below `tolerance`, or after
+        `max_iterations`.
     truth, observer
         As in `mimo.recon.iteration.iterate`.
 
     Returns
     -------
     Solution
-        The history holds ``relative_change``, ``residual`` (over the noise's norm, where it has noise, else over the
-        measurement's) and ``sigma``.
+        Its history holds ``relative_change``, ``residual`` (over the norm of the noise, or without noise over that of
+        the measurement) and ``sigma``.
     """
     first, last = sigma
     noise_norm = scaled.noise * scaled.data.shape[1] ** 0.5

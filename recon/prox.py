@@ -2,8 +2,8 @@
 
 For a regulariser R that acts on the magnitude, ``R(|x|)``, the proximal map at a complex point keeps the point's phase
 and applies R's own proximal map, restricted to non-negative values, to its magnitude (arXiv 2312.16024, section III;
-any phase but the point's own is further away at equal R). `magnitude_prox` is that statement: it makes a proximal map
-for complex images of anything that maps magnitudes to magnitudes, a regulariser's proximal map or any denoiser:
+any phase but the point's own is further away at equal R). `magnitude_prox` does so: it makes a proximal map for
+complex images from any function of magnitudes, be it a regulariser's proximal map or a denoiser:
 
 >>> import torch
 >>> from scipy.ndimage import median_filter
@@ -12,7 +12,7 @@ for complex images of anything that maps magnitudes to magnitudes, a regulariser
 >>> prox(torch.full((1, 5, 7, 11), 2j), 0.1)[0, 2, 3, 5]
 tensor(0.+2.j)
 
-Shapes: images are ``(n_scene, n_x, n_y, n_z)``; a weight is one number or one for each scene.
+Images are ``(n_scene, n_x, n_y, n_z)``; a weight is one number or one for each scene, ``(n_scene,)``.
 """
 
 from __future__ import annotations
@@ -40,27 +40,27 @@ MagnitudeMap = Callable[[torch.Tensor, Weight], torch.Tensor]
 
 
 class Prox(Protocol):
-    """What the solver needs of a prior: the proximal map of ``weight * R(|.|)`` at complex images."""
+    """Describes the proximal map of ``weight * R(|x|)`` on complex images: all that a solver needs of a prior."""
 
     def __call__(self, x: torch.Tensor, weight: Weight) -> torch.Tensor:
-        """Images like `x`."""
+        """Return the map's value at `x`, complex ``(n_scene, n_x, n_y, n_z)``."""
         ...
 
 
 def magnitude_prox(prox_of_r: MagnitudeMap) -> Prox:
-    """Return the proximal map of ``R(|.|)`` for complex images from R's own for magnitudes.
+    """Make the proximal map of ``R(|x|)`` for complex images from R's own proximal map for magnitudes.
 
     Parameters
     ----------
     prox_of_r
-        ``(magnitude, weight) -> magnitude``; real, non-negative in. What it returns below zero is set to zero, which is
-        R's proximal map restricted to non-negative values whenever R is convex and separable, and a denoiser's output
-        made a magnitude otherwise.
+        Function ``(magnitude, weight) -> magnitude`` of real, non-negative magnitudes. Negative values of its result
+        are set to zero. Where R is convex and separable, that gives R's proximal map restricted to non-negative
+        values; the output of a denoiser simply becomes a magnitude.
 
     Returns
     -------
     callable
-        ``(x, weight) -> x`` on complex (or real) images; a voxel of value 0 has phase 0.
+        Function ``(x, weight) -> x`` on complex (or real) images; a voxel of value 0 has phase 0.
     """
 
     def prox(x: torch.Tensor, weight: Weight) -> torch.Tensor:
@@ -74,17 +74,17 @@ def magnitude_prox(prox_of_r: MagnitudeMap) -> Prox:
 
 
 def soft_threshold(magnitude: torch.Tensor, weight: Weight) -> torch.Tensor:
-    """Proximal map of ``weight * sum |m|`` for magnitudes: ``max(m - weight, 0)``."""
+    """Apply the proximal map of ``weight * sum |m|`` to magnitudes: ``max(m - weight, 0)``."""
     return (magnitude - per_scene(weight, magnitude)).clamp_min(0)
 
 
 def l1_norm(x: torch.Tensor) -> torch.Tensor:
-    """Sum of magnitudes of each scene, ``(n_scene,)``."""
+    """Return the sum of magnitudes of each scene, ``(n_scene,)``."""
     return x.abs().flatten(1).sum(1)
 
 
 def gradient(m: torch.Tensor) -> torch.Tensor:
-    """Forward differences along x, y, z with a zero at the far face: ``(n_scene, 3, n_x, n_y, n_z)``."""
+    """Return forward differences along x, y, z, zero at the last voxel: ``(n_scene, 3, n_x, n_y, n_z)``."""
     out = m.new_zeros((len(m), 3, *m.shape[1:]))
     for axis in range(3):
         n = m.shape[axis + 1]
@@ -93,7 +93,7 @@ def gradient(m: torch.Tensor) -> torch.Tensor:
 
 
 def divergence(p: torch.Tensor) -> torch.Tensor:
-    """Minus the transpose of `gradient`: ``<gradient(m), p> = -<m, divergence(p)>``."""
+    """Apply minus the transpose of `gradient`: ``<gradient(m), p> = -<m, divergence(p)>``."""
     out = p.new_zeros((len(p), *p.shape[2:]))
     for axis in range(3):
         n = p.shape[axis + 2]
@@ -104,27 +104,28 @@ def divergence(p: torch.Tensor) -> torch.Tensor:
 
 
 def total_variation(x: torch.Tensor) -> torch.Tensor:
-    """Isotropic total variation of the magnitude of each scene, ``(n_scene,)``."""
+    """Return the isotropic total variation of the magnitude of each scene, ``(n_scene,)``."""
     return gradient(x.abs()).square().sum(1).sqrt().flatten(1).sum(1)
 
 
 class TotalVariationProx:
-    """Proximal map of ``weight * TV(m)`` over non-negative magnitudes, isotropic in three dimensions.
+    """Applies the proximal map of ``weight * TV(m)``, isotropic and in three dimensions, to non-negative magnitudes.
 
-    Minimises ``|m - g|^2 / 2 + weight TV(m)`` subject to ``m >= 0`` by fast gradient projection on the dual (Beck,
-    Teboulle, IEEE Trans. Image Processing 18 (2009) 2419), started from the dual of the previous call.
+    For a magnitude g it minimises ``|m - g|^2 / 2 + weight TV(m)`` subject to ``m >= 0`` by fast gradient projection on
+    the dual problem (Beck, Teboulle, IEEE Trans. Image Processing 18 (2009) 2419), started from the dual variable of
+    the previous call.
 
     Parameters
     ----------
     tolerance
-        A scene is done when its image changes by less than this, relative, in an iteration.
+        A scene is done when the relative change of its image in an iteration is below this.
     max_iterations
-        At most so many.
+        Most iterations of a call.
 
     Attributes
     ----------
     iterations
-        Iterations of the last call.
+        Number of iterations of the last call.
     """
 
     def __init__(self, *, tolerance: float = 1e-4, max_iterations: int = 200) -> None:
@@ -133,16 +134,16 @@ class TotalVariationProx:
         self._dual: torch.Tensor | None = None
 
     def restart(self) -> None:
-        """Forget the dual of the previous call."""
+        """Forget the dual variable of the previous call."""
         self._dual = None
 
     def keep(self, scenes: torch.Tensor) -> None:
-        """Keep the duals of some scenes (indices), when the others have stopped."""
+        """Keep the dual variables of the scenes with these indices, when the others have stopped."""
         if self._dual is not None:
             self._dual = self._dual[scenes]
 
     def __call__(self, magnitude: torch.Tensor, weight: Weight) -> torch.Tensor:
-        """Magnitudes ``(n_scene, n_x, n_y, n_z)``, non-negative."""
+        """Return the minimisers for magnitudes ``(n_scene, n_x, n_y, n_z)``, in that shape and non-negative."""
         weight = per_scene(weight, magnitude).expand(len(magnitude), 1, 1, 1)
         if not bool((weight > 0).any()):
             return magnitude.clamp_min(0)

@@ -1,7 +1,7 @@
-"""Define what a reconstructor is given and gives, and keep the methods by name; `mimo.recon.run` runs them.
+"""Define the inputs and outputs of reconstruction methods, and register the methods by name.
 
-A reconstructor is a function ``run(problem, *, option=default, ...)`` with the decorator `reconstructor`; its
-keyword-only arguments are the options that a user may set, its docstring is their help.
+A reconstructor is a function ``run(problem, *, option=default, ...)`` with the decorator `reconstructor`. Its
+keyword-only arguments are the options that a user may set; its docstring explains them. `mimo.recon.run` runs it.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ T = TypeVar("T")
 
 @dataclass
 class Problem:
-    """What a reconstructor works on.
+    """Holds what a reconstructor works on: the measurement of some scenes, its operator and its noise.
 
     Attributes
     ----------
     operator
         The Born operator of the measurement's geometry and the grid.
     measurement
-        ``(n_scene, *operator.measurement_shape)`` on the operator's device, calibrated.
+        Calibrated data, complex ``(n_scene, *operator.measurement_shape)`` on the operator's device.
     noise_std
         Standard deviation of the complex noise of each scene, float64 ``(n_scene,)``, or ``None`` when not known.
     truth
-        True magnitudes ``(n_scene, n_x, n_y, n_z)``, for the history of an iteration, or ``None``.
+        True magnitudes ``(n_scene, n_x, n_y, n_z)``, from which iterative methods record the PSNR, or ``None``.
     observer
-        Told of each iteration (`mimo.recon.iteration.Observer`), or ``None``.
+        Called after each iteration (`mimo.recon.iteration.Observer`), or ``None``.
     report
-        Told the share of the work that is done, by methods that apply the operator once.
+        Called with the finished share of the work, 0 to 1, by methods that apply the operator once.
     """
 
     operator: ImagingOperator
@@ -69,7 +69,7 @@ class Problem:
     _shared: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def shared(self, name: str, make: Callable[[ImagingOperator], T]) -> T:
-        """Return what `make` gives for the operator; made once for all scenes, its time counted apart."""
+        """Return ``make(operator)``, computed once for all scenes and then kept as `name`; its time is set-up time."""
         if name not in self._shared:
             started = time.perf_counter()
             self._shared[name] = make(self.operator)
@@ -77,20 +77,20 @@ class Problem:
         return self._shared[name]
 
     def data_step(self, *, cache: bool = True) -> DataStep:
-        """Return the least squares between this problem's measurements and images, prepared once and shared."""
+        """Return the solver of least squares between measurements and images, prepared once and shared."""
         return self.shared("data step", lambda A: data_step(A, cache=cache))
 
     def form(self, former: Callable[..., torch.Tensor], **options: Any) -> Images:
-        """Return ``former(measurement, operator, **options)``, an image made in one go, telling how far it is."""
+        """Return the images of an image former, ``former(measurement, operator, **options)``, and report progress."""
         with self.operator.watched(self.report):
             return Images(former(self.measurement, self.operator, **options))
 
     def limit(self, iterations: int) -> int:
-        """Return the most iterations to make: none more once the run has been interrupted."""
+        """Return how many iterations may be made: `iterations`, or none once the run has been interrupted."""
         return 0 if self._shared.get("interrupted") else iterations
 
     def scenes(self, start: int, stop: int) -> Problem:
-        """Return the problem of some scenes; what is shared stays shared."""
+        """Return the problem of scenes `start` to `stop` (excluded), which shares what `shared` keeps."""
         std = None if self.noise_std is None else self.noise_std[start:stop]
         truth = None if self.truth is None else self.truth[start:stop]
         part = self.measurement[start:stop]
@@ -99,10 +99,20 @@ class Problem:
 
 @dataclass
 class Images:
-    """What a reconstructor gives: images ``(n_scene, n_x, n_y, n_z)``, complex or a magnitude, and what it found out.
+    """Holds the result of a reconstructor.
 
-    A list in `found` with one entry for each scene is joined over batches; anything else is kept as it is. `history`
-    has an entry for each iteration (`mimo.data.history`).
+    Attributes
+    ----------
+    image
+        ``(n_scene, n_x, n_y, n_z)``, complex, or real where it is a magnitude.
+    found
+        Values to record with the image, such as a weight that was chosen. A list has one entry for each scene.
+    iterations
+        Iterations made, the most of any scene; 0 for a direct method.
+    history
+        One entry for each iteration (`mimo.data.history`), or ``None``.
+    interrupted
+        Whether a keyboard interrupt ended the method early.
     """
 
     image: torch.Tensor
@@ -114,20 +124,19 @@ class Images:
 
 @dataclass(frozen=True)
 class Method:
-    """A reconstructor by name.
+    """Describes a reconstruction method that is run by its name.
 
     Attributes
     ----------
     name, summary
-        For the command line.
+        Name and one line of explanation, for the command line.
     run
         The function; its keyword-only arguments are the options.
     general
-        Whether it takes every array and grid and is no choice among others: `demo` runs these. A method that does not
-        take an array says what it expects.
+        Whether ``mimo demo`` runs it: it takes every array and grid, and does not merely choose among other methods.
     scale
-        What the numbers of its images are: ``"reflectivity"``, in the unit of the truth, or ``"relative"``, up to a
-        factor that nobody knows (a sum over the data, a network's image). It is stored with every image.
+        Scale of its images: ``"reflectivity"``, the unit of the truth, or ``"relative"``, known only up to a factor (a
+        sum over the data, or a network's image). It is stored with every image.
     """
 
     name: str
@@ -147,17 +156,17 @@ class Method:
         Raises
         ------
         ValueError
-            When the method has no such option (the nearest is named), or the text is of another kind than the option.
+            When the method has no such option (the nearest is named), or the text does not fit the option's type.
         """
         return read_value(f"option {name} of {self.name}", text, self._kind(name))
 
     def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return options as their kinds say (`mimo.options.check_value`); functions and tensors are left to the method.
+        """Return options converted to their types (`mimo.options.check_value`); functions and tensors are not checked.
 
         Raises
         ------
         ValueError
-            When the method has no such option (the nearest is named), or a value is of another kind than the option.
+            When the method has no such option (the nearest is named), or a value is of another type than the option.
         """
         checked = {}
         for name, value in options.items():
@@ -189,14 +198,14 @@ def reconstructor(
 
 
 FILES: dict[str, Callable[[str], Method]] = {}
-"""What makes a method of a file's path, by the end of its name."""
+"""Functions that make a method of the path of a file, by the file's suffix."""
 
 ABSENT: dict[str, str] = {}
-"""Methods that do not ship, and how to come by them."""
+"""Known methods whose weights do not ship, by name, with the message that tells how to train them."""
 
 
 def find_method(name: str) -> Method:
-    """Return a method by name, or by a file that is one; `ValueError` names the nearest when there is none."""
+    """Return the method of a name or of a file of weights; `ValueError` names the nearest when there is none."""
     for suffix, make in FILES.items():
         if name.endswith(suffix):
             return make(name)
@@ -208,12 +217,12 @@ def find_method(name: str) -> Method:
 
 
 def parse_settings(names: Sequence[str], settings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Read ``KEY=VALUE`` texts for several methods: options by method; each goes to the methods that have it.
+    """Read ``KEY=VALUE`` texts and return, for each method by name, those options that it has.
 
     Raises
     ------
     ValueError
-        When a method is not known, a text is of another form, or no method has the option (the nearest is named).
+        When a method is not known, a text is not ``KEY=VALUE``, or no method has the option (the nearest is named).
     """
     methods = [find_method(name) for name in names]
     options: dict[str, dict[str, Any]] = {method.name: {} for method in methods}
@@ -227,9 +236,9 @@ def parse_settings(names: Sequence[str], settings: Sequence[str]) -> dict[str, d
 
 
 def run_start(method: str, problem: Problem) -> torch.Tensor:
-    """Return a method's image as the first image of another, with the method's own defaults and unobserved.
+    """Run a method with its default options, unobserved, and return its images as initial images of another method.
 
-    An interrupt that cuts it short ends the run: the other method makes no iteration, its scenes count as cut short.
+    A keyboard interrupt during it ends the run: the other method makes no iterations and is marked as interrupted.
     """
     quiet = Problem(problem.operator, problem.measurement, problem.noise_std, _shared=problem._shared)
     made = find_method(method).run(quiet)

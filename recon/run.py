@@ -1,4 +1,4 @@
-"""Run a named method on a measurement: `make_problem`, then `run_method`; `reconstruct` is both."""
+"""Run a named method on a measurement: `make_problem`, then `run_method`; `reconstruct` does both."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ __all__ = [
 ]
 
 BATCH = 16
-"""Scenes treated together."""
+"""Scenes that a method is given at once."""
 
 Progress = Callable[[float, int], None]
-"""Told how many scenes are done (a share of one too) of how many."""
+"""Called with the number of finished scenes, which may be a fraction, and the number of all scenes."""
 
 
 @dataclass(frozen=True)
 class Live:
-    """Shows the images of a run while it goes on.
+    """Tells an iterative run to show its images while it goes on.
 
     Attributes
     ----------
     every
-        Iterations between two calls.
+        Iterations between two calls of `show`.
     show
-        Given what there is: scenes whose turn has not come are 0.
+        Called with the images of all scenes so far; scenes that have not been started are 0.
     """
 
     every: int
@@ -82,12 +82,13 @@ def make_problem(
     dtype: torch.dtype = torch.complex64,
     memory: int = DEFAULT_MEMORY,
 ) -> Problem:
-    """Return what reconstructors work on: gain divided out, the operator made with the data's reference path.
+    """Make the problem that reconstructors work on: divide out the channel gain and make the operator.
 
     Parameters
     ----------
     measurement
-        From a file or a synthesizer. Its background is not subtracted here (`mimo.data.subtract_background` does that).
+        Data with array, sweep and permittivity. The operator restores a reference path; the background is not
+        subtracted (`mimo.data.subtract_background` does that).
     grid
         Voxels; the measurement's own by default.
     pattern, layers
@@ -98,7 +99,7 @@ def make_problem(
     Raises
     ------
     ValueError
-        When there is no grid, a voxel lies on an antenna, the pattern sees no voxel, or the device is not at hand.
+        When there is no grid, a voxel lies on an antenna, the pattern sees no voxel, or there is no such device.
     """
     acquisition = measurement.acquisition(grid, pattern=pattern, layers=layers)
     operator = make_operator(acquisition, device=device, dtype=dtype, memory=memory)
@@ -112,7 +113,7 @@ def make_operator(
     dtype: torch.dtype = torch.complex64,
     memory: int = DEFAULT_MEMORY,
 ) -> ImagingOperator:
-    """Return the operator of an acquisition, whatever its scenes; arguments and errors as `make_problem`."""
+    """Return the operator of an acquisition; arguments and errors are those of `make_problem`."""
     chosen = pick_device(device)
     operator = operator_of(acquisition, dtype=dtype, device=chosen, memory=memory)
     if acquisition.pattern is not None:
@@ -126,9 +127,9 @@ def make_operator(
 
 
 def build_problem(operator: ImagingOperator, measurement: Measurement, shared: dict[str, Any] | None = None) -> Problem:
-    """Return the problem of a measurement on its geometry's operator, gain divided out.
+    """Make the problem of a measurement with a given operator: divide out the channel gain, find noise and truth.
 
-    `shared` holds what was made once for the operator by an earlier problem, and gets what this one makes.
+    `shared` is the store of `Problem.shared`: pass that of an earlier problem with the same operator to reuse it.
     """
     if measurement.gain is not None:
         measurement = divide_gain(measurement)
@@ -140,7 +141,7 @@ def build_problem(operator: ImagingOperator, measurement: Measurement, shared: d
 
 
 def _noise_std(measurement: Measurement, y: torch.Tensor) -> torch.Tensor | None:
-    """From the stated SNR (mean power of the noiseless data over that of the noise): total = noise (1 + SNR)."""
+    """Noise level of each scene from the stated SNR: power of the data = power of the noise (1 + SNR)."""
     if measurement.snr_db is None:
         return None
     channels = measurement.array.n_channel * measurement.sweep.n_freq
@@ -179,20 +180,20 @@ def reconstruct(
     pattern, layers, device, dtype, memory
         As in `make_problem`.
     progress
-        Called as ``progress(scenes done, scenes in all)``; of iterations, and of an image made in one go, a share of
-        the scenes is done.
+        Called as ``progress(scenes done, scenes in all)``; unfinished scenes count by the share that is done.
     live
-        Shown the images of an iterative method while it goes on.
+        Gets the images of an iterative method while it goes on.
     source_sha256
-        Recorded with the result.
+        SHA-256 of the measurement's file, to be recorded with the result.
     **options
         Options of the method (``METHODS[method].options``); an unknown one is an error that names the nearest, a value
-        of another kind one that names what is expected.
+        of another type one that names what is expected.
 
     Returns
     -------
-    data.Reconstruction
-        Images with run times of each scene. Work done once for a geometry is in ``parameters["setup_seconds"]``.
+    mimo.data.Reconstruction
+        Images, and the run time of each scene in seconds. The time of work done once for a geometry is in
+        ``parameters["setup_seconds"]``.
 
     Raises
     ------
@@ -212,9 +213,9 @@ def run_method(
     source_sha256: str = "",
     **options: Any,
 ) -> Reconstruction:
-    """Run a method on a problem that several methods share; see `reconstruct`.
+    """Run a method on a problem, which several methods may share; the other arguments are those of `reconstruct`.
 
-    After a keyboard interrupt in an iterative method the scenes whose turn had not come keep their first image;
+    After a keyboard interrupt in an iterative method the scenes that had not been started keep their initial image;
     ``parameters["interrupted"]`` says which scenes were cut short.
     """
     chosen = find_method(method)
@@ -290,14 +291,14 @@ def run_method(
 
 
 def _history(recorded: Sequence[list[Entry] | None], n_scene: int) -> list[Any] | None:
-    """Return what the solver recorded of each batch so far as files hold it."""
+    """Return the histories of the groups of `BATCH` scenes so far, in the form that files hold."""
     sizes = [min(BATCH, n_scene - start) for start in range(0, n_scene, BATCH)]
     batches = [Batch(entries, n) for entries, n in zip(recorded, sizes, strict=False) if entries is not None]
     return History(batches).to_json(n_scene)
 
 
 def _named(options: dict[str, Any]) -> dict[str, Any]:
-    """Options as a file can hold them: a function by its name, an image as ``given``."""
+    """Return options in a form that a file can hold: a function by its name, an image as ``given``."""
     plain = {}
     for name, value in options.items():
         plain[name] = "given" if isinstance(value, torch.Tensor) else value
@@ -307,7 +308,7 @@ def _named(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _medium(problem: Problem) -> dict[str, str]:
-    """Pattern and layers of the operator, as the command line takes them, where there are any."""
+    """Return pattern and layers of the operator, where there are any, as the command line takes them."""
     wave = problem.operator.acquisition
     told = {"pattern": describe_patterns(wave.pattern), "layers": None if wave.layers is None else str(wave.layers)}
     return {name: text for name, text in told.items() if text is not None}
@@ -323,7 +324,7 @@ def _joined(pieces: list[Images]) -> dict[str, Any]:
 
 
 def program_version() -> str:
-    """Version of the installed program, or ``unknown``."""
+    """Return the version of the installed program, or ``unknown``."""
     try:
         return metadata.version("mimo-imaging")
     except metadata.PackageNotFoundError:

@@ -1,6 +1,6 @@
-"""Bring operator, measurement and first image to a common scale, from which every iterative method starts.
+"""Bring operator, measurement and initial image to a common scale, on which all iterative methods work.
 
-The operator is divided by its norm and the measurement by the norm and by the first image's largest magnitude, so that
+The operator is divided by its norm, the measurement by that norm and by the initial image's largest magnitude. So
 weights, noise levels and tolerances have the same meaning for any unit of the measurement and any norm of A.
 """
 
@@ -23,20 +23,20 @@ Start = str | torch.Tensor
 
 @dataclass
 class Scaled:
-    """A problem in common units.
+    """Holds a problem on the common scale.
 
     Attributes
     ----------
     step
-        Least squares with A / |A|.
+        Solver of least squares with A / norm of A.
     data
-        The measurement in the step's coordinates, ``(n_scene, m)``.
+        The measurement in the coordinates of `step`, complex ``(n_scene, m)``.
     start
-        First image, its largest magnitude 1.
+        Initial image, complex ``(n_scene, n_x, n_y, n_z)``, its largest magnitude 1.
     noise
-        Standard deviation of the noise of one measurement in these units, ``(n_scene,)``.
+        Standard deviation of the noise of one measurement on this scale, ``(n_scene,)``.
     size
-        What an image is multiplied with to be reflectivity again, ``(n_scene,)``.
+        Factor from images on this scale to reflectivity, ``(n_scene,)``.
     """
 
     step: DataStep
@@ -46,7 +46,7 @@ class Scaled:
     size: torch.Tensor
 
     def bound(self, eps: str | float) -> torch.Tensor:
-        """Bound on the residual's norm: ``auto`` from the noise, else a fraction of the measurement's norm."""
+        """Return the bound on the residual's norm, ``(n_scene,)``: from the noise, or a fraction of the data's norm."""
         if eps == "auto":
             return self.noise * self.data.shape[1] ** 0.5
         if isinstance(eps, str) or not 0 <= eps < 1:
@@ -54,7 +54,7 @@ class Scaled:
         return eps * self.data.norm(dim=1)
 
     def observer(self, problem: Problem) -> Observer | None:
-        """Return the problem's observer, given images in the problem's own units."""
+        """Return an observer that passes images to the problem's own observer as reflectivity."""
         told = problem.observer
         if told is None:
             return None
@@ -62,7 +62,7 @@ class Scaled:
         return lambda i, of, image, history: told(i, of, lambda: image() * size, history)
 
     def images(self, solution: Solution, **found: object) -> Images:
-        """Return a solution in the problem's own units, with what it found out."""
+        """Return a solution as images of reflectivity, with the values that are recorded with them."""
         found |= {
             "x_step": self.step.name,
             "scene_iterations": solution.iterations,
@@ -74,14 +74,14 @@ class Scaled:
 
 
 def scale(problem: Problem, start: Start = "tikhonov") -> Scaled:
-    """Bring a problem to common units.
+    """Bring a problem to the common scale.
 
     Parameters
     ----------
     problem
-        As a reconstructor gets it.
+        The problem that a reconstructor is given.
     start
-        First image, or the name of the method that makes it; see `first_image`.
+        Initial image, or the name of the method that makes it; see `first_image`.
 
     Raises
     ------
@@ -106,11 +106,11 @@ def scale(problem: Problem, start: Start = "tikhonov") -> Scaled:
 
 
 def first_image(problem: Problem, start: Start) -> torch.Tensor:
-    """Return the image that an iteration starts from, complex ``(n_scene, n_x, n_y, n_z)``.
+    """Return the image from which an iteration starts, complex ``(n_scene, n_x, n_y, n_z)``.
 
-    A method's image may have any level (back-projection) or no phase (a network): it is given the phase of the
-    regularised inverse where it has none, and the level that explains the measurement best, ``<A x, y> / |A x|^2``.
-    The adjoint stands in for the regularised inverse where there are too many measurements to factorise.
+    A method's image may have any scale (back-projection) or no phase (a network). An image without phase is given that
+    of the regularised inverse, and every image the factor that fits the measurement best, ``<A x, y> / |A x|^2``.
+    Where there are too many measurements to factorise, the adjoint replaces the regularised inverse.
 
     Raises
     ------

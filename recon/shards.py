@@ -1,4 +1,4 @@
-"""Reconstruct some scenes of a file as a resumable task: read, image, write.
+"""Reconstruct some scenes of a file as a resumable task: read them, make the images, write a file.
 
 `mimo.recon.files` makes every file by such tasks: one for all scenes of a file, or one for each of its shards.
 """
@@ -23,22 +23,26 @@ from mimo.recon.run import Live, Progress, build_problem, make_operator, program
 __all__ = ["ImageShard", "Order", "Source", "Watch", "forget_file", "forget_operator", "unwatched"]
 
 RECIPE_VERSION = 2
-"""Goes up whenever the same measurement and options would give other images."""
+"""Version of the recipe of a shard, raised whenever the same measurement and options would give other images."""
 
 Watch = Callable[[str], AbstractContextManager[Progress | None]]
-"""Given a method's name, a context that yields ``progress(scenes done, scenes in all)`` or ``None``."""
+"""Called with a method's name; returns a context manager that yields a progress function, or ``None``.
+
+The function is called as ``progress(scenes done, scenes in all)``.
+"""
 
 
 def unwatched(name: str) -> AbstractContextManager[Progress | None]:
-    """Tell nobody how far a method is."""
+    """Report no progress of a method: the default `Watch`."""
     return nullcontext()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Order:
-    """Says what is asked for of every file; fields as the arguments of `mimo.recon.files.reconstruct_files`.
+    """Holds methods and options that are the same for every file of a run.
 
-    `methods` has the options of each method by its name, `weights` the hash of each method that is a file.
+    The fields are the arguments of `mimo.recon.files.reconstruct_files`, except that `methods` has the options of each
+    method by its name, and `weights` the SHA-256 of each method that is a file of weights.
     """
 
     methods: Mapping[str, Mapping[str, Any]]
@@ -52,12 +56,14 @@ class Order:
 
     @classmethod
     def of(cls, methods: Sequence[str], options: Mapping[str, Mapping[str, Any]] | None, **rest: Any) -> Order:
-        """Check methods and their options; a method that is a file goes by its whole path, for other folders.
+        """Check methods and their options and return the order.
+
+        A method that is a file of weights gets its absolute path, so that workers find it from other folders.
 
         Raises
         ------
         ValueError
-            When a method or an option is not known (the nearest is named), or a value is of another kind than its
+            When a method or an option is not known (the nearest is named), or a value is of another type than its
             option.
         """
         checked, weights, options = {}, {}, options or {}
@@ -71,7 +77,7 @@ class Order:
         return cls(methods=checked, weights=weights, **rest)
 
     def describe(self, source: Source, start: int, stop: int) -> str:
-        """Return the order and scenes of a file as JSON text; equal texts mean equal arrays."""
+        """Return all that the arrays of scenes `start` to `stop` depend on, as JSON: equal texts mean equal arrays."""
         fields: dict[str, Any] = {
             "reconstruct_version": RECIPE_VERSION,
             "program": program_version(),
@@ -88,21 +94,21 @@ class Order:
         return data.to_json("options", fields)
 
     def operator(self, measurement: Measurement) -> tuple[ImagingOperator, dict[str, Any]]:
-        """Return the operator of a geometry and what methods made for it: kept from one shard to the next."""
+        """Return the operator of a measurement and the store of `Problem.shared`, kept from one shard to the next."""
         acquisition = measurement.acquisition(pattern=self.pattern, layers=self.layers)
         return _operator(acquisition, self.device, self.memory)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Names a file to reconstruct and its hash. Once read it stays open for its next shard, until `forget_file`."""
+    """Names a file to reconstruct, and its SHA-256. Once read it stays open for the next shard, until `forget_file`."""
 
     path: Path
     sha256: str
 
     @classmethod
     def of(cls, path: Path) -> Source:
-        """Look at a file; `FileError` when it is unfit."""
+        """Open and validate a file and compute its hash; `FileError` when it is not sound."""
         _open(path)
         return cls(path, data.file_sha256(path))
 
@@ -112,12 +118,12 @@ class Source:
         return _open(self.path).n_scene
 
     def leaves_behind(self, order: Order) -> bool:
-        """Whether the file has truth or images on another grid than is asked for, which are not carried over."""
+        """Say whether the file's truth or images are on another grid than is asked for, and so not carried over."""
         file = _open(self.path)
         return order.grid not in (None, file.grid) and (file.has_truth or bool(file.methods))
 
     def read(self, start: int, stop: int, order: Order) -> tuple[Measurement, dict[str, Reconstruction]]:
-        """Read scenes, and the images of them to be carried over, by method."""
+        """Read scenes `start` to `stop` (excluded), and their existing images that are carried over, by method."""
         try:
             return _take(_open(self.path), range(start, stop), order)
         except FileError:
@@ -127,7 +133,7 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class ImageShard(FileTask):
-    """Makes the file of some scenes of a source with their images."""
+    """Makes a file with some scenes of a source and their images."""
 
     order: Order
     source: Source
@@ -139,7 +145,7 @@ class ImageShard(FileTask):
         return self.order.describe(self.source, self.start, self.stop)
 
     def write(self, advance: Advance) -> None:
-        """Make the file as one of many: marked with its recipe, finished or absent."""
+        """Make the file as one of several shards: with its recipe, and finished or absent."""
         self.run(recipe=self.recipe)
         advance(self.n_scene)
 
@@ -149,14 +155,13 @@ class ImageShard(FileTask):
         Parameters
         ----------
         recipe
-            Marks the file as one of many, never cut short: an interrupt in an iterative method ends the run before the
-            file is written. Without a recipe what was reached is written, and the methods that were to follow are left
-            out.
+            Written into the file, which is then one of several shards and never incomplete: a keyboard interrupt in an
+            iterative method ends the run before the file is written. Without a recipe the images reached so far are
+            written, and the methods that were to follow are left out.
         watch
             Shows the progress of each method.
         live
-            Write the file anew every so many iterations of an iterative method, with the images of then; 0: only at
-            the end.
+            Write the file every so many iterations of an iterative method, with the images so far; 0: only at the end.
         """
         measurement, images = self.source.read(self.start, self.stop, self.order)
         if not recipe:
@@ -196,7 +201,7 @@ def forget_file() -> None:
 
 
 def forget_operator() -> None:
-    """Let go of the operator that was used last, and of all that was made for it."""
+    """Free the operator that was used last, and all that was made for it."""
     _operator.cache_clear()
 
 
@@ -207,7 +212,7 @@ def _operator(acquisition: Acquisition, device: str, memory: int) -> tuple[Imagi
 
 @lru_cache(maxsize=1)
 def _opened(source: Path, version: tuple[int, ...]) -> tuple[ExitStack, MeasurementFile]:
-    """Open a file for all shards that a process makes: the check of a file of many shards takes as long as an image."""
+    """Open a file once for all shards that a process makes: validating many shards takes as long as an image."""
     stack = ExitStack()
     return stack, stack.enter_context(data.open_measurement(source))
 
@@ -234,7 +239,7 @@ def _take(file: MeasurementFile, scenes: range, order: Order) -> tuple[Measureme
 
 
 def _of_scenes(made: Reconstruction, scenes: range, n_scene: int) -> Reconstruction:
-    """Return images of some scenes, with what was recorded of these of `n_scene` scenes."""
+    """Return the images of some of `n_scene` scenes, with the parameters and history of these scenes alone."""
     parameters = {
         name: value[scenes.start : scenes.stop] if isinstance(value, list) and len(value) == n_scene else value
         for name, value in made.parameters.items()

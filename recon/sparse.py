@@ -24,12 +24,13 @@ def l1(
 ) -> Images:
     """Minimise ``sum |x|`` subject to ``|A x - y| <= eps`` (`mimo.recon.admm.csalsa`).
 
-    `weight` is the threshold of an iteration, relative to the largest magnitude of the first image; `kappa` weighs the
-    image in the x step, relative to the largest eigenvalue of A A^H. Both are free of the measurement's unit and change
-    only how fast the minimiser is reached; `balance` adapts the weight, so that few iterations reach it. On bodies of
-    random phase the minimiser is too sparse, and the images on the way there are better: hence the defaults. On few
-    bright points set it. `eps` is the bound relative to the measurement's norm, or ``auto``: from the file's SNR, else
-    estimated from the data. `start` names the method whose image is the first.
+    `weight` is the threshold of an iteration, relative to the largest magnitude of the initial image; `kappa` weights
+    the image in the least squares for x, relative to the largest eigenvalue of A A^H. Both are independent of the unit
+    of the measurement and change only how fast the minimiser is reached. `balance` adapts the weight, so that few
+    iterations reach it. For bodies of random phase the minimiser is too sparse, and images of earlier iterations are
+    better: hence the defaults. For few bright points, set `balance`. `eps` is the bound relative to the measurement's
+    norm, or ``auto``: from the file's SNR, or else estimated from the data. `start` names the method that makes the
+    initial image.
     """
     scaled = scale(problem, start)
     solution = csalsa(
@@ -65,11 +66,12 @@ def tv(
 ) -> Images:
     """Minimise the isotropic total variation of ``|x|`` subject to ``|A x - y| <= eps`` (`mimo.recon.admm.csalsa`).
 
-    Options as in l1. Each proximal map is an inner solver (`mimo.recon.prox.TotalVariationProx`), started from the dual
-    of the one before, until its image changes by less than `inner_tolerance`, relative, or for `inner_iterations`.
+    Options are those of l1. The proximal map is computed by an inner iteration (`mimo.recon.prox.TotalVariationProx`),
+    which starts from its previous dual variable and ends when the relative change of its image is below
+    `inner_tolerance`, or after `inner_iterations`.
 
-    The phase is free, so a flat magnitude explains few measurements as well as a structured one: run to the end, the
-    minimiser fills the volume. So the solver starts from l1's image, whose surroundings are empty, and takes few and
+    The phase is free, so a flat magnitude explains few measurements as well as a structured one does, and the minimiser
+    fills the volume. That is why the solver starts from l1's image, whose surroundings are empty, and takes few and
     small steps.
     """
     inner = TotalVariationProx(tolerance=inner_tolerance, max_iterations=inner_iterations)

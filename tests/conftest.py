@@ -17,20 +17,17 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "browser
 
 
 STARTS_FIRST = (
-    "test_registry.py",
-    "test_operators.py",
-    "02_measured.ipynb",
-    "test_memory.py",
-    "test_factorised_backprojection.py",
-    "03_iterative.ipynb",
-    "test_admm.py",
-    "test_pnp.py",
     "test_command_line.py",
-    "test_synth_generate.py",
-    "test_recon_batches.py",
-    "test_reconstructor.py",
-    "test_training.py",
+    "test_processes.py",
+    "02_measured.ipynb",
     "test_figure.py",
+    "test_memory.py",
+    "test_synth_generate.py",
+    "test_reconstructor.py",
+    "test_recon_batches.py",
+    "03_iterative.ipynb",
+    "test_operators.py",
+    "04_training.ipynb",
 )
 """Files that take longest: begun last, one of them would leave the other process of `make test` with nothing to do."""
 

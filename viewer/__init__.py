@@ -4,11 +4,7 @@ In every picture x points to the right, y up, and z, down-range, towards the rea
 `view` needs the extra ``view``, which is looked for when it is called.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from pathlib import Path
-
+from mimo.viewer.browser import view
 from mimo.viewer.contact_sheets import contact_sheet
 from mimo.viewer.exports import export
 from mimo.viewer.figures import Panel, figure, panels_from, save
@@ -38,25 +34,3 @@ __all__ = [
     "view",
     "voxel_edges",
 ]
-
-
-def view(paths: Sequence[str | Path], *, port: int = 0, watch: bool = False) -> None:
-    """Serve the interactive page of files on this machine until it is interrupted, and print its address.
-
-    Parameters
-    ----------
-    paths
-        Files of the schema.
-    port
-        Of the address; 0 for any that is free.
-    watch
-        Follow files that change, as a run with ``--live`` does.
-
-    Raises
-    ------
-    mimo.extras.MissingExtraError
-        Without the extra ``view``.
-    """
-    from mimo.viewer.server import serve
-
-    serve([Path(path) for path in paths], port=port, watch=watch, opened=lambda address: print(address, flush=True))

@@ -1,4 +1,4 @@
-"""Draw many volumes on one sheet, small: what a dataset or a library of targets looks like."""
+"""Draw contact sheets: many volumes small on one sheet, to show a dataset or a collection of targets."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def contact_sheet(
     grid
         The voxels of every volume, metres.
     titles
-        One a volume; none when ``None``.
+        One for each volume, or ``None`` for no titles.
     columns
-        Pictures in a row.
+        Number of pictures in a row.
     level_db
         Level of the surfaces, dB relative to each volume's own maximum, below 0.
     width_mm
-        Width of the sheet.
+        Width of the sheet, millimetres.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def contact_sheet(
 
 
 def draw_samples(grid: VoxelGrid, volumes: Mapping[str, npt.ArrayLike], path: Path) -> None:
-    """Write a sheet with a row of volumes for each name, ``(n, n_x, n_y, n_z)``: what a network in training makes."""
+    """Write a contact sheet with a row of volumes ``(n, n_x, n_y, n_z)`` for each name, as training does."""
     rows = [(name, np.asarray(volume)) for name, row in volumes.items() for volume in cast(Sequence[Any], row)]
     shown = [volume if volume.any() else volume + 1e-9 for _, volume in rows]
     columns = len(cast(Sequence[Any], next(iter(volumes.values()))))

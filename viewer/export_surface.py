@@ -1,4 +1,4 @@
-"""Write the body in a volume as a triangle mesh, with decibels at each vertex."""
+"""Write surfaces of constant magnitude in a volume as a triangle mesh, with decibels at each vertex."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ Floats = npt.NDArray[np.float64]
 
 
 def vertex_db(volume: npt.ArrayLike, grid: VoxelGrid, vertices: Floats, floor_db: float = -40.0) -> Floats:
-    """Magnitude at points, interpolated linearly between voxel centres, in dB of the volume's maximum.
+    """Interpolate the magnitude linearly at points between voxel centres, in dB relative to the volume's maximum.
 
     Parameters
     ----------
     volume
         Magnitude ``(n_x, n_y, n_z)``.
     grid
-        Voxel centres, metres. Points beyond the outer centres take what is there.
+        Voxel centres, metres. Points beyond the outer centres get the value at the nearest point of the border.
     vertices
-        ``(n, 3)``, metres.
+        Points, ``(n, 3)``, metres.
     floor_db
-        Lowest value.
+        Lowest value, dB.
 
     Returns
     -------
     numpy.ndarray
-        float64 ``(n,)``. On a surface of `mimo.viewer.surface.surface_mesh` it is the surface's level, and above it
-        where the body is cut off by the grid.
+        Values in dB, float64 ``(n,)``. On a surface of `mimo.viewer.surface.surface_mesh` they equal its level, and
+        exceed it where the grid cuts the surface off.
     """
     magnitude = np.abs(np.asarray(volume)).astype(np.float64)
     wide = [i for i, n in enumerate(magnitude.shape) if n > 1]
@@ -60,20 +60,20 @@ def write_ply(
     floor_db: float = -40.0,
     cmap: str = "inferno",
 ) -> int:
-    """Write surfaces of one volume as binary PLY: vertices in metres, property ``db``, and colours of it.
+    """Write surfaces of one volume as binary PLY: vertices in metres, with a property ``db`` and a colour for it.
 
     Parameters
     ----------
     path
-        The file.
+        The file to write.
     name
-        The image's, for messages.
+        The image's name, for messages.
     volume
-        Magnitude, of the grid's shape.
+        Magnitude ``(n_x, n_y, n_z)``, of the grid's shape.
     grid
         Voxel centres, metres.
     levels_db
-        dB below the maximum, each a closed surface of its own.
+        Levels in dB relative to the maximum, below 0; each gives a closed surface of its own.
     floor_db, cmap
         The colour map runs from `floor_db` to 0 dB.
 

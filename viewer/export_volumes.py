@@ -1,4 +1,4 @@
-"""Write volumes for other programs, with spacing and origin: VTK image data, NIfTI, numpy."""
+"""Write volumes for other programs, with spacing and origin: VTK grids, NIfTI, numpy."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ COMMENT = 6  # NIfTI's code of a plain text extension
 
 
 def even_spacing(grid: VoxelGrid) -> tuple[float, float, float]:
-    """Distance between voxels along x, y, z in metres; along an axis of one voxel the thickness of `voxel_edges`.
+    """Return the distance between voxels along x, y, z in metres; that of a single voxel is from `voxel_edges`.
 
     Raises
     ------
     ValueError
-        When the grid is not evenly spaced: the message names the axis and the formats that hold it.
+        When the grid is not evenly spaced: the message names the axis, and the formats that can hold such a grid.
     """
     edges = voxel_edges(grid)
     steps = []
@@ -49,7 +49,7 @@ def even_spacing(grid: VoxelGrid) -> tuple[float, float, float]:
 
 
 def write_vti(path: Path, volumes: Volumes, grid: VoxelGrid, facts: Mapping[str, Any]) -> None:
-    """Write VTK image data for ParaView: a point array a volume; origin and spacing in metres."""
+    """Write VTK image data for ParaView, with one point array for each volume; origin and spacing in metres."""
     pyevtk = needed("pyevtk.hl", purpose="a volume for ParaView", extra="export")
     origin = (float(grid.x[0]), float(grid.y[0]), float(grid.z[0]))
     spacing = even_spacing(grid)
@@ -57,7 +57,7 @@ def write_vti(path: Path, volumes: Volumes, grid: VoxelGrid, facts: Mapping[str,
 
 
 def write_vtr(path: Path, volumes: Volumes, grid: VoxelGrid, facts: Mapping[str, Any]) -> None:
-    """Write a VTK rectilinear grid for ParaView, whose spacing may vary: a point array a volume; metres."""
+    """Write a VTK rectilinear grid for ParaView, whose spacing may vary, with a point array for each volume; metres."""
     pyevtk = needed("pyevtk.hl", purpose="a volume for ParaView", extra="export")
     axes = [np.array(getattr(grid, name)) for name in "xyz"]
     pyevtk.gridToVTK(str(path.with_suffix("")), *axes, pointData=_arrays(volumes))
@@ -87,13 +87,13 @@ def write_nifti(path: Path, volumes: Volumes, grid: VoxelGrid, facts: Mapping[st
 
 
 def write_npy(path: Path, volumes: Volumes, grid: VoxelGrid, facts: Mapping[str, Any]) -> None:
-    """Write float32 ``(n_x, n_y, n_z)``, of several volumes ``(n_image, n_x, n_y, n_z)``."""
+    """Write one volume as float32 ``(n_x, n_y, n_z)``, or several as ``(n_image, n_x, n_y, n_z)``."""
     stack = np.stack(list(volumes.values()))
     np.save(path, stack[0] if len(stack) == 1 else stack, allow_pickle=False)
 
 
 def npy_sidecar(volumes: Volumes, grid: VoxelGrid, facts: Mapping[str, Any]) -> str:
-    """JSON of what an ``.npy`` cannot hold: names of the axes and images, voxel centres in metres, `facts`."""
+    """Return as JSON what an ``.npy`` cannot hold: names of the axes and images, voxel centres in metres, `facts`."""
     axes = ["x", "y", "z"] if len(volumes) == 1 else ["image", "x", "y", "z"]
     centers = {name: getattr(grid, name).tolist() for name in "xyz"}
     return json.dumps({"axes": axes, "images": list(volumes), **centers, **facts}, ensure_ascii=False, indent=1) + "\n"

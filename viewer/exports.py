@@ -1,4 +1,4 @@
-"""Export a file of the schema for another program, as the suffix says: volumes, a mesh, a film, a page."""
+"""Export the images of a file for another program, as volumes, a mesh, a film or a page; the suffix chooses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["MOVIES", "SUFFIXES", "export"]
 VOLUMES = {".vti": write_vti, ".vtr": write_vtr, ".nii.gz": write_nifti, ".nii": write_nifti, ".npy": write_npy}
 MOVIES = {".gif": write_gif, ".mp4": write_mp4}
 SUFFIXES = (*VOLUMES, ".ply", *MOVIES, ".html")
-"""What `export` writes; the suffix of its output chooses."""
+"""Suffixes of the formats that `export` writes."""
 
 Progress = Callable[[int, int], None]
 
@@ -51,28 +51,29 @@ def export(
     size: int = 320,
     progress: Progress | None = None,
 ) -> None:
-    """Write one scene of a file for another program; `out` is written beside its place and renamed.
+    """Write one scene of a file in a format for another program, under another name first, then renamed to `out`.
 
     Parameters
     ----------
     path
         A file with images or a truth.
     out
-        Its suffix says what is written, one of `SUFFIXES`. An ``.npy`` gets ``OUT.json`` beside it, with the grid.
+        File to write; its suffix, one of `SUFFIXES`, chooses the format. An ``.npy`` gets ``OUT.json`` beside it, with
+        the grid.
     scene
-        Which scene, from 0. An ``.html`` page holds them all.
+        Number of the scene, from 0. An ``.html`` page holds all scenes.
     methods
-        Which images, ``truth`` among them; all and the truth by default. A ``.ply`` holds one.
+        Names of the images, of which ``truth`` is one; all by default. A ``.ply`` holds one image.
     linear
-        Magnitude instead of dB. ``None``: magnitude for volumes, in the images' own unit, and dB for films.
+        Magnitude instead of dB. By default magnitude, in the images' own unit, for volumes, and dB for films.
     floor_db
         Lowest value in dB.
     common_scale
         0 dB is the largest maximum of the chosen images instead of each one's own.
     levels_db
-        Surfaces in a ``.ply``; the first is that of a film.
+        Levels of the surfaces in a ``.ply``, dB below 0; a film shows the first.
     rendering, cmap, n_frame, elevation, size
-        Of a film: see `mimo.viewer.turntables.turntable`.
+        Options of a film: see `mimo.viewer.turntables.turntable`.
     fps
         Frames a second, 1 to 50.
     progress
@@ -155,7 +156,7 @@ def _write_volumes(
 
 
 def _put(out: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file of the same suffix in a folder beside `out`, then move it there whole."""
+    """Let `write` make a file of the same suffix in a folder beside `out`, then move the finished file to `out`."""
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
         part = Path(folder, "part" + "".join(out.suffixes[-2:] if out.suffix == ".gz" else out.suffixes[-1:]).lower())
         try:

@@ -1,4 +1,4 @@
-"""Draw several reconstructions side by side, without a window: projections in dB and the body in 3D."""
+"""Draw several reconstructions side by side, without a window: projections in dB and a surface in 3D."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ LAYOUTS = {"rows": rows, "columns": columns}
 
 @dataclass(frozen=True)
 class Panel:
-    """One image of a figure.
+    """Holds one image of a figure with its texts.
 
     Parameters
     ----------
     title
-        Its name, say the method's.
+        Name of the image, such as the method's.
     volume
-        Magnitude, real ``(n_x, n_y, n_z)`` in any scale; of a complex volume the magnitude is taken.
+        Real or complex ``(n_x, n_y, n_z)`` in any scale; its magnitude is drawn.
     caption
-        What stands beside the name, say the PSNR.
+        Text beside the name, such as the PSNR.
     relative
-        Whether its numbers are known up to a factor only, as those of back-projection.
+        Whether its values are known only up to a factor, as those of back-projection.
     """
 
     title: str
@@ -57,7 +57,7 @@ class Panel:
 
 
 class Imaged(Protocol):
-    """What `panels_from` needs of a ``mimo.data.Reconstruction``: ``magnitude`` is ``(n_scene, n_x, n_y, n_z)``."""
+    """Names what `panels_from` uses of a `mimo.data.Reconstruction`; `magnitude` is ``(n_scene, n_x, n_y, n_z)``."""
 
     @property
     def method(self) -> str: ...  # noqa: D102
@@ -70,16 +70,16 @@ class Imaged(Protocol):
 
 
 def panels_from(truth: npt.ArrayLike | None, reconstructions: Iterable[Imaged], scene: int = 0) -> list[Panel]:
-    """Panels of one scene, the truth first where it is known, with PSNR, SSIM and seconds as captions.
+    """Make the panels of one scene, the truth first where it is known, with PSNR, SSIM and seconds as captions.
 
     Parameters
     ----------
     truth
         ``(n_scene, n_x, n_y, n_z)`` or one volume ``(n_x, n_y, n_z)``, complex or real; ``None`` when unknown.
     reconstructions
-        Of the same scenes on the same grid; ``seconds`` is one number, one a scene, or ``None``.
+        Images of the same scenes on the same grid; ``seconds`` is one number, one for each scene, or ``None``.
     scene
-        Which scene, from 0.
+        Number of the scene, from 0.
 
     Raises
     ------
@@ -121,11 +121,11 @@ def figure(
 ) -> Figure:
     """Draw images of one grid under one colour bar.
 
-    A volume gets a row: the maximum projections of `mimo.viewer.projections.maximum_projections` (front, side, top) and
-    the shaded surface at one level, lit from above and coloured by depth. A grid of one voxel along an axis has only
-    one projection to show, and no surface: its panels are tiled. A grid of one voxel along two axes gives a curve a
-    panel. Lengths are drawn to one scale, unless the grid is more than three times longer than wide: then its short
-    sides are drawn longer, as the ticks tell.
+    Each volume gets a row: the maximum projections of `mimo.viewer.projections.maximum_projections` (front, side, top)
+    and the shaded surface at one level, lit from above and coloured by depth. A grid of one voxel along an axis has one
+    projection and no surface: its panels are tiled. A grid of one voxel along two axes gives each panel a curve.
+    Lengths are drawn to one scale, unless the grid is more than three times longer than wide: then its short sides are
+    drawn longer, as the ticks show.
 
     Parameters
     ----------
@@ -140,18 +140,18 @@ def figure(
     linear
         Show magnitude / maximum from 0 to 1 instead of dB.
     common_scale
-        Relate every panel to the largest maximum of all, but for relative ones (see `Panel`), which are
+        Relate every panel to the largest maximum of all, except relative ones (see `Panel`), which are
         marked with a star: their own maximum is 0 dB. By default every panel is related to its own maximum,
         as papers do and as PSNR and SSIM are formed.
     title
-        Stands above everything.
+        Title of the whole figure.
     width_mm
-        Width of the page; 180 mm (two journal columns) or what the panels need if less.
+        Width of the figure, millimetres; by default 180 (two journal columns), or what the panels need if less.
     surface_level_db
         Level of the surface, dB relative to the same maximum, below 0.
     layout
-        ``rows``: a row a panel, as above. ``columns``: as papers do, a column a panel with the surface, the front and
-        the side under each other, in several bands when they do not fit side by side.
+        ``rows``: one row for each panel, as above. ``columns``: one column for each panel, as papers do, with the
+        surface, the front and the side below each other; columns that do not fit side by side continue below.
 
     Returns
     -------
@@ -161,9 +161,9 @@ def figure(
     Raises
     ------
     ValueError
-        When there is no panel, a volume is not of the grid's shape or has a NaN or infinite voxel (they are not
-        masked: an image former that makes them is at fault), `floor_db` or `surface_level_db` is not below 0, the
-        page is narrower than 75 mm (rows: 160 mm), or the layout or the colour map is not known.
+        When there is no panel, a volume is not of the grid's shape or has a NaN or infinite voxel, `floor_db` or
+        `surface_level_db` is not below 0, the figure is narrower than 75 mm (rows: 160 mm), or the layout or the colour
+        map is not known.
     """
     if not panels:
         raise ValueError("panels is empty: expected at least one image to draw")
@@ -244,8 +244,8 @@ def figure(
 def save(figure: Figure, path: str | os.PathLike[str], *, dpi: float = PNG_DPI) -> None:
     """Write a figure as PNG, SVG or PDF, as the suffix of `path` says; `dpi` is that of PNG and of rasterised parts.
 
-    Written beside the target and renamed, so that a reader never sees half a file, and without dates, so that the
-    same figure gives the same bytes.
+    The file is written under another name and renamed, so that a reader never sees half a file, and without dates, so
+    that the same figure gives the same bytes.
 
     Raises
     ------
@@ -285,7 +285,7 @@ def _draw_projection(
 
 
 def _finish_surface(axes: Any, grid: VoxelGrid, cell: Cell) -> None:
-    """Set few ticks and near labels, of a small box the axes' names alone: the defaults are made for large windows."""
+    """Set few ticks and close labels, and on a small box only the names of the axes: defaults suit large windows."""
     axes.patch.set_visible(False)  # or it would cover the names of the row above
     if not cell.show_x:
         for name in "xyz":
@@ -305,9 +305,9 @@ def _finish_surface(axes: Any, grid: VoxelGrid, cell: Cell) -> None:
 
 
 def _set_ticks(axes: Any, name: str, room: float, show: bool, corner: float = 0.0) -> None:
-    """Round ticks along axis `name`, as many (up to 5 intervals) as have `room` mm for their labels side by side.
+    """Set round ticks along axis `name`, at most 5 intervals, whose labels fit side by side into `room` mm.
 
-    None falls within the share `corner` of the axis next to its ends.
+    No tick falls within the share `corner` of the axis next to its ends.
     """
     low, high = getattr(axes, f"get_{name}lim")()
     low, high = low + corner * (high - low), high - corner * (high - low)
@@ -324,12 +324,12 @@ def _set_ticks(axes: Any, name: str, room: float, show: bool, corner: float = 0.
 
 
 def _label_width(label: str) -> float:
-    """Width of a tick's label in 7 points of the default font, mm."""
+    """Return the width of a tick's label in 7 points of the default font, mm."""
     return sum({".": 0.79, "\N{MINUS SIGN}": 2.07}.get(character, 1.57) for character in label)
 
 
 def _write(drawing: Figure, canvas: FigureCanvasAgg, page: Page, level_db: float) -> None:
-    """Write the texts of the page; a caption stands to the right of its title when both share a line."""
+    """Write the texts of the page; a caption is to the right of its title when both share a line."""
     renderer = canvas.get_renderer()
     options: dict[str, Any] = {"va": "top", "parse_math": False}
     for left, top, title, caption in page.texts:
@@ -372,5 +372,5 @@ def _scene(volumes: npt.NDArray[Any], scene: int, name: str) -> npt.NDArray[Any]
 
 
 def _number(seconds: float) -> str:
-    """Three digits: 0.00712, 1.23, 456."""
+    """Format seconds with three digits: 0.00712, 1.23, 456."""
     return f"{seconds:.0f}" if seconds >= 100 else f"{seconds:.3g}"

@@ -20,12 +20,12 @@ from mimo.viewer.history import curves_from, history_figure
 __all__ = ["SceneImages", "figure_of_file", "history_of_file", "images_of_scene"]
 
 TRUTH = "truth"
-"""Under what name the true reflectivity goes among the images."""
+"""Name of the true reflectivity among the images."""
 
 
 @dataclass(frozen=True)
 class SceneImages:
-    """What a file holds of one scene.
+    """Holds the images of one scene of a file.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class SceneImages:
     truth
         complex64 ``(n_x, n_y, n_z)``, or ``None`` where it is not known.
     reconstructions
-        One a method, each with this scene alone.
+        One for each method, each with this scene alone.
     """
 
     grid: VoxelGrid
@@ -42,7 +42,7 @@ class SceneImages:
     reconstructions: list[Reconstruction]
 
     def magnitudes(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Magnitudes, float32 ``(n_x, n_y, n_z)``, by name, in the images' own unit; the truth first."""
+        """Return magnitudes, float32 ``(n_x, n_y, n_z)``, by name, in the images' own unit; the truth first."""
         found = {} if self.truth is None else {TRUTH: np.abs(self.truth).astype(np.float32, copy=False)}
         return found | {image.method: image.magnitude[0] for image in self.reconstructions}
 
@@ -65,7 +65,7 @@ def images_of_scene(
 
     Raises
     ------
-    data.FileError
+    mimo.data.FileError
         When the file is not sound, holds no image, or has no such scene or image.
     """
     with open_measurement(path) as source:
@@ -99,7 +99,7 @@ def figure_of_file(path: str | PathLike[str], *, scene: int = 0, methods: Sequen
 
     Raises
     ------
-    data.FileError
+    mimo.data.FileError
         When the file is not sound, holds nothing to draw, or has no such scene or image.
     """
     found = images_of_scene(path, scene, methods, always_truth=True)
@@ -109,7 +109,9 @@ def figure_of_file(path: str | PathLike[str], *, scene: int = 0, methods: Sequen
 def history_of_file(
     path: str | PathLike[str], *, scene: int = 0, methods: Sequence[str] = (), **options: Any
 ) -> Figure:
-    """Draw what the solvers of a file recorded for one scene, iteration by iteration; methods without are left out.
+    """Draw what the iterative methods in a file recorded for one scene, against iterations and seconds.
+
+    Methods that recorded nothing are left out.
 
     Parameters
     ----------
@@ -120,7 +122,7 @@ def history_of_file(
 
     Raises
     ------
-    data.FileError
+    mimo.data.FileError
         When the file is not sound, has no such scene or image, or no chosen method recorded anything.
     """
     curves = []

@@ -32,12 +32,12 @@ MARKERS = "osD^vP"
 
 @dataclass(frozen=True)
 class Curve:
-    """One quantity of one method.
+    """Holds one recorded quantity of one method over the iterations.
 
     Attributes
     ----------
     method, quantity
-        Names; the quantity is the key of the history's entries.
+        Names of the method and of the quantity, which is a key of the history's entries.
     iteration, seconds, value
         float64 ``(n,)`` each: iterations counted from 1, seconds since the start (NaN: not recorded), finite values.
     """
@@ -50,20 +50,20 @@ class Curve:
 
 
 def curves_from(method: str, history: Any, scene: int = 0, n_scene: int = 1) -> list[Curve]:
-    """Curves of one scene from what a reconstruction recorded.
+    """Make the curves of one scene from the history of a reconstruction.
 
     Parameters
     ----------
     method
-        Name of the curves.
+        Name of the method.
     history
-        ``mimo.data.Reconstruction.history``: a list of dicts, one an iteration, of numbers or of one number a scene
-        (``None`` after a scene has stopped); for several batches of scenes a list of such lists; or ``None``. What is
-        neither is passed over: a file may hold any JSON there.
+        ``mimo.data.Reconstruction.history``: a list of dicts, one for each iteration, of numbers or of lists of one
+        number for each scene (``None`` after a scene has stopped); a list of such lists where scenes were reconstructed
+        in several groups; or ``None``. Anything else is ignored, since a file may hold any JSON there.
     scene
-        Which scene, from 0.
+        Number of the scene, from 0.
     n_scene
-        Scenes in the file; batches are cut from them in order.
+        Number of scenes in the file; the groups contain them in order.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def curves_from(method: str, history: Any, scene: int = 0, n_scene: int = 1) -> 
 
 
 def history_figure(curves: Sequence[Curve], *, title: str | None = None, width_mm: float = 180.0) -> Figure:
-    """Draw a row a quantity, against iterations on the left and seconds on the right, one line a method.
+    """Draw each recorded quantity in a row, against iterations on the left and seconds on the right, by method.
 
     Positive residuals, changes and priors have a logarithmic axis. The residual of a method that stops at the noise
     (`mimo.recon.admm`) is in units of its bound: the line at 1 is where it may stop.
@@ -92,9 +92,9 @@ def history_figure(curves: Sequence[Curve], *, title: str | None = None, width_m
     curves
         See `curves_from`.
     title
-        Stands above everything.
+        Title of the whole figure.
     width_mm
-        Width of the page, at least 60; text keeps its size in points.
+        Width of the figure, millimetres, at least 60; text keeps its size in points.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def history_figure(curves: Sequence[Curve], *, title: str | None = None, width_m
     Raises
     ------
     ValueError
-        When there is no curve or the page is narrower than 60 mm.
+        When there is no curve or the figure is narrower than 60 mm.
     """
     if not curves:
         raise ValueError("curves is empty: expected at least one to draw")

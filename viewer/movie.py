@@ -1,4 +1,4 @@
-"""Write frames as a film: GIF with one palette, MP4 with the VP9 codec."""
+"""Write frames as a film, GIF or MP4."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Frame = npt.NDArray[np.uint8]
 
 
 def write_gif(path: Path, frames: Iterable[Frame], fps: float) -> None:
-    """Write frames, uint8 ``(height, width, 3)``, as an endless GIF of one palette for all.
+    """Write frames, uint8 ``(height, width, 3)``, as an endlessly repeated GIF with one palette for all frames.
 
-    The palette is that of the first frame and so cheap; a turn shows the same colours from all sides. GIF counts time
-    in hundredths of a second: the frame rate is rounded to the nearest such, 50 a second at most.
+    The palette is that of the first frame, which is quick, and enough where the colours are the same from all sides.
+    GIF counts time in hundredths of a second: the time of a frame is rounded to such, and is at least two.
     """
     iterator = iter(frames)
     first = Image.fromarray(next(iterator))
@@ -34,7 +34,7 @@ def write_gif(path: Path, frames: Iterable[Frame], fps: float) -> None:
 def write_mp4(path: Path, frames: Iterable[Frame], fps: float) -> None:
     """Write frames, uint8 ``(height, width, 3)`` of even height and width, as MP4 with the VP9 codec.
 
-    VP9 because it comes with a permissive encoder; browsers, VLC and mpv play it.
+    VP9 has an encoder with a permissive licence; browsers, VLC and mpv play it.
 
     Raises
     ------

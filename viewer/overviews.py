@@ -1,4 +1,4 @@
-"""Draw what a radar engineer wants to see first: array and scene, point spread, range profiles, magnitudes."""
+"""Draw an overview of a measurement: array and scene, point-spread function, range profiles, magnitudes."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ WIDTH_MM, HEIGHT_MM = 180.0, 118.0
 TX_COLOUR, RX_COLOUR, BOX_COLOUR = "#1f4e79", "#d9822b", "#3a7d44"
 PSF_SAMPLES, PSF_WIDTHS = 41, 3.0
 PSF_FREQUENCIES, PSF_CHANNELS = 33, 1024
-"""The point-spread function is made of up to so many, evenly chosen: enough for three widths either way."""
+"""Most frequencies and channels, evenly chosen, for the point-spread function: enough for three widths either way."""
 
 SMALLEST_BOX = 0.05
-"""A scene smaller than this part of half a panel is drawn as a mark."""
+"""A scene smaller than this fraction of half a panel is drawn as a mark."""
 
 TITLE_LENGTH, MOST_LINES = 36, 512
 FLOOR_DB = -40.0
 BEYOND, MOST_PERIODS = 1.25, 8
-"""Range profiles reach so far beyond the scene's far end, over at most so many unambiguous ranges."""
+"""Range profiles reach to this multiple of the scene's far end, over at most this many unambiguous ranges."""
 
 
 def overview_of_file(
@@ -62,7 +62,7 @@ def overview_of_file(
 def overview(
     measurement: Measurement, *, pattern: Patterns = None, layers: LayeredMedium | None = None, cmap: str = "inferno"
 ) -> Figure:
-    """Draw the first scene of a measurement as it is stored, background, gain and removed path not applied.
+    """Draw the first scene of a measurement as stored: background, gain and removed path are not applied.
 
     Six panels: the array from the front (x, y) and from the side (z, y) with the scene's box; the point-spread function
     of back-projection at the scene's centre in both planes, at the array's true distances; the range profile of each
@@ -71,8 +71,8 @@ def overview(
     Parameters
     ----------
     measurement
-        Any; where it has no grid, the scene's box is a guess (see `mimo.data.calibration.scene_extent`), as the title
-        says.
+        Measurement of one or more scenes; where it has no grid, the scene's box is a guess (see
+        `mimo.data.calibration.scene_extent`), as the title says.
     pattern, layers
         The antennas' pattern and a layered medium for the point-spread function, as in `mimo.BornOperator`.
     cmap
@@ -109,7 +109,7 @@ def overview(
 
 
 def _cells(row: Any, n: int) -> list[Any]:
-    """Places side by side in a row of the page."""
+    """Return `n` places side by side in a row of the page."""
     inner = row.subgridspec(1, n)
     return [inner[0, i] for i in range(n)]
 
@@ -161,24 +161,24 @@ def point_spread(
     pattern: Patterns = None,
     layers: LayeredMedium | None = None,
 ) -> tuple[npt.NDArray[np.float32], VoxelGrid]:
-    """Back-projection of a point at the centre of the box in a plane through it, by the exact distances.
+    """Compute the image of a point at the centre of a box by back-projection, in a plane through the point.
 
     Parameters
     ----------
     measurement
-        Its array, sweep and permittivity.
+        Measurement whose array, sweep and permittivity are used.
     box
-        The scene.
+        Voxels of the scene.
     plane
-        The axes drawn to the right and upwards, as ``("z", "y")``.
+        Axes drawn to the right and upwards, such as ``("z", "y")``.
     pattern, layers
         As in `overview`.
 
     Returns
     -------
     image, grid
-        Magnitude with rows along the second axis of the plane; the grid has one voxel along the third. It reaches three
-        -3 dB widths either way, or the box where nothing is resolved.
+        Magnitude, float32, with rows along the second axis of the plane, and its grid, which has one voxel along the
+        third axis. It extends three -3 dB widths to either side, or over the box along an axis without resolution.
     """
     measurement = thinned(measurement, n_freq=PSF_FREQUENCIES, n_channel=PSF_CHANNELS)
     array, sweep = measurement.array, measurement.sweep
@@ -250,7 +250,7 @@ def _draw_magnitudes(axes: Axes, measurement: Measurement, cmap: str) -> Any:
 
 
 def _whole_numbers(n: int) -> Locator:
-    """Ticks for n rows; matplotlib's own have halves between fewer than three."""
+    """Return whole-numbered ticks for n rows; matplotlib's own include halves where there are fewer than three."""
     return FixedLocator(range(n)) if n < 3 else MaxNLocator(6, integer=True)
 
 

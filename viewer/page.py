@@ -1,6 +1,6 @@
-"""Place everything on a page of images, in millimetres from its upper left corner.
+"""Lay out a page of images, in millimetres from its upper left corner.
 
-The metric aspect of each image, and so the size of its box, follows from the grid: no layout engine has to guess, and
+The aspect ratio of each image, and so the size of its axes, follows from the grid: no layout engine has to guess, and
 no label runs into a picture.
 """
 
@@ -32,7 +32,7 @@ MARGIN, GAP, EDGE = 14.0, 3.0, 3.0  # left of, between and right of columns, mm
 
 @dataclass(frozen=True)
 class Cell:
-    """A box for axes; `view` is ``None`` for the surface; at both ends of its x axis, `inset` mm stay free of ticks."""
+    """Holds the place of axes; `view` is ``None`` for the surface; `inset` mm at both ends of x stay free of ticks."""
 
     panel: int
     view: View | None
@@ -47,7 +47,7 @@ class Cell:
 
 @dataclass
 class Page:
-    """Size of a page and what stands on it; `texts` are (left, top, title, caption), `bar` is the colour bar."""
+    """Holds size and content of a page; `texts` are (left, top, title, caption), `bar` is the colour bar."""
 
     width: float
     height: float = 0.0
@@ -56,15 +56,15 @@ class Page:
     title: str = ""
     bar: Cell | None = None
     small: dict[str, float] = field(default_factory=dict)
-    """Titles of one word wider than their column, and the size that fits, points."""
+    """Font size in points by title, for titles of one word that are wider than their column."""
 
     def rect(self, cell: Cell) -> tuple[float, float, float, float]:
-        """Left, bottom, width, height as fractions of the page."""
+        """Return left, bottom, width and height of a cell as fractions of the page."""
         bottom = 1 - (cell.top + cell.height) / self.height
         return cell.left / self.width, bottom, cell.width / self.width, cell.height / self.height
 
     def add_header(self, left: float, top: float, room: float, header: tuple[str, str], one_line: bool) -> float:
-        """Title and caption in `room` mm, beside each other where they may and fit; returns their height."""
+        """Add title and caption in `room` mm, side by side where allowed and possible; return their height."""
         title, caption = header
         if one_line and len(title) * 1.15 + len(caption) + 3 <= room / CHAR:
             self.texts.append((left, top, title, caption))
@@ -82,7 +82,7 @@ class Page:
         return top - start
 
     def add_bar(self, left: float, room: float, note: str) -> None:
-        """Add a colour bar below what is there, centred in `room` mm from `left`, and room for a `note` under it."""
+        """Add a colour bar at the bottom, centred in `room` mm from `left`, and space for a `note` below it."""
         width = min(room, 90.0)
         self.bar = Cell(0, None, left + (room - width) / 2, self.height + 2, width, 2.2)
         self.height += 13
@@ -93,14 +93,14 @@ class Page:
 
 
 def drawn_lengths(grid: VoxelGrid) -> tuple[float, float, float]:
-    """Lengths along x, y, z as drawn: the grid's own, but none shorter than a third of the longest."""
+    """Return lengths along x, y, z as drawn: the grid's own, but none shorter than a third of the longest."""
     lengths = [float(edge[-1] - edge[0]) for edge in voxel_edges(grid).values()]
     x, y, z = (max(length, max(lengths) / LONGEST_ASPECT) for length in lengths)
     return x, y, z
 
 
 def _fitted(view: View, lengths: dict[str, float], width: float, height: float) -> tuple[float, float]:
-    """Width and height of a box of true aspect in the one given; the one given where that would be too slender."""
+    """Return width and height of the largest box of true aspect in a given one, or all of it where too slender."""
     across, up = lengths[view.horizontal], lengths[view.vertical]
     if max(across, up) > LONGEST_ASPECT * min(across, up):
         return width, height
@@ -118,7 +118,7 @@ def _start(title: str | None, width: float) -> Page:
 def rows(
     headers: list[tuple[str, str]], grid: VoxelGrid, title: str | None, width_mm: float | None, note: str = ""
 ) -> Page:
-    """Lay out a row a panel: front, side, top, surface, in columns, so that only the last row needs x ticks."""
+    """Lay out one row for each panel (front, side, top, surface); only the last row needs x ticks."""
     page = _rows(headers, grid, title, width_mm, note, 62.0)
     highest = 62.0
     while page.height > HIGHEST and highest > SMALLEST:
@@ -139,7 +139,7 @@ def _rows(
     width = 180.0 if width_mm is None else width_mm
     drawn = dict(zip("xyz", drawn_lengths(grid), strict=True))
     lengths = {name: float(edge[-1] - edge[0]) for name, edge in voxel_edges(grid).items()}
-    # Front and side share their y axis where both are as high.
+    # Front and side share their y axis where both have the same height.
     heights = [_fitted(v, lengths, drawn[v.horizontal], drawn[v.vertical])[1] for v in VIEWS[:2]]
     aligned = math.isclose(heights[0], heights[1], rel_tol=0.05)
     left, gaps, right = 14.0, (8.0 if aligned else 14.0, 14.0, 9.0), 2.0
@@ -181,7 +181,7 @@ def _rows(
 
 
 def _unbroken(caption: str, most: int) -> str:
-    """Let lines of `most` characters break between facts, else after their names: no number is parted from its unit."""
+    """Break a caption into lines of `most` characters between its facts, or after their names, never before a unit."""
     parts = []
     for fact in caption.split(", "):
         name, space, rest = fact.partition(" ")
@@ -193,10 +193,10 @@ def _unbroken(caption: str, most: int) -> str:
 def columns(
     headers: list[tuple[str, str]], grid: VoxelGrid, title: str | None, width_mm: float | None, note: str = ""
 ) -> Page:
-    """Lay out a column a panel, surface above front above side, ticks left and below.
+    """Lay out one column for each panel, surface above front above side, with ticks at the left and at the bottom.
 
-    In as many bands as it takes for comfortable pictures; where that would be higher than a page, in those bands in
-    which the pictures are largest on a page.
+    Columns are divided into bands, one below the other, so that pictures have a comfortable size. Where that would be
+    higher than a page, the number of bands is that in which the pictures are largest on a page.
     """
     room = (180.0 if width_mm is None else width_mm) - MARGIN - EDGE + GAP
     comfortable, most = (max(1, min(len(headers), int(room / (w + GAP)))) for w in (COMFORTABLE, SMALLEST))
@@ -225,7 +225,7 @@ def _columns(
     n_column: int,
     widest: float,
 ) -> Page:
-    """Lay out bands of so many columns of pictures at most `widest` mm wide."""
+    """Lay out bands of a number of columns, with pictures at most `widest` mm wide."""
     width = 180.0 if width_mm is None else width_mm
     left, gap, right = MARGIN, GAP, EDGE
     drawn = dict(zip("xyz", drawn_lengths(grid), strict=True))
@@ -268,7 +268,7 @@ def tiles(
     width_mm: float | None,
     note: str = "",
 ) -> Page:
-    """Lay out panels of one picture each, in up to three columns, in more where that would be higher than a page."""
+    """Lay out panels of one picture each in three columns or fewer, in more where the page would get too high."""
     n_column = len(headers) if len(headers) <= 3 else 2 if len(headers) == 4 else 3
     page = _tiles(headers, grid, wide, title, width_mm, note, n_column)
     while page.height > HIGHEST and n_column < len(headers) and min(c.width for c in page.cells) > COMFORTABLE:
@@ -286,7 +286,7 @@ def _tiles(
     note: str,
     n_column: int,
 ) -> Page:
-    """Lay out so many columns of panels of one picture each."""
+    """Lay out panels of one picture each in a number of columns."""
     width = min(180.0, 20.0 + 75.0 * n_column) if width_mm is None else width_mm
     left, gap, right = 14.0, 9.0, 4.0
     view = next((v for v in VIEWS if set(wide) <= {v.horizontal, v.vertical}), VIEWS[0])

@@ -35,7 +35,7 @@ SCRIPTS = (
     "following.js",
     "main.js",
 )
-"""ES modules, each after those that it imports."""
+"""ES modules of the page, each after those that it imports."""
 
 SHADERS = ("shaders/raycast.vert", "shaders/raycast.frag")
 TYPES = {".js": "text/javascript", ".css": "text/css", ".vert": "text/plain", ".frag": "text/plain"}
@@ -43,20 +43,20 @@ TYPES = {".js": "text/javascript", ".css": "text/css", ".vert": "text/plain", ".
 
 @cache
 def read(name: str) -> str:
-    """Text of one of the page's files."""
+    """Return the text of one of the page's files."""
     return (STATIC / name).read_text(encoding="utf-8")
 
 
 def served_names() -> tuple[str, ...]:
-    """Names under ``static/`` that the server gives out, nothing else."""
+    """Return the names of all files under ``static/`` that the server may send."""
     return (*SCRIPTS, *SHADERS, "style.css")
 
 
 def joined_scripts() -> str:
-    """All modules as one: imports and the word export left out, in the order of `SCRIPTS`.
+    """Return all modules as one script, in the order of `SCRIPTS`, without imports and the word export.
 
-    Needed for a page opened from disk, where a browser loads no module. Top-level names differ between modules (a test
-    holds that), so that nothing is hidden.
+    A page opened from disk needs it, because there a browser loads no modules. Top-level names differ between modules,
+    as a test checks, so that none hides another.
     """
     parts = []
     for name in SCRIPTS:

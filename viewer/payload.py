@@ -1,8 +1,8 @@
-"""Prepare what the interactive page is given: facts as JSON, volumes as half floats, the measurement, scores.
+"""Prepare the data of the interactive page: facts as JSON, volumes in half precision, the measurement, scores.
 
-A packet is a header and a body in one piece: the header's length (4 bytes, little endian), the header (JSON in UTF-8,
-padded with spaces so that the body starts at a multiple of 8), the body. What is wrong with one image is said in its
-header, as ``problem``, so that the other images of a damaged file are still seen.
+A *packet* is a header and a body in one byte string: the header's length (4 bytes, little endian), the header (JSON in
+UTF-8, padded with spaces so that the body starts at a multiple of 8), the body. What is wrong with an image is in its
+header as ``problem``, so that the other images of a damaged file can still be seen.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ MOST_SCORED = 2**25  # voxels; beyond, PSNR and SSIM would take minutes
 ABSENT = "absent"
 
 MOST_CURVES = 12
-"""Curves of a method that the page is given."""
+"""Most curves of a method that the page is given."""
 
 
 def packet(header: dict[str, Any], body: bytes = b"") -> bytes:
-    """Join a header and a body; see the module's text for the layout."""
+    """Join a header and a body to a packet, whose layout is at the head of this module."""
     text = json.dumps(header, allow_nan=False, separators=(",", ":")).encode()
     text += b" " * (-(4 + len(text)) % 8)
     return len(text).to_bytes(4, "little") + text + body
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], bytes]:
-    """Header and body of a `packet`."""
+    """Split a packet into its header and its body."""
     start = 4 + int.from_bytes(data[:4], "little")
     return json.loads(data[4:start]), data[start:]
 
@@ -72,19 +72,19 @@ def version_of(path: Path) -> str:
 
 
 def color_tables() -> dict[str, str]:
-    """Colour maps by name: 256 x 3 bytes, red green blue, in base64; those of matplotlib, as the figures use them."""
+    """Return colour maps of matplotlib by name: 256 x 3 bytes, red green blue, in base64."""
     steps = np.arange(256)
     tables = {n: np.rint(255 * matplotlib.colormaps[n](steps)[:, :3]).astype(np.uint8) for n in COLOR_MAPS}
     return {name: base64.b64encode(table.tobytes()).decode() for name, table in tables.items()}
 
 
 def page_facts(paths: list[Path], *, watch: bool = False) -> dict[str, Any]:
-    """Everything the page knows before it asks for a volume, ready for JSON."""
+    """Return all that the page knows before it asks for a volume, ready for JSON."""
     return {"files": [file_facts(path) for path in paths], "colors": color_tables(), "watch": watch}
 
 
 def file_facts(path: Path) -> dict[str, Any]:
-    """Facts of one file; where it cannot be read, its name, its version and the problem."""
+    """Return the facts of one file; where it cannot be read, its name, its version and the problem."""
     facts: dict[str, Any] = {"name": path.name, "version": version_of(path)}
     try:
         with open_measurement(path) as file:
@@ -94,7 +94,7 @@ def file_facts(path: Path) -> dict[str, Any]:
 
 
 def items_of(file: MeasurementFile) -> list[str]:
-    """Names of what a file has to show: the truth first where it is known, then the methods; none without a grid."""
+    """Return the names of a file's images: the truth first where it is known, then the methods; none without a grid."""
     if file.grid is None:
         return []
     return (["truth"] if file.has_truth else []) + list(file.methods)
@@ -126,17 +126,17 @@ def _facts(file: MeasurementFile) -> dict[str, Any]:
 
 
 def _curves(history: Any, scene: int, n_scene: int) -> Curves:
-    """What a solver recorded of a scene, by name, at most `MOST_CURVES` of it."""
+    """Return the curves that a solver recorded of a scene, by name, at most `MOST_CURVES`."""
     found = History.from_json(history, n_scene).curves(scene)
     return dict(list(found.items())[:MOST_CURVES])
 
 
 def volume_packet(path: Path, item: int, scene: int) -> bytes:
-    """One image as half floats.
+    """Return one image in half precision as a packet.
 
-    The body is float16, magnitude divided by the largest one (``peak`` in the header), x varying fastest, as a 3D
-    texture wants it: voxel (i, j, k) stands at ``i + n_x (j + n_y k)``. Half floats keep 11 bits, 0.004 dB, down to
-    -84 dB. The header tells ``shape``, ``peak``, and of a method ``seconds``, ``iterations``, ``parameters`` and
+    The body is float16: the magnitude divided by the largest one (``peak`` in the header), x varying fastest, as a 3D
+    texture needs it: voxel (i, j, k) is at ``i + n_x (j + n_y k)``. Half precision has 11 bits, 0.004 dB, down to
+    -84 dB. The header has ``shape``, ``peak``, and for a method ``seconds``, ``iterations``, ``parameters`` and
     ``history`` (`mimo.data.history.History.curves`).
     """
     header: dict[str, Any] = {"item": item, "scene": scene}
@@ -154,7 +154,7 @@ def volume_packet(path: Path, item: int, scene: int) -> bytes:
 
 
 def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-    """Magnitude (n_x, n_y, n_z) of an item with what its caption says."""
+    """Return the magnitude ``(n_x, n_y, n_z)`` of an image, and the facts of its caption."""
     if file.has_truth and item == 0:
         return np.abs(file.truth(scene)), {}
     made = file.reconstruction(name, [scene])
@@ -169,7 +169,7 @@ def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[np
 
 
 def scores(path: Path, item: int, scene: int) -> dict[str, float | None]:
-    """PSNR in dB and SSIM of an image against the truth; empty where there is no truth, or nothing to compare."""
+    """Compute PSNR in dB and SSIM of an image; empty where there is no truth, or nothing to compare."""
     try:
         with open_measurement(path) as file:
             name = _item(path, file, item, scene)
@@ -183,10 +183,10 @@ def scores(path: Path, item: int, scene: int) -> dict[str, float | None]:
 
 
 def measurement_packet(path: Path, scene: int) -> bytes:
-    """One scene's measurement: body complex64, ``(n_freq, n_channel)``, gain divided out and removed paths restored.
+    """Return one scene's measurement as a packet, with gain divided out and removed paths restored.
 
-    The header tells ``freq`` in Hz, ``permittivity``, ``pairs`` (tx and rx index of each channel) and ``missing``
-    (channels that the array's mask leaves out).
+    The body is complex64, ``(n_freq, n_channel)``. The header has ``freq`` in Hz, ``permittivity``, ``pairs`` (tx and
+    rx index of each channel) and ``missing`` (channels that the array's mask leaves out).
     """
     header: dict[str, Any] = {"scene": scene}
     try:
@@ -230,6 +230,6 @@ def _scene(path: Path, file: MeasurementFile, scene: int) -> None:
 
 
 def told(error: FileError) -> str:
-    """Name the file, not its folders: the page may be shown to others."""
+    """Return an error's message with the file's name but not its folders: the page may be shown to others."""
     text = str(FileError(Path(error.path).name, error.problem))
     return text.replace(error.path, Path(error.path).name)

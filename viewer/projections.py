@@ -1,4 +1,4 @@
-"""Project a volume to flat pictures: maxima along the axes, decibels, and where the voxels' edges lie."""
+"""Project a volume to flat pictures: maxima along the axes, decibels, and the edges of voxels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.floating]
 
 
 class View(NamedTuple):
-    """A projection: its name, the axes drawn to the right and upwards, and the axis the maximum is taken over."""
+    """Names a projection, the axes drawn to the right and upwards, and the axis along which the maximum is taken."""
 
     name: str
     horizontal: str
@@ -55,7 +55,7 @@ def maximum_projections(volume: npt.ArrayLike) -> dict[str, Floats]:
 
 
 def to_db(volume: npt.ArrayLike, reference: float | None = None, floor: float = -40.0) -> Floats:
-    """Magnitude in decibels, ``max(floor, 20 log10(|volume| / reference))``.
+    """Convert magnitude to decibels, ``max(floor, 20 log10(|volume| / reference))``.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def to_db(volume: npt.ArrayLike, reference: float | None = None, floor: float = 
     reference
         The magnitude of 0 dB; the volume's own maximum when ``None``.
     floor
-        Lowest value returned, dB. Zeros, and so every voxel of an all-zero volume, get it.
+        Lowest value returned, dB, also for zeros, and so for every voxel of an all-zero volume.
 
     Returns
     -------
@@ -95,10 +95,10 @@ def to_db(volume: npt.ArrayLike, reference: float | None = None, floor: float = 
 
 
 def voxel_edges(grid: VoxelGrid) -> dict[str, npt.NDArray[np.float64]]:
-    """Where the voxels of `grid` begin and end along ``x``, ``y`` and ``z``, metres, ``(n + 1,)`` each.
+    """Return the edges of the voxels along ``x``, ``y`` and ``z``, in metres, ``(n + 1,)`` each.
 
-    Half-way between centres; the outer voxels reach as far outwards as inwards. A lone voxel is as thick as the mean
-    voxel of the other axes (1 m when all three are lone), for want of anything better.
+    Edges are half-way between centres; the outer voxels extend as far outwards as inwards. A single voxel along an axis
+    has no spacing: it is made as thick as the mean voxel of the other axes, or 1 m if these are single too.
     """
     spacings = [s for s in grid.spacing if s > 0]
     thickness = float(np.mean(spacings)) if spacings else 1.0

@@ -1,6 +1,6 @@
 """Cast rays through a volume from any side, without a window: maximum along the ray, or the shaded surface.
 
-Parallel rays; x to the right, y up and z towards the reader at azimuth 0, as in `mimo.viewer.surface`.
+Rays are parallel. At azimuth 0, x points to the right, y up and z towards the reader, as in `mimo.viewer.surface`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ SAMPLES_AT_ONCE = 4_000_000  # samples treated at once
 
 @dataclass(frozen=True)
 class Camera:
-    """A point of view.
+    """Holds a point of view for parallel rays.
 
     Attributes
     ----------
     azimuth, elevation
-        Degrees. The camera goes round the y axis by the azimuth, from +z towards +x, and up by the elevation.
+        Direction of the camera, degrees: turned about the y axis by the azimuth, from +z towards +x, and raised by the
+        elevation.
     center
         Point in the middle of the picture, metres.
     half_width, half_height
-        From the middle to the picture's sides, metres.
+        Distance from the middle to the picture's sides, metres.
     """
 
     azimuth: float
@@ -45,14 +46,14 @@ class Camera:
     half_height: float
 
     def axes(self) -> tuple[Floats, Floats, Floats]:
-        """Unit vectors to the right, up and towards the reader, each ``(3,)`` in x, y, z."""
+        """Return unit vectors to the right, up and towards the reader, each ``(3,)`` in x, y, z."""
         a, e = np.radians((self.azimuth, self.elevation))
         right = np.array([np.cos(a), 0.0, -np.sin(a)])
         towards = np.array([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)])
         return right, np.cross(towards, right), towards
 
     def project(self, points: npt.ArrayLike) -> Floats:
-        """Where points ``(..., 3)`` in metres are on the picture, ``(..., 2)`` from -1 to 1: to the right, up."""
+        """Project points ``(..., 3)`` in metres onto the picture, ``(..., 2)``: right and up, each from -1 to 1."""
         right, up, _ = self.axes()
         offset = np.asarray(points, float) - self.center
         return np.stack([offset @ right / self.half_width, offset @ up / self.half_height], axis=-1)
@@ -71,12 +72,12 @@ def orbit(grid: VoxelGrid, azimuth: float, elevation: float = 20.0) -> Camera:
 
 
 class Raycaster:
-    """A volume prepared for many pictures.
+    """Draws one volume from many points of view.
 
     Parameters
     ----------
     volume
-        Real and finite, of the grid's shape.
+        Real and finite ``(n_x, n_y, n_z)``, of the grid's shape.
     grid
         Voxel centres in metres; uneven axes are resampled linearly to their smallest step, to `MAX_ALONG` voxels at
         most.
@@ -100,7 +101,7 @@ class Raycaster:
         self._gradient: torch.Tensor | None = None
 
     def maximum(self, camera: Camera, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-        """Largest value of the voxels that each ray meets, not interpolated: a single bright one keeps its level.
+        """Return the largest value of the voxels on each ray, not interpolated, so that single ones keep their level.
 
         Parameters
         ----------
@@ -123,7 +124,7 @@ class Raycaster:
         return picture
 
     def surface(self, camera: Camera, shape: tuple[int, int], level: float) -> npt.NDArray[np.float32]:
-        """Shaded surface on which the value is `level`, coloured by depth as in `mimo.viewer.surface.draw_surface`.
+        """Draw the surface where the value is `level`, coloured by depth as in `mimo.viewer.surface.draw_surface`.
 
         Returns
         -------
@@ -159,11 +160,11 @@ class Raycaster:
 
     @property
     def n_across(self) -> int:
-        """Voxels along the diagonal of the box, the most that any picture shows side by side."""
+        """Number of voxels along the diagonal of the box, the most that any picture shows side by side."""
         return int(np.ceil(np.linalg.norm((self.high - self.low) / self._step)))
 
     def _n_step(self, camera: Camera) -> int:
-        """Half as many again as the voxels passed along the axis that a ray passes fastest."""
+        """Return the samples along a ray: 1.5 times the most voxels that it passes along an axis."""
         towards = np.abs(camera.axes()[2])
         passed = float(np.linalg.norm(self.high - self.low) * np.max(towards / self._step))
         return int(np.clip(1.5 * passed, MIN_STEPS, MAX_STEPS))
@@ -175,7 +176,7 @@ class Raycaster:
     def _samples(
         self, camera: Camera, shape: tuple[int, int], rows: slice, mode: str = "bilinear"
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Values ``(row, column, step)`` from the reader inwards, whether inside, and where, in -1 to 1 of the box."""
+        """Return samples ``(row, column, step)`` from the reader inwards, which are inside, and places (-1 to 1)."""
         right, up, towards = camera.axes()
         u = ((np.arange(shape[1]) + 0.5) / shape[1] * 2 - 1) * camera.half_width
         v = (1 - (np.arange(shape[0]) + 0.5) / shape[0] * 2)[rows] * camera.half_height
@@ -195,14 +196,14 @@ class Raycaster:
 
 
 def _sample(volume: torch.Tensor, where: torch.Tensor, mode: str = "bilinear") -> torch.Tensor:
-    """``(1, n_part, n_x, n_y, n_z)`` at places ``(a, b, c, 3)``, linearly or the nearest: ``(1, n_part, a, b, c)``."""
+    """Sample ``(1, n_part, n_x, n_y, n_z)`` at ``(a, b, c, 3)``, linearly or nearest: ``(1, n_part, a, b, c)``."""
     return torch.nn.functional.grid_sample(
         volume, where.flip(-1)[None], mode=mode, padding_mode="border", align_corners=False
     )
 
 
 def _difference(volume: torch.Tensor, axis: int, step: float) -> torch.Tensor:
-    """Central difference along an axis, per metre; zero along an axis of one voxel."""
+    """Return the central difference along an axis, per metre; zero along an axis of one voxel."""
     n = volume.shape[axis]
     if n == 1:
         return torch.zeros_like(volume)

@@ -10,29 +10,30 @@ __all__ = ["is_relative", "references"]
 
 
 def is_relative(method: str, scale: str) -> bool:
-    """Whether an image's numbers are known up to a factor only, by what is stored with it.
+    """Say whether an image's values are known only up to a factor, from the scale that is stored with it.
 
-    An image that says nothing, of an earlier version of the program, is judged by its method; of a method that nobody
-    knows, such as a network in a file, it counts as relative.
+    An image of an earlier version of the program has no scale and is judged by its method; if the method is unknown,
+    such as a network in a file, it counts as relative.
     """
     known = scale or (METHODS[method].scale if method in METHODS else "relative")
     return known == "relative"
 
 
 def references(relative: Sequence[bool], peaks: Sequence[float], *, common: bool) -> list[float]:
-    """Return the magnitude of 0 dB of each image.
+    """Return the magnitude that is 0 dB for each image.
 
     Parameters
     ----------
     relative, peaks
-        Whether each image is known up to a factor only (`is_relative`), and its largest magnitude.
+        For each image, whether it is known only up to a factor (`is_relative`), and its largest magnitude.
     common
-        The largest of all; relative images are brought to that scale by their own maximum. Else every image is.
+        Take the largest of all peaks for all images but relative ones, which keep their own. Otherwise every image
+        keeps its own.
 
     Returns
     -------
     list
-        Positive: 1 where there is nothing but zeros.
+        Positive magnitudes; 1 for an image of zeros.
 
     >>> references([False, False, True], [2.0, 1.5, 1e8], common=True)
     [2.0, 2.0, 100000000.0]

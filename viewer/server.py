@@ -1,4 +1,4 @@
-"""Serve the interactive viewer: read-only, on loopback, under a random token.
+"""Serve the interactive page: read-only, on the loopback interface, under an address with a random token.
 
 Only the files it was started with are served, by their index. Every request is checked before it is routed: method,
 length, ``Host``, ``Origin`` and token (`Guard`).
@@ -63,16 +63,16 @@ SECURITY = {
 
 
 class Guard:
-    """Refuse what is not a plain request of the page itself, before anything else sees it.
+    """Refuses every request that is not a plain one of the page itself, before anything else handles it.
 
     Parameters
     ----------
     app
-        What answers the rest.
+        ASGI application that answers all other requests.
     token
-        First part of every path; without it everything is 404.
+        First part of every path; a path without it gets status 404.
     hosts
-        Values of ``Host`` that are answered; empty: any (an interface that was asked for by name).
+        Accepted values of the header ``Host``; empty: any (where an interface was named by the user).
     """
 
     def __init__(self, app: ASGIApp, *, token: str, hosts: Collection[str]) -> None:
@@ -120,7 +120,7 @@ class Guard:
 
 
 class Source:
-    """The files of one viewer; scores are computed once for a version of a file, one at a time."""
+    """Answers requests for the files of one viewer; scores are computed once for each version of a file."""
 
     def __init__(self, paths: Sequence[Path], *, watch: bool) -> None:
         self.paths = [Path(path) for path in paths]
@@ -133,7 +133,7 @@ class Source:
         return JSONResponse(page_facts(self.paths, watch=self.watch))
 
     def versions(self, request: Request) -> Response:
-        """Answer with one text a file that changes with the file."""
+        """Answer with one text for each file, which changes when the file does."""
         return JSONResponse([version_of(path) for path in self.paths])
 
     def file(self, request: Request) -> Response:
@@ -142,7 +142,7 @@ class Source:
         return _no_such_file() if path is None else JSONResponse(file_facts(path))
 
     def volume(self, request: Request) -> Response:
-        """Answer with a volume's packet; with the header ``changed`` alone when the page knows another file."""
+        """Answer with a volume's packet, or with the header ``changed`` alone when the file is no longer the same."""
         path = self._path(request)
         if path is None:
             return _no_such_file()
@@ -171,7 +171,7 @@ class Source:
         return JSONResponse(self._scores[key])
 
     def figure(self, request: Request) -> Response:
-        """Answer with the static figure of one scene, PNG: for browsers that cannot draw volumes."""
+        """Answer with the static figure of one scene as PNG, for browsers that cannot draw volumes."""
         path = self._path(request)
         cmap = request.query_params.get("colors", COLOR_MAPS[0])
         if path is None:
@@ -189,7 +189,7 @@ class Source:
         return Response(out.getvalue(), media_type="image/png")
 
     def standalone(self, request: Request) -> Response:
-        """Answer with the page of one scene as a file to keep; ``X-Left-Out`` tells what is wrong with other files."""
+        """Answer with the page of one scene as a file; ``X-Left-Out`` names files that could not be read."""
         state = request.query_params.get("state", "")
         try:
             scene = int(request.query_params.get("scene", "0"))
@@ -247,7 +247,7 @@ def serve(
     paths, host, port, watch
         As in `listen`.
     opened
-        Called once with the page's address when it can be asked for.
+        Called once with the page's address when the server answers.
     """
     server, listener, address = listen(paths, host=host, port=port, watch=watch)
     with listener:
@@ -258,16 +258,16 @@ def serve(
 def listen(
     paths: Sequence[Path], *, host: str = LOOPBACK, port: int = 0, watch: bool = False
 ) -> tuple[uvicorn.Server, socket.socket, str]:
-    """Make a server and the socket that it is to run on, already listening.
+    """Make a server, and the already listening socket on which it is to run.
 
     Parameters
     ----------
     paths
-        Files of the schema; a damaged one is served as its problem.
+        Files of the schema; of a damaged one the page shows what is wrong with it.
     host, port
-        Where to listen; port 0 takes a free one.
+        Address and port to listen on; port 0 takes a free one.
     watch
-        Whether the page looks for changes of the files.
+        Whether the page looks for changes of the files, once a second.
 
     Returns
     -------
@@ -304,7 +304,7 @@ def listen(
 
 
 def allowed_hosts(host: str, port: int) -> set[str]:
-    """Values of the ``Host`` header that are answered; empty, any, where every interface was asked for.
+    """Return the accepted values of the header ``Host``; empty, which accepts any, for all interfaces.
 
     >>> sorted(allowed_hosts("127.0.0.1", 80))
     ['127.0.0.1:80', 'localhost:80']

@@ -1,4 +1,4 @@
-"""Save the interactive page as one HTML file that works from disk, offline, and asks for nothing."""
+"""Save the interactive page as one HTML file that works from disk, offline, and makes no requests."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def save_html(
     scenes: Sequence[int] | None = None,
     state: str = "",
 ) -> None:
-    """Write the interactive page with its data as one HTML file, beside the target and renamed.
+    """Write the interactive page with its data as one HTML file, under another name first, then renamed to `out`.
 
     Parameters
     ----------
     files
         Files of the schema with images or a truth.
     out
-        The HTML file.
+        HTML file to write.
     scenes
-        Which scenes, from 0; all by default.
+        Numbers of the scenes, from 0; all by default.
     state
-        What stands behind ``#`` in the address of the page whose view is kept.
+        Initial view, as after ``#`` in the address of a page; the default view when empty.
 
     Raises
     ------
-    data.FileError
+    mimo.data.FileError
         When a file is not sound (it is named), or there is no such scene.
     ValueError
         When the page would be larger than a browser reads (400 MiB).
@@ -65,9 +65,9 @@ def save_html(
 def standalone_page(
     paths: Sequence[Path], *, scenes: Sequence[int] | None = None, state: str = "", lenient: bool = False
 ) -> tuple[str, list[str]]:
-    """Text of the page that `save_html` writes, and what is wrong with the files that it does without.
+    """Return the text of the page that `save_html` writes, and messages about files that were left out.
 
-    `lenient`: a file that cannot be read is told of in the page and left out, as long as another one can be read.
+    With `lenient` a file that cannot be read is left out and named in the page, as long as another one can be read.
     """
     facts = page_facts(list(paths))
     files = list(zip(paths, facts["files"], strict=True))
@@ -122,6 +122,6 @@ def _packet_part(name: str, content: bytes) -> str:
 
 
 def _json_part(name: str, value: Any) -> str:
-    """JSON in a script element; ``<`` is escaped, so that no text in it can end the element."""
+    """Return JSON in a script element; ``<`` is escaped, so that no text in it can end the element."""
     text = json.dumps(value, allow_nan=False).replace("<", "\\u003c")
     return f'<script type="application/json" id="{name}">{text}</script>\n'

@@ -1,4 +1,4 @@
-"""State what all figures share: sizes of text and lines in points, the unit of a page."""
+"""Define what all figures share: sizes of text and lines in points, and the unit of lengths on a page."""
 
 from __future__ import annotations
 
@@ -19,4 +19,4 @@ STYLE: dict[Any, Any] = {
     **{f"{axis}tick.{key}": value for axis in "xy" for key, value in (("major.size", 2.0), ("major.width", 0.5))},
     **{f"{axis}tick.major.pad": 2.0 for axis in "xy"},
 }
-"""Matplotlib's settings while a figure is drawn."""
+"""Values of matplotlib's ``rcParams`` while a figure is drawn."""

@@ -1,4 +1,4 @@
-"""Find the surface of one level in a volume, as triangles in metres, and draw it."""
+"""Find the surface of constant magnitude in a volume, as triangles in metres, and draw it."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def surface_mesh(
     reference: float | None = None,
     step: int = 1,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """Surface on which the magnitude is `level_db` below the reference, by marching cubes.
+    """Find the surface on which the magnitude is `level_db` relative to the reference, by marching cubes.
 
-    The volume is surrounded by zeros at the outer voxels' edges, so that a body at the border closes there, and a
-    grid of one voxel along an axis gives a plate as thick as `mimo.viewer.projections.voxel_edges` says.
+    The volume is surrounded by zeros at the outer voxels' edges. So a body at the border is closed there, and a grid of
+    one voxel along an axis gives a plate as thick as `mimo.viewer.projections.voxel_edges` says.
 
     Parameters
     ----------
     volume
-        Complex or real, of the grid's shape.
+        Complex or real ``(n_x, n_y, n_z)``, of the grid's shape.
     grid
         Voxel centres in metres; the spacing may vary.
     level_db
-        20 log10 of level over reference, below 0.
+        Level of the surface, dB relative to the reference, below 0.
     reference
         The magnitude of 0 dB; the volume's own maximum when ``None``.
     step
-        Every how many voxels the volume is looked at: larger is coarser and faster.
+        Distance of samples along each axis, in voxels: a larger one is coarser and faster.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def surface_mesh(
     if peak == 0 or magnitude.max() <= level * peak:
         return np.empty((0, 3)), np.empty((0, 3), np.intp)
     padded = np.pad(magnitude / peak, 1)
-    # 'ascent' winds the triangles counter-clockwise seen from the weak side, so that normals point out of the body.
+    # 'ascent' orders vertices counter-clockwise seen from low magnitude, so that normals point out of the body.
     vertices, faces, _, _ = marching_cubes(padded, level, gradient_direction="ascent", allow_degenerate=False)
     edges = voxel_edges(grid)
     metres = np.empty(vertices.shape)
@@ -108,8 +108,8 @@ def draw_surface(
 ) -> int:
     """Draw the shaded surface of `volume` on 3D axes, with y up, and set their limits, aspect and point of view.
 
-    Depth shows as colour, from dark at the smallest z to bright at the largest. Of more than a million voxels only
-    every second (third, ...) along each axis is looked at, and the triangles are rasterised: vector files stay small.
+    Colour shows depth, from dark at the smallest z to bright at the largest. Of more than a million voxels only every
+    second (third, ...) along each axis is used. The triangles are rasterised, so that vector files stay small.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def draw_surface(
         x, y, z = (float(edge[-1] - edge[0]) for edge in edges.values())
         box = x, y, z
     zoom *= min(1.0, 0.75 * float(np.linalg.norm(box)) / max(box))  # else a long box leaves the axes
-    axes.set_box_aspect(box, zoom=zoom)  # after view_init: the order of its lengths hangs on the vertical
+    axes.set_box_aspect(box, zoom=zoom)  # after view_init: the order of its lengths depends on the vertical axis
     axes.patch.set_visible(False)
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_pane_color((0.97, 0.97, 0.97, 1.0))
@@ -151,7 +151,7 @@ def draw_surface(
 
 
 def _shades(triangles: npt.NDArray[np.float64], z_edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Colours ``(n_face, 3)``: by depth, darkened where the triangle turns away from the light."""
+    """Return colours ``(n_face, 3)`` by depth, darkened where the triangle faces away from the light."""
     normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     length = np.linalg.norm(normals, axis=1)
     cosine = normals @ LIGHT.direction / np.where(length > 0, length, 1)

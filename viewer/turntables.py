@@ -1,4 +1,4 @@
-"""Draw the frames of a turn around several images side by side; `mimo.viewer.movie` writes them."""
+"""Draw the frames of a film that turns several images side by side; `mimo.viewer.movie` writes it."""
 
 from __future__ import annotations
 
@@ -45,32 +45,32 @@ def turntable(
     elevation: float = 20.0,
     size: int = 320,
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """Frames of one turn about the y axis, from the front (x to the right, y up) towards the +x side.
+    """Draw the frames of one turn about the y axis, from the front (x to the right, y up) towards the +x side.
 
     Parameters
     ----------
     volumes
-        Magnitudes ``(n_x, n_y, n_z)`` by name, each a panel.
+        Magnitudes ``(n_x, n_y, n_z)`` by name; each gets a panel.
     grid
         The voxels of every volume, metres; drawn in true proportions.
     rendering
         ``maximum``: the largest magnitude along each ray; ``surface``: the shaded surface at `level_db`, brighter
         where z is larger.
     linear, floor_db, common_scale, cmap
-        As in `mimo.viewer.figures.figure`; they do not touch a surface, but for the common scale.
+        As in `mimo.viewer.figures.figure`; of these only the common scale affects a surface.
     level_db
         Level of the surface, dB relative to the same maximum, below 0.
     n_frame
-        Frames of the whole turn, 2 or more.
+        Number of frames of the whole turn, 2 or more.
     elevation
-        How far the camera looks down, degrees, -90 to 90.
+        Angle by which the camera looks down, degrees, -90 to 90.
     size
         Width of a panel in pixels, 96 or more.
 
     Yields
     ------
     numpy.ndarray
-        uint8 ``(height, width, 3)``, both even; all frames alike in size.
+        Frame, uint8 ``(height, width, 3)``, of even height and width, the same for all frames.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def _frames(
     camera = orbit(grid, 0.0, elevation)
     tall = max(16, round(min(size * camera.half_height / camera.half_width, 2.0 * size)))
     wide = max(16, round(tall * camera.half_width / camera.half_height))
-    # Of few voxels a smaller picture shows all there is; it is drawn larger, smoothly.
+    # A small picture shows all details of a grid of few voxels; it is enlarged smoothly.
     share = min(1.0, FINENESS * max(caster.n_across for caster in casters.values()) / max(tall, wide))
     shape = max(16, round(tall * share)), max(16, round(wide * share))
     surface = rendering == "surface"
@@ -149,7 +149,7 @@ def _frames(
 
 
 class _Sheet:
-    """The page of the frames: a panel a name, in rows; what does not move is laid out once."""
+    """Draws frames with one panel for each name, in rows; what does not move is laid out once."""
 
     def __init__(self, names: list[str], grid: VoxelGrid, shape: tuple[int, int], size: int) -> None:
         columns = len(names) if len(names) <= 4 else -(-len(names) // 2)
@@ -218,7 +218,7 @@ class _Sheet:
             line.set_alpha(0.35 if behind in (a, b) else 0.9)
         middle = self.corners.mean(axis=0)
         for axis, word in enumerate(words):
-            # The name stands at the lowest edge along its axis, that of y at the leftmost one.
+            # The name of an axis is at the lowest edge along it, that of y at the leftmost one.
             outer = [e for e in EDGES if CORNERS[e[0]][axis] != CORNERS[e[1]][axis] and behind not in e]
             first, second = (0, 1) if axis == 1 else (1, 0)
             sums = {e: at[e[0]] + at[e[1]] for e in outer}

@@ -1,4 +1,4 @@
-"""Prepare a measurement for imaging, one duty a module; every step records itself in the measurement.
+"""Prepare a measurement for imaging; every step is recorded in the measurement that it returns.
 
 Background subtraction, channel gain and delay from a reference target, time gating, bad channels, choice of scenes and
 frequencies, normalisation, and changes of convention. Each function takes a measurement and returns another.

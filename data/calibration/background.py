@@ -37,13 +37,13 @@ def with_mean_background(measurement: Measurement, scans: Sequence[Measurement])
     measurement
         The scenes with the target.
     scans
-        One or more measurements without it: the same array, frequencies (to 1e-6 of the highest) and removed paths.
-        A mean of n scenes adds 1/n of one scene's noise power to the result, a single scan doubles the noise.
+        One or more measurements without the target: same array, frequencies (to 1e-6 of the highest), gain and removed
+        paths. Subtracting a mean of n scenes adds 1/n of one scene's noise power; a single scan doubles the noise.
 
     Raises
     ------
     ValueError
-        When there is no scan, or one was taken with another array or sweep.
+        When there is no scan, or one has another array, sweep, gain or reference path.
     """
     if not scans:
         raise UnfitError("background has no scan: expected at least one scan without the target")

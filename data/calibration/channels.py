@@ -16,26 +16,27 @@ from mimo.data.provenance import recorded
 __all__ = ["channel_values", "channels_from_text", "find_bad_channels", "mask_channels"]
 
 DEAD_DB = -40.0
-"""A channel this far below the median level carries no signal."""
+"""Level relative to the median below which a channel carries no signal, dB."""
 
 SATURATED_SHARE, SATURATED_LEAST, SATURATED_LEVEL = 0.1, 4, 1 - 1e-5
-"""Clipped: a share (and at least so many) of a channel's I and Q samples stand above this part of its largest."""
+"""A channel is clipped when this share of its I and Q samples, and at least this number, exceed this fraction of its
+largest one."""
 
 MAD_TO_STD = 1.4826
-"""Standard deviation of normal numbers over their median absolute deviation."""
+"""Standard deviation of a normal distribution divided by its median absolute deviation."""
 
 LEAST_SPREAD_DB = 1.0
-"""Smallest spread of levels, dB, that the test takes a set of channels to have."""
+"""Smallest standard deviation of levels over channels that the test assumes, dB."""
 
 Channel = tuple[int, int]
 
 
 def find_bad_channels(measurement: Measurement, *, n_std: float = 6.0) -> dict[Channel, str]:
-    """Name the channels that are dead, saturated or outlying, by a test that a few bad channels do not upset.
+    """Find the channels that are dead, saturated or outlying, by a test that a few bad channels do not upset.
 
-    A channel is *dead* 40 dB below the median level, *saturated* when a tenth of its I and Q samples stand within
-    0.001 % of its largest, and *outlying* when its level, or the contrast of its range profile (peak over mean power,
-    dB: high for echoes, low for noise), is more than `n_std` robust standard deviations (1.4826 times the median
+    A channel is *dead* when it is 40 dB below the median level, *saturated* when a tenth of its I and Q samples are
+    within 0.001 % of its largest, and *outlying* when its level, or the contrast of its range profile (peak over mean
+    power, dB: high for echoes, low for noise), is more than `n_std` robust standard deviations (1.4826 times the median
     absolute deviation, at least 1 dB) from the median over the channels.
 
     Parameters
@@ -43,12 +44,12 @@ def find_bad_channels(measurement: Measurement, *, n_std: float = 6.0) -> dict[C
     measurement
         One or more scenes; the tests are made over all of them. Channels that are masked already do not count.
     n_std
-        What is outlying.
+        Robust standard deviations from the median beyond which a channel is outlying.
 
     Returns
     -------
     dict
-        By (tx, rx) index of the channel, in their order, the reason with its number.
+        (tx, rx) index of each bad channel, and the reason in words.
 
     Raises
     ------
@@ -178,7 +179,7 @@ def channel_values(measurement: Measurement) -> npt.NDArray[np.complex64]:
 
 
 def _saturated_share(data: npt.NDArray[np.complex128]) -> npt.NDArray[np.float64]:
-    """Part of each channel's I and Q samples at their largest; 0 where those are fewer than `SATURATED_LEAST`."""
+    """Return the share of each channel's I and Q samples at their maximum; 0 for fewer than `SATURATED_LEAST`."""
     parts = np.abs(np.stack([data.real, data.imag])).reshape(-1, data.shape[-1])
     top = parts.max(axis=0)
     count = np.count_nonzero((parts >= SATURATED_LEVEL * top) & (top > 0), axis=0)
@@ -186,14 +187,17 @@ def _saturated_share(data: npt.NDArray[np.complex128]) -> npt.NDArray[np.float64
 
 
 def _contrast(data: npt.NDArray[np.complex128]) -> npt.NDArray[np.float64]:
-    """Peak over mean power of each channel's range profile, dB; frequencies taken as evenly spaced, all alike here."""
+    """Return peak over mean power of each channel's range profile, dB.
+
+    An FFT that takes frequencies as evenly spaced is enough, as channels are only compared with each other.
+    """
     profile = np.abs(np.fft.fft(data, 4 * data.shape[1], axis=1)) ** 2
     mean = profile.mean(axis=1)
     return 10 * np.log10((profile.max(axis=1) / np.where(mean > 0, mean, np.inf)).mean(axis=0) + np.finfo(float).tiny)
 
 
 def _robust_score(value: npt.NDArray[np.float64], alive: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Distance from the median of the living channels in robust standard deviations."""
+    """Return the distance from the median of the channels that are not dead, in robust standard deviations."""
     centre = np.median(value[alive])
     spread = max(MAD_TO_STD * float(np.median(np.abs(value[alive] - centre))), LEAST_SPREAD_DB)
     return (value - centre) / spread

@@ -16,9 +16,9 @@ NORMS = ("max", "rms")
 
 
 def conjugate(measurement: Measurement) -> Measurement:
-    """Return the complex conjugate of values, background and gain: for data whose phase had the other sign.
+    """Return the measurement with values, background and gain conjugated: for data whose phase had the other sign.
 
-    A delay changes its sign with the gain; a removed path stays what it was.
+    The delay, which is part of the gain, changes its sign; the removed path stays as it is.
     """
     flip = lambda a: None if a is None else a.conj()  # noqa: E731 - three uses on the next lines
     result = replace(
@@ -60,12 +60,12 @@ def restore_reference_path(measurement: Measurement) -> Measurement:
 
 
 def normalise(measurement: Measurement, norm: str = "max") -> Measurement:
-    """Return every scene divided by a positive number of its own, so that no scene depends on another.
+    """Return the measurement with every scene divided by its own maximum or root mean square magnitude.
 
     Parameters
     ----------
     measurement
-        With its background subtracted: one background does not belong to scenes of different scale.
+        With its background subtracted, as one background does not fit scenes of different scale.
     norm
         ``max``, the largest magnitude of the scene, or ``rms``, the root of its mean square magnitude, over the
         channels that carry data.

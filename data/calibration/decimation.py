@@ -1,4 +1,4 @@
-"""Thin a measurement for a quick look: evenly chosen antennas, channels and frequencies."""
+"""Decimate a measurement for a quick look: keep evenly chosen antennas, channels and frequencies."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["evenly", "thinned"]
 
 
 def thinned(measurement: Measurement, *, n_channel: int, n_freq: int | None = None) -> Measurement:
-    """Return about `n_channel` evenly chosen channels and `n_freq` frequencies (all for ``None``), if there are more.
+    """Return a decimated measurement of about `n_channel` channels and `n_freq` frequencies (all for ``None``).
 
-    Of an array of every pair, evenly chosen transmitters and receivers; of listed channels, evenly chosen ones. Gain,
-    background and removed path are thinned with the values.
+    Of an array of every pair it keeps evenly chosen transmitters and receivers, of listed channels evenly chosen ones,
+    with their gain, background and removed path. What has no more already is returned as it is.
     """
     if n_freq is not None and measurement.sweep.n_freq > n_freq:
         kept = evenly(measurement.sweep.n_freq, n_freq)
@@ -63,5 +63,5 @@ def thinned(measurement: Measurement, *, n_channel: int, n_freq: int | None = No
 
 
 def evenly(n: int, most: int) -> npt.NDArray[np.intp]:
-    """Up to `most` of the numbers below n, evenly spaced, first and last among them."""
+    """Return up to `most` of the numbers 0 to n - 1, evenly spaced, first and last included."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))

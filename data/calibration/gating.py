@@ -1,15 +1,15 @@
-"""Gate in time: keep the echoes of a stretch of range in each channel, and let the others go.
+"""Gate in time: keep the echoes of an interval of range in each channel and suppress the others.
 
-A gate is a window w(tau) over delay, 1 inside, falling as half a cosine to 0 over the taper. Echoes inside are taken
-to be random with density w, those outside, up to the unambiguous delay T, with density ``clutter (1 - w)``. Their
-covariances over the frequencies are K_in and K_out, and the gated data is the Wiener estimate
+A gate is a window w(tau) over delay, 1 inside, falling as half a cosine to 0 over the taper. Echoes are modelled as
+random, with power density w inside and ``clutter (1 - w)`` outside, up to the unambiguous delay T. Their covariances
+over the frequencies are K_in and K_out, and the gated data are the Wiener estimate
 
     y_in = K_in (K_in + K_out + noise I)^-1 y,      K_in[f, g] = integral w(tau) exp(-2j pi (f - g) tau) dtau.
 
-For a uniform sweep and clutter = 1 this is the textbook gate, a circular convolution over frequency. A larger clutter
-suppresses echoes outside far better than the convolution does at the band's ends, where it has only one side of them
-to look at, and the formula needs neither uniform frequencies nor zero padding. Cost: one n_freq^3 for each different
-width of gate.
+For a uniform sweep and clutter = 1 this is the textbook gate, a circular convolution over frequency. The convolution
+works badly at the band's ends, where it has data on one side only; a larger clutter suppresses echoes outside far
+better there. The formula needs neither uniform frequencies nor zero padding. Cost: about n_freq^3 for each width of
+gate.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """How a gate falls off and what it expects outside.
+    """Holds the shape of a gate and the assumed strength of clutter and noise.
 
     Parameters
     ----------
     taper
         Range over which the window falls from 1 to 0 beyond each end, metres (half a path).
     clutter_db
-        Density of the power of echoes outside over that of those inside, dB; how hard the gate works.
+        Assumed power density of echoes outside relative to those inside, dB; more suppresses them more.
     noise_db
-        Power of the noise over that of the echoes inside, dB, in one sample.
+        Assumed power of the noise relative to the echoes inside, dB, in one sample.
     """
 
     taper: float = 0.0
@@ -77,12 +77,12 @@ def gate_range(
         Metres, the same for every channel; where a path was removed from the phase they count from half of it, as the
         range profiles of `mimo.data.calibration.range_profiles` do, and may be negative.
     gate
-        How it falls off.
+        Taper, clutter and noise.
 
     Raises
     ------
     ValueError
-        When the stretch is empty, or as long as the unambiguous range, which leaves nothing to tell apart.
+        When the interval is empty or as long as the unambiguous range, or the sweep has one frequency or too many.
     """
     if not (np.isfinite([start, stop]).all() and start < stop):
         raise UnfitError(f"gate is from {start} to {stop} m: expected start below stop")
@@ -92,21 +92,21 @@ def gate_range(
 
 
 def gate_box(measurement: Measurement, box: VoxelGrid, *, gate: Gate = Gate()) -> Measurement:
-    """Keep the echoes that a box can send back: in each channel those between its shortest and its longest path.
+    """Keep the echoes from inside a box: in each channel those between its shortest and its longest path.
 
     Parameters
     ----------
     measurement
         At least two frequencies. Paths that were removed from its phase are taken into account.
     box
-        Its outermost voxel centres are the corners of the box.
+        A grid whose outermost voxel centres are the corners of the box.
     gate
-        How it falls off.
+        Taper, clutter and noise.
 
     Raises
     ------
     ValueError
-        When a channel's stretch is as long as the unambiguous range.
+        When a channel's interval is as long as the unambiguous range, or the sweep has one frequency or too many.
     """
     shortest, longest = box_paths(measurement.array, box)
     path = measurement.reference_path
@@ -119,10 +119,10 @@ def gate_box(measurement: Measurement, box: VoxelGrid, *, gate: Gate = Gate()) -
 
 
 def box_paths(array: ArrayGeometry, box: VoxelGrid) -> tuple[Floats, Floats]:
-    """Shortest and longest path by way of a point of the box, metres ``(n_channel,)`` each.
+    """Return each channel's shortest and longest path by way of a point of the box, metres, ``(n_channel,)`` each.
 
-    The sum of two distances is convex: it is longest at a corner, and its least value is found by searching an ever
-    smaller grid of points (to about a hundredth of a per cent of the box).
+    The sum of two distances is convex: its largest value is at a corner, and its least is found by a search on ever
+    finer grids of points (to about a hundredth of a per cent of the box).
     """
     channels = array.channel_indices()
     tx, rx = array.tx_pos[channels[:, 0], None], array.rx_pos[channels[:, 1], None]
@@ -148,7 +148,9 @@ def box_paths(array: ArrayGeometry, box: VoxelGrid) -> tuple[Floats, Floats]:
 
 
 def gate_matrix(freq: Floats, width: float, *, taper: float, clutter: float, noise: float) -> Floats:
-    """The Wiener estimate of the module's docstring for a gate about zero delay, float64 ``(n_freq, n_freq)``.
+    """Return the matrix of the Wiener estimate for a gate centred on zero delay, float64 ``(n_freq, n_freq)``.
+
+    See the module's docstring for the formula.
 
     Parameters
     ----------
@@ -168,7 +170,7 @@ def gate_matrix(freq: Floats, width: float, *, taper: float, clutter: float, noi
 
 
 def window_transform(freq: npt.ArrayLike, width: float, taper: float) -> Floats:
-    """Fourier transform of a flat window of `width` with half a cosine of `taper` on each side, seconds.
+    """Return the Fourier transform, in seconds, of a window that is flat for `width` and falls over `taper` each side.
 
     ``(width + taper) sinc((width + taper) f) cos(pi taper f) / (1 - (2 taper f)^2)``, the raised-cosine pulse.
     """
@@ -182,9 +184,8 @@ def window_transform(freq: npt.ArrayLike, width: float, taper: float) -> Floats:
 def _gated(measurement: Measurement, shortest: Floats, longest: Floats, gate: Gate) -> Measurement:
     """Gate each channel between two path lengths beyond the removed one, metres ``(n_channel,)``.
 
-    A gate takes noise away with the echoes, so a stated signal to noise ratio is dropped.
-
-    Channels with gates of nearly one width share a matrix: widths are rounded up to an eighth of the resolution.
+    A gate removes noise along with the echoes, so a stated signal-to-noise ratio is dropped. Widths are rounded up to
+    an eighth of the resolution, so that channels of nearly equal width share a matrix.
     """
     freq, array = measurement.sweep.freq, measurement.array
     if len(freq) < 2:
@@ -222,6 +223,6 @@ def _gated(measurement: Measurement, shortest: Floats, longest: Floats, gate: Ga
 
 
 def _listed(array: ArrayGeometry) -> Any:
-    """Index of the channels that carry data in the last axes of an array's values."""
+    """Return the index that selects the channels that carry data from an array's values, as a last axis."""
     channels = array.channel_indices()
     return (Ellipsis, slice(None)) if array.paired else (Ellipsis, channels[:, 0], channels[:, 1])

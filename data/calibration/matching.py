@@ -14,11 +14,11 @@ POSITION_TOLERANCE = 1e-6
 """Metres by which the positions of one antenna may differ in two files."""
 
 FREQUENCY_TOLERANCE = 1e-6
-"""Part of the highest frequency by which two frequencies may differ and still be the same."""
+"""Difference, as a fraction of the highest frequency, up to which two frequencies count as the same."""
 
 
 def check_same_antennas(array: ArrayGeometry, other: ArrayGeometry, what: str) -> None:
-    """Refuse another number of antennas, or an antenna elsewhere; the message names `what` and the antenna."""
+    """Raise ``ValueError`` unless both arrays have the same antennas; the message names `what` and the antenna."""
     for name in ("tx_pos", "rx_pos"):
         mine, theirs = getattr(array, name), getattr(other, name)
         if mine.shape != theirs.shape:
@@ -32,7 +32,7 @@ def check_same_antennas(array: ArrayGeometry, other: ArrayGeometry, what: str) -
 
 
 def check_same_array(array: ArrayGeometry, other: ArrayGeometry, what: str) -> None:
-    """Refuse other antennas and another list of channels; masks may differ."""
+    """Raise ``ValueError`` unless both arrays have the same antennas and list of channels; masks may differ."""
     check_same_antennas(array, other, what)
     mine, theirs = array.channels, other.channels
     both = mine is not None and theirs is not None
@@ -41,7 +41,7 @@ def check_same_array(array: ArrayGeometry, other: ArrayGeometry, what: str) -> N
 
 
 def check_same_sweep(sweep: FrequencySweep, other: FrequencySweep, what: str) -> None:
-    """Refuse other frequencies than those of `other`."""
+    """Raise ``ValueError`` unless both sweeps have the same frequencies, to `FREQUENCY_TOLERANCE`."""
     if sweep.n_freq != other.n_freq:
         raise UnfitError(f"{what} has {sweep.n_freq} frequencies: expected {other.n_freq}, as the scan")
     gap = np.abs(sweep.freq - other.freq)
@@ -55,7 +55,7 @@ def check_same_sweep(sweep: FrequencySweep, other: FrequencySweep, what: str) ->
 def nearest_frequencies(
     freq: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64], tolerance: float
 ) -> npt.NDArray[np.intp]:
-    """Index of the frequency nearest each wanted one; ValueError when it is farther than `tolerance` hertz."""
+    """Return the index of the frequency nearest each wanted one; ValueError when it is over `tolerance` hertz away."""
     near = np.abs(freq[:, None] - wanted).argmin(axis=0)
     gap = np.abs(freq[near] - wanted)
     if gap.max() > tolerance:

@@ -1,7 +1,8 @@
-"""Judge by focus whether the sign of the phase and the permittivity are right: wrong ones defocus silently.
+"""Check by the focus of an image whether the sign of the phase and the permittivity are right.
 
-Back-projections of a coarse grid under both signs and several permittivities are compared by their ratio of peak to
-mean magnitude, and by the entropy of their power; a focused image has a high ratio and a low entropy.
+A wrong sign or permittivity raises no error but defocuses the image. So back-projections of a coarse grid under both
+signs and several permittivities are compared by their ratio of peak to mean magnitude, and by the entropy of their
+power; a focused image has a high ratio and a low entropy.
 """
 
 from __future__ import annotations
@@ -25,22 +26,33 @@ from mimo.pattern import Patterns
 __all__ = ["FocusCheck", "FocusRow", "check_phase", "entropy", "peak_to_mean"]
 
 PERMITTIVITIES = (1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0, 11.3, 16.0)
-"""What is tried when nothing else is asked for; `REFINED` times the best follows."""
+"""Permittivities that are tried by default."""
 
 REFINED = (2 ** (-1 / 3), 2 ** (-1 / 6), 2 ** (1 / 6), 2 ** (1 / 3))
+"""Multiples of the best of these that are tried next."""
+
 DECISIVE_DB = 1.0
-"""Least difference between the signs that is called a decision."""
+"""Smallest difference between the two signs that decides, dB of peak-to-mean ratio."""
 
 MOST_CHANNELS = 1024
 MOST_TERMS, VOXELS = 400_000_000, (1_000, 40_000)
-"""Terms of one image's sum, which sets the number of voxels between these limits."""
+"""Terms (frequency, channel, voxel) that one image may cost; they set the number of voxels, between these limits."""
 
 
 @dataclass(frozen=True)
 class FocusRow:
-    """One image: sign and permittivity it was made with, peak over mean in dB, entropy in nats, the peak's place.
+    """Holds the result of one image.
 
-    The permittivity is 1 in a layered medium, whose own are not varied.
+    Attributes
+    ----------
+    phase_sign, permittivity
+        What the image was made with; the permittivity is 1 in a layered medium, whose own are not varied.
+    peak_to_mean_db
+        Largest over mean magnitude, dB.
+    entropy
+        Entropy of the power, nats; see `entropy`.
+    peak
+        x, y, z of the largest voxel, metres.
     """
 
     phase_sign: int
@@ -52,20 +64,20 @@ class FocusRow:
 
 @dataclass(frozen=True)
 class FocusCheck:
-    """What `check_phase` found.
+    """Holds the results of `check_phase`.
 
     Attributes
     ----------
     rows
-        Every image, by permittivity, our sign first.
+        Every image, ordered by permittivity, then sign.
     phase_sign, permittivity
-        Of the sharpest image; -1 is the sign that the measurement is in, +1 means that it is conjugated.
+        Those of the sharpest image: -1 when the measurement's sign is right, +1 when its data are conjugated.
     margin_db
         Peak-to-mean ratio of the sharpest image over that of the sharpest with the other sign.
     stated_permittivity
-        The measurement's own.
+        The measurement's own permittivity.
     box
-        In words, where the grid comes from.
+        Where the grid comes from, in words.
     layers
         The layered medium that all images are made in, or ``None``.
     """
@@ -80,7 +92,7 @@ class FocusCheck:
 
     @property
     def verdict(self) -> str:
-        """One sentence."""
+        """The result in one sentence."""
         if self.margin_db < DECISIVE_DB:
             return (
                 f"undecided: the signs differ by {self.margin_db:.1f} dB; subtract a background, gate, or state the "
@@ -103,22 +115,22 @@ def check_phase(
     scene: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> FocusCheck:
-    """Image a coarse grid under both signs and several permittivities and say which focuses.
+    """Find the phase sign and the permittivity that focus best, by imaging a coarse grid with each.
 
     Parameters
     ----------
     measurement
-        With its background, if it has one, which is subtracted here; so are gain and removed paths taken care of.
+        The data; a background is subtracted here, a gain divided out, and a removed path restored.
     grid
         The voxels; by default a coarse grid over the file's own or over a guess (see
         `mimo.data.calibration.scene_extent`).
     permittivities
-        What to try; by default 1 to 16 in steps of a square root of 2, then finer around the sharpest.
+        Permittivities to try; by default 1 to 16 in factors of about the square root of 2, then finer steps around the
+        sharpest.
     pattern, layers
-        The antennas' pattern and a layered medium, as in `mimo.BornOperator`. With layers both signs are tried in them
-        alone, and no permittivity.
+        The antennas' pattern and a layered medium, as in `mimo.BornOperator`. With layers only the sign is tried.
     scene
-        Which scene.
+        Number of the scene.
     progress
         Called as ``progress(images done, images in all)``.
 
@@ -140,7 +152,7 @@ def check_phase(
     tried = tuple(check_permittivity(p) for p in permittivities) or PERMITTIVITIES
     if measurement.array.n_channel < 2:
         raise UnfitError("the measurement has one channel: expected several, whose echoes meet in one place or do not")
-    # both from the start: a gain and a removed path belong to one sign
+    # the raw data are conjugated and both signs prepared, as gain and removed path belong to one sign
     ready = _ready(measurement, scene)
     signs = (ready, _ready(conjugate(measurement), scene))
     stated = measurement.permittivity
@@ -176,12 +188,12 @@ def check_phase(
 
 
 def peak_to_mean(magnitude: npt.NDArray[Any]) -> float:
-    """Largest over mean magnitude, dB."""
+    """Return the largest over the mean magnitude, dB."""
     return float(20 * np.log10(magnitude.max() / magnitude.mean()))
 
 
 def entropy(magnitude: npt.NDArray[Any]) -> float:
-    """``-sum p ln p`` of the shares p of the power, nats: the logarithm of how many voxels share it evenly."""
+    """Return ``-sum p ln p``, nats, p being each voxel's share of the power: ln n when n voxels share it evenly."""
     power = magnitude.astype(np.float64).ravel() ** 2
     share = power[power > 0] / power.sum()
     return float(-np.sum(share * np.log(share)))
@@ -194,7 +206,7 @@ def _images(
     pattern: Patterns,
     layers: LayeredMedium | None,
 ) -> list[FocusRow]:
-    """Both signs at one permittivity: one operator, two scenes."""
+    """Image both signs at one permittivity, with one operator and two scenes."""
     array, sweep = signs[0].array, signs[0].sweep
     A = born_operator(array, sweep, grid, permittivity=permittivity, pattern=pattern, layers=layers)
     y = torch.stack([torch.tensor(each.values[0]) for each in signs])
@@ -210,7 +222,7 @@ def _images(
 
 
 def _ready(measurement: Measurement, scene: int) -> Measurement:
-    """One scene, background subtracted, gain divided out, at most about `MOST_CHANNELS` channels."""
+    """Return one scene, prepared and decimated to about `MOST_CHANNELS` channels."""
     one = measurement.scenes([scene])
     if one.background is not None:
         one = subtract_background(one)

@@ -1,4 +1,4 @@
-"""Compute range profiles: what each channel hears from which distance."""
+"""Compute range profiles: the response of each channel over range."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ Floats = npt.NDArray[np.float64]
 
 
 def range_axis(measurement: Measurement, *, limits: tuple[float, float] | None = None, n: int = 512) -> Floats:
-    """Ranges in metres for `range_profiles`: `limits`, or one unambiguous range (about 0 where a path was removed)."""
+    """Return `n` ranges for `range_profiles`, float64 ``(n,)``, metres.
+
+    They cover `limits` or, by default, one unambiguous range, from 0 or, where a path was removed, centred on 0.
+    ``ValueError`` for a sweep of one frequency.
+    """
     freq = measurement.sweep.freq
     if len(freq) < 2:
         raise UnfitError("the sweep has one frequency: expected two or more for a range profile")
@@ -30,10 +34,10 @@ def range_axis(measurement: Measurement, *, limits: tuple[float, float] | None =
 
 
 def range_profiles(measurement: Measurement, ranges: npt.ArrayLike, *, scene: int = 0) -> npt.NDArray[Any]:
-    """Response of each channel over range, half the path from transmitter to receiver.
+    """Compute the response of each channel over range, half the path from transmitter to receiver.
 
     ``p[c, r] = sum_f w[f] y[f, c] exp(+2 j k_f r) / sum_f w[f]`` with a Hann window w, so that one echo of amplitude a
-    gives a peak of height a. A sum, not an FFT, for any frequencies; ``n_freq n_range n_channel`` terms.
+    gives a peak of height a. It is a direct sum of ``n_freq n_range n_channel`` terms, so frequencies may be uneven.
 
     Parameters
     ----------
@@ -42,7 +46,7 @@ def range_profiles(measurement: Measurement, ranges: npt.ArrayLike, *, scene: in
     ranges
         Metres ``(n_range,)``; where a path was removed from the phase, ranges count from half of it.
     scene
-        Which scene.
+        Number of the scene.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Find gain, phase and delay of each channel from a reference target at a known place, for use on later scans."""
+"""Estimate gain, phase and delay of each channel from a reference target at a known place, for use on later scans."""
 
 from __future__ import annotations
 
@@ -28,37 +28,37 @@ __all__ = [
 
 MODELS = ("delay", "frequency")
 MAX_DELAY = 1e-9
-"""Delays are looked for up to this, seconds, either way, unless the caller says otherwise."""
+"""Default of the largest delay that is looked for, seconds, positive or negative."""
 
 LEAST_COHERENCE = 0.5
-"""A channel whose data agree less than this with the reference target's echo is not calibrated but refused."""
+"""Smallest coherence of a channel's data with the reference target's echo; a lower one is an error."""
 
 Floats = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complex128]
 
 
 class ReferenceTarget(Protocol):
-    """A target whose echo is known: what `estimate_gain` compares the measured one with."""
+    """Computes the known echo of a target, with which `estimate_gain` compares the measured one."""
 
     def path(self, tx: Floats, rx: Floats) -> Floats:
-        """Length of the way from transmitters to receivers, metres ``(n,)``, for positions ``(n, 3)``."""
+        """Return the path from transmitters to receivers, metres ``(n,)``, for positions ``(n, 3)``, metres."""
         ...
 
     def amplitude(self, tx: Floats, rx: Floats) -> Floats:
-        """Real factor of the echo beside ``exp(-j k path)``, ``(n,)``."""
+        """Return the real factor of the echo beside ``exp(-j k path)``, ``(n,)``."""
         ...
 
 
 @dataclass(frozen=True)
 class PointTarget:
-    """A small sphere or corner at a known place: ``y = reflectivity exp(-jk(R_t + R_r)) / (4 pi R_t R_r)``.
+    """Models a small sphere or corner: ``y = reflectivity exp(-jk(R_t + R_r)) / (4 pi R_t R_r)``.
 
     Parameters
     ----------
     position
         x, y, z of its phase centre, metres.
     reflectivity
-        In the unit of an image's; 1 makes a calibrated image show this target with magnitude 1.
+        In the unit of an image; with 1, a calibrated image shows this target with magnitude 1.
     """
 
     position: tuple[float, float, float]
@@ -75,11 +75,11 @@ class PointTarget:
         return ways
 
     def path(self, tx: Floats, rx: Floats) -> Floats:
-        """``R_t + R_r``."""
+        """Return ``R_t + R_r``, metres ``(n,)``; ``ValueError`` when the target lies on an antenna."""
         return np.sum(self._ways(tx, rx), axis=0)
 
     def amplitude(self, tx: Floats, rx: Floats) -> Floats:
-        """``reflectivity / (4 pi R_t R_r)``."""
+        """Return ``reflectivity / (4 pi R_t R_r)``, ``(n,)``."""
         to, back = self._ways(tx, rx)
         return self.reflectivity / (4 * np.pi * to * back)
 
@@ -91,10 +91,10 @@ def _check_place(kind: str, position: tuple[float, float, float]) -> None:
 
 @dataclass(frozen=True)
 class Plate:
-    """A flat metal plate, large against the array: the mirror image of each transmitter is seen by each receiver.
+    """Models a flat metal plate, large against the array: each receiver sees the mirror image of each transmitter.
 
-    ``y = -reflectivity exp(-jkL) / (4 pi L)`` with L the distance from the mirrored transmitter to the receiver. Only
-    the ratio between channels is in the unit of `PointTarget`; the common level is that of the plate.
+    ``y = -reflectivity exp(-jkL) / (4 pi L)`` with L the distance from the mirrored transmitter to the receiver. It
+    calibrates channels relative to each other; the common level differs from that of a `PointTarget`.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class Plate:
             raise UnfitError(f"plate normal is {self.normal}: expected a direction, any length but zero")
 
     def path(self, tx: Floats, rx: Floats) -> Floats:
-        """Distance from the mirrored transmitter to the receiver."""
+        """Return L, metres ``(n,)``; ``ValueError`` when the antennas are not all on one side of the plate."""
         unit = np.asarray(self.normal) / np.linalg.norm(self.normal)
         height_tx, height_rx = ((p - np.asarray(self.position)) @ unit for p in (tx, rx))
         if (height_tx * height_rx <= 0).any():
@@ -124,20 +124,21 @@ class Plate:
         return np.linalg.norm(tx - 2 * height_tx[:, None] * unit - rx, axis=1)
 
     def amplitude(self, tx: Floats, rx: Floats) -> Floats:
-        """``-reflectivity / (4 pi L)``."""
+        """Return ``-reflectivity / (4 pi L)``, ``(n,)``."""
         return -self.reflectivity / (4 * np.pi * self.path(tx, rx))
 
 
 def estimate_gain(
     measurement: Measurement, target: ReferenceTarget, *, model: str = "delay", max_delay: float = MAX_DELAY
 ) -> Measurement:
-    """Return the scan of a reference target with the gain of each channel; saved, it is the calibration file.
+    """Estimate the gain of each channel from a scan of a reference target.
 
-    With ``model="delay"`` the gain of a channel is ``g exp(-2j pi f tau)``: tau maximises ``|sum conj(m) y exp(2j pi f
-    tau)|`` over the delays up to `max_delay` (a walk in steps of a quarter of the resolution, then a bounded search),
-    and g follows by least squares; m is the target's echo. For white noise this is the maximum likelihood. With
-    ``model="frequency"`` it is ``y / m`` at each frequency, for hardware whose response is not a delay; noise and
-    multipath of the reference scan then stay in it.
+    The scan is returned with its gain; saved to a file it serves `apply_calibration`. With m the target's echo and
+    ``model="delay"``, the gain of a channel is ``g exp(-2j pi f tau)``: tau maximises ``|sum conj(m) y exp(2j pi f
+    tau)|`` over the delays up to `max_delay` (steps of a quarter of the resolution, then a bounded search), and g
+    follows by least squares. For white noise this is the maximum-likelihood estimate. With ``model="frequency"`` the
+    gain is ``y / m`` at each frequency, for hardware whose response is not a delay; noise and multipath of the
+    reference scan then stay in it.
 
     Parameters
     ----------
@@ -148,12 +149,12 @@ def estimate_gain(
     model
         ``delay`` or ``frequency``.
     max_delay
-        Largest delay looked for, seconds, positive or negative; kept below half of what the sweep can tell apart.
+        Largest delay looked for, seconds, positive or negative; at most half the sweep's unambiguous delay is used.
 
     Returns
     -------
     Measurement
-        With ``gain``, and for ``delay`` with ``delay``; masked channels have gain 1. A gain that was there already is
+        The scan with ``gain`` and, for the model ``delay``, ``delay``; masked channels have gain 1. An earlier gain is
         replaced.
 
     Raises
@@ -202,7 +203,8 @@ def apply_calibration(measurement: Measurement, calibration: Measurement) -> Mea
     Parameters
     ----------
     measurement
-        Of the same antennas (to a micrometre). Its channels may be fewer; those masked in the calibration are masked.
+        A scan with the same antennas (to a micrometre). Its channels may be fewer; those that the calibration masks
+        must be masked in it too.
     calibration
         What `estimate_gain` returned, or any measurement with a gain. With a delay it serves every frequency inside its
         band; without one it must hold each frequency, to 1e-6 of the highest.
@@ -210,7 +212,7 @@ def apply_calibration(measurement: Measurement, calibration: Measurement) -> Mea
     Returns
     -------
     Measurement
-        Calibrated.
+        The calibrated scan.
 
     Raises
     ------
@@ -258,7 +260,7 @@ def divide_gain(measurement: Measurement, *, record: bool = True) -> Measurement
 
 
 def reference_echo(measurement: Measurement, target: ReferenceTarget) -> Complex:
-    """What ideal channels would measure of the target, complex128 ``(n_freq, n_channel)``, removed paths removed."""
+    """Return the target's echo in ideal channels, complex128 ``(n_freq, n_channel)``, without the removed paths."""
     array = measurement.array
     channels = array.channel_indices()
     tx, rx = array.tx_pos[channels[:, 0]], array.rx_pos[channels[:, 1]]
@@ -271,7 +273,7 @@ def reference_echo(measurement: Measurement, target: ReferenceTarget) -> Complex
 
 
 def _find_delay(freq: Floats, product: Complex, limit: float) -> float:
-    """The delay within +-limit that aligns ``product = y conj(m)``, seconds."""
+    """Return the delay within +-limit, seconds, that aligns the phases of ``product = y conj(m)`` over frequency."""
     if limit == 0 or not product.any():
         return 0.0
     offset = freq - freq.mean()
@@ -287,7 +289,7 @@ def _find_delay(freq: Floats, product: Complex, limit: float) -> float:
 
 
 def _gain_at(calibration: Measurement, freq: Floats) -> Complex:
-    """Gain of the calibration's channels at other frequencies, complex128 ``(n_freq, n_channel)``."""
+    """Return the gain of the calibration's channels at other frequencies, complex128 ``(n_freq, n_channel)``."""
     own = calibration.sweep.freq
     array = calibration.array
     assert calibration.gain is not None  # noqa: S101 - the caller's check, for the type checker
@@ -321,7 +323,7 @@ def _check_coherent(channels: npt.NDArray[np.int32], coherence: Floats) -> None:
 
 
 def _listed(array: ArrayGeometry, values: npt.NDArray) -> npt.NDArray:
-    """Values ``(..., n_tx, n_rx)`` or ``(..., n_channel)`` of the channels that carry data, ``(..., n_channel)``."""
+    """Return the values of the channels that carry data, ``(..., n_channel)``, from the array's own layout."""
     if array.paired:
         return values
     channels = array.channel_indices()
@@ -329,7 +331,7 @@ def _listed(array: ArrayGeometry, values: npt.NDArray) -> npt.NDArray:
 
 
 def _spread(array: ArrayGeometry, values: npt.NDArray, fill: complex) -> npt.NDArray:
-    """Values ``(..., n_channel)`` of the channels that carry data in the array's own layout, the others `fill`."""
+    """Undo `_listed`: return values ``(..., n_channel)`` in the array's own layout, with `fill` in other channels."""
     if array.paired:
         return values
     channels = array.channel_indices()

@@ -1,4 +1,4 @@
-"""Tell where the scene is: the file's grid, or a guess from the array, and a coarse grid that covers it."""
+"""Find the extent of the scene, from the file's grid or by a guess from the array, and cover it with a coarse grid."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from mimo.sampling import expected_sampling, unambiguous_range
 __all__ = ["coarse_grid", "parse_box", "scene_box"]
 
 ENCLOSING = 0.25
-"""An array whose shortest extent is this part of its longest surrounds its scene instead of facing it."""
+"""An array whose shortest extent exceeds this fraction of its longest surrounds its scene instead of facing it."""
 
 INSIDE = 0.98
-"""Part of the guessed box that is used, so that no voxel lies on an antenna."""
+"""Fraction of the box around the antennas that is used, so that no voxel lies on an antenna."""
 
 
 def scene_box(measurement: Measurement) -> tuple[VoxelGrid, str]:
     """Return the scene's corners as a grid of two voxels an axis, and in words where they come from.
 
-    The measurement's own grid where it has one. Else a guess: around the origin, a quarter of the unambiguous range
-    either way on z = 0, where the path removed from the phase is the way to the origin and back; the box around the
-    antennas where they surround the scene; before the array (towards +z) from half its size to two and a half times
-    its size, as wide as the array, in all other cases.
+    They are those of the measurement's own grid where it has one. Else they are guessed:
+
+    - where the path removed from the phase is the way to the origin and back: around the origin on z = 0, a quarter of
+      the unambiguous range either way;
+    - where the antennas surround the scene: the box around them;
+    - else: before the array (towards +z), from half its size to two and a half times its size, as wide as the array.
     """
     grid = measurement.grid
     if grid is not None:
@@ -61,7 +63,7 @@ def parse_box(text: str) -> VoxelGrid:
 
 
 def coarse_grid(measurement: Measurement, box: VoxelGrid, *, most: int = 40_000) -> VoxelGrid:
-    """Return a grid over the box with half a resolution between voxels, thinned evenly to `most` voxels or fewer."""
+    """Return a grid over the box with voxels half a resolution apart, or coarser so that there are `most` or fewer."""
     sampling = expected_sampling(measurement.array, measurement.sweep, box, permittivity=measurement.permittivity)
     extents = np.array([axis[-1] - axis[0] for axis in (box.x, box.y, box.z)])
     with np.errstate(invalid="ignore"):

@@ -16,7 +16,7 @@ from mimo.data.provenance import recorded
 __all__ = ["select_frequencies", "select_scenes"]
 
 EDGE_TOLERANCE = 1e-9
-"""Part of the highest frequency by which a band's ends are widened: files round."""
+"""Fraction of the highest frequency by which a band's ends are widened, because files round frequencies."""
 
 
 def select_scenes(measurement: Measurement, scenes: Scenes) -> Measurement:
@@ -34,12 +34,12 @@ def select_frequencies(
     freq: npt.ArrayLike | None = None,
     tolerance: float | None = None,
 ) -> Measurement:
-    """Return a part of the frequencies: of a band every `step`-th, or `count` evenly spaced, or those of a list.
+    """Return the measurement at some frequencies: every `step`-th of a band, `count` evenly spaced, or a list.
 
     Parameters
     ----------
     measurement
-        With any sweep.
+        A measurement with any sweep.
     start, stop
         Band in hertz, ends included to one part in 1e9; the whole sweep where not given.
     step

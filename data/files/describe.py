@@ -19,19 +19,20 @@ from mimo.sampling import expected_sampling
 __all__ = ["describe_file", "describe_import", "doubt_about_units"]
 
 MANY_WAVELENGTHS = 2000
-"""A laboratory's array is smaller; a flight's, which may be larger, has a path removed from its phase."""
+"""Shortest wavelengths that an array may span without a doubt about units. A laboratory's array is smaller; a flight's,
+which may be larger, has a path removed from its phase."""
 
 
 def describe_file(path: str | PathLike[str]) -> dict[str, Any]:
-    """Facts by name, in the order in which to show them; values are strings, or lists of strings.
+    """Return facts about a file by name, in the order to show them; values are strings, or lists of strings.
 
-    A file whose shards are not all there, or not yet joined, has no facts but ``file``, ``scenes``, ``shards`` and
+    Where shards are missing or not yet joined, there are only the facts ``file``, ``scenes``, ``shards`` and
     ``missing``, a list.
 
     Raises
     ------
-    data.FileError
-        When the file is not a sound file of the schema.
+    FileError
+        When the file is damaged or does not follow the schema.
     """
     shards = shards_of(Path(path))
     if shards is not None and (shards.missing or not Path(path).exists()):
@@ -65,7 +66,7 @@ def describe_file(path: str | PathLike[str]) -> dict[str, Any]:
 
 
 def describe_import(measurement: Measurement) -> str:
-    """Sweep, channels and size of what was imported, in a line: where a wrong unit shows first."""
+    """Return sweep, channels and size of an imported measurement in one line, which shows a wrong unit at once."""
     array = measurement.array
     return (
         f"{_sweep(measurement.sweep)}; {array.n_channel} channel{'s' * (array.n_channel > 1)}; antennas {_span(array)}"
@@ -73,7 +74,7 @@ def describe_import(measurement: Measurement) -> str:
 
 
 def doubt_about_units(measurement: Measurement) -> str | None:
-    """A question when the size of the array and the wavelength do not go together, else ``None``.
+    """Return a question about units when the array's size does not suit the wavelength, else ``None``.
 
     Antennas over less than a hundredth of the shortest wavelength, or over more than `MANY_WAVELENGTHS` of them
     without a removed path, were probably given in another unit than was said.
@@ -89,7 +90,7 @@ def doubt_about_units(measurement: Measurement) -> str | None:
 
 
 def _beside(file: MeasurementFile) -> list[str]:
-    """What is stored with the values and not yet applied to them."""
+    """Return what is stored with the values but not yet applied to them, in words."""
     words = {
         "measurement/background": "a background, not subtracted",
         "calibration/gain": "a channel gain, not divided out",

@@ -1,4 +1,4 @@
-"""Open HDF5 files that may be damaged or hostile, and read from them under guard."""
+"""Open HDF5 files that may be damaged or hostile, and turn whatever they raise into a clear error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST_ELEMENTS = 2**40
 MOST_CHUNK_BYTES = 2**30
 MOST_ATTRIBUTE = 2**22
 MOST_TEXT_BYTES = 2**28
-FREE_BYTES = 2**24  # a dataset up to this size may be stored in as few bytes as it likes
+FREE_BYTES = 2**24  # a dataset up to this size may be stored in any number of bytes
 MOST_COMPRESSION = 2**11  # deflate reaches about 1030
 
 # What h5py and NumPy raise on mangled files. HDF5's own errors come as OSError, RuntimeError, KeyError or ValueError.
@@ -76,7 +76,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 def _linked(group: h5py.Group, name: str, shown: str) -> Any:
-    """Object that `name` leads to, ``None`` when absent; a link out of the group is refused before it is followed."""
+    """Return the object `name`, ``None`` when absent; a link to anywhere else is refused before it is followed."""
     link = group.get(name, getlink=True)
     if link is None:
         return None
@@ -95,7 +95,7 @@ def subgroup(parent: h5py.Group, name: str, *, of: str = "") -> h5py.Group | Non
 
 
 def dataset(path: Path, parent: h5py.Group, place: str, field: Field, *, name: str = "") -> h5py.Dataset | None:
-    """Return the dataset at `place`, ``None`` when absent, after all checks but that of the shape.
+    """Return the dataset at the path `place` in a group, ``None`` when absent, after all checks but that of the shape.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def dataset(path: Path, parent: h5py.Group, place: str, field: Field, *, name: s
 
 
 def virtual_dataset(parent: h5py.Group, place: str) -> h5py.Dataset | None:
-    """Return the dataset at `place` when there is one and it is virtual; its shards are not looked at."""
+    """Return the dataset at the path `place` if it exists and is virtual, else ``None``; shards are not checked."""
     *groups, last = place.split("/")
     group: h5py.Group | None = parent
     for part in groups:

@@ -43,7 +43,7 @@ BLOCK_BYTES = 64 * 2**20
 
 
 class MeasurementFile:
-    """An open file of the schema; everything but the scenes is read and checked when it is opened.
+    """Reads an open file of the schema; everything but the scenes is read and checked when it is opened.
 
     Attributes
     ----------
@@ -56,11 +56,11 @@ class MeasurementFile:
     permittivity
         Relative permittivity of the medium.
     phase_sign
-        -1 or +1, as the file has it; what is read from it is in our convention, -1, either way.
+        -1 or +1, as the file states it; data are read in our convention, -1, either way.
     source
         Where the measurement comes from.
     steps
-        What was done to its values, in order; see `Measurement`.
+        Processing steps of its values, in order; see `Measurement`.
     methods
         Names of the methods whose images the file holds.
     """
@@ -150,7 +150,7 @@ class MeasurementFile:
         self._method_attributes(method)
 
     def _image(self, method: str) -> tuple[str, Field] | None:
-        """Path in the file and table entry of a method's image; the complex one when there are two."""
+        """Return path and schema entry of a method's image; those of the complex one when there are two."""
         for kind in ("reflectivity", "magnitude"):
             field = BY_PATH[f"reconstruction/{METHOD}/{kind}"]
             if field.at(method) in self._datasets:
@@ -183,7 +183,7 @@ class MeasurementFile:
         return result
 
     def _method_facts(self, method: str) -> dict[str, Any]:
-        """Attributes of a method and, where it has one, its history."""
+        """Return the attributes of a method and, where it has one, its history."""
         facts, name = self._method_attributes(method), f"reconstruction/{method}/history"
         if name in self._datasets:
             facts["history"] = _json(name, _text(self._datasets[name][()]))
@@ -209,7 +209,7 @@ class MeasurementFile:
             for i, scene in enumerate(scenes):
                 values[i] = source[scene]
                 check_finite(field, values[i : i + 1], name=name, first=scene)
-        if source.is_virtual:  # while it is open HDF5 keeps memory for each shard that was read
+        if source.is_virtual:  # opened again, as HDF5 keeps memory for every shard read through an open dataset
             file, place = source.file, source.name
             source.id.close()
             self._datasets[name] = file[place]
@@ -289,24 +289,24 @@ class MeasurementFile:
             return self._method_facts(method)
 
     def image_dataset(self, method: str) -> tuple[Field, h5py.Dataset]:
-        """Return the table's entry and the open dataset of a method's images."""
+        """Return the schema's entry and the open dataset of a method's images; KeyError when it has none."""
         found = self._image(method) if method in self._groups else None
         if found is None:
             raise KeyError(method)
         return found[1], self._datasets[found[0]]
 
     def scene_datasets(self) -> dict[str, h5py.Dataset]:
-        """Return the open datasets that count scenes, by path; without those of the methods."""
+        """Return the open datasets with a scene axis, by path; without those of the methods."""
         return {path: d for path, d in self._datasets.items() if path in BY_PATH and BY_PATH[path].per_scene}
 
     def fixed_datasets(self) -> dict[str, Array]:
-        """Read what belongs to all scenes beside the geometry: background, gain and reference path where present."""
+        """Read the datasets that all scenes share, by path: background, gain, delay and reference path if present."""
         with guarded(self.path):
             found = {path: self._whole(path) for path in MEASUREMENT_PATHS.values() if not BY_PATH[path].per_scene}
         return {path: values for path, values in found.items() if values is not None}
 
     def blocks(self) -> Iterator[range]:
-        """Ranges of scenes of which the largest dataset takes about 64 MiB each."""
+        """Yield ranges of scenes of which the largest dataset takes about 64 MiB."""
         largest = max(d.size * d.dtype.itemsize for d in self._datasets.values()) // self.n_scene
         step = max(1, BLOCK_BYTES // max(1, largest))
         for start in range(0, self.n_scene, step):

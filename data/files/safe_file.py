@@ -1,4 +1,4 @@
-"""Give HDF5 a file to write to whose failures are raised later, in Python, not in the middle of the C library."""
+"""Write HDF5 files safely: a write that fails is raised later, in Python, not in the middle of HDF5's C code."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["Sink"]
 
 
 class Sink(io.RawIOBase):
-    """A new file that keeps the first error of the file system for `check` and lets HDF5 believe all went well.
+    """Opens a new file for HDF5 to write to; it keeps the first error for `check` and tells HDF5 that all went well.
 
-    HDF5 cannot close a file whose writes fail: it prints a page of errors, or brings the process down. Once a write
-    has failed nothing more is written; the caller is told by `check` and throws the file away.
+    HDF5 cannot close a file whose writes fail: it prints a page of errors, or ends the process. Once a write has failed
+    nothing more is written; `check` raises the error, and the caller deletes the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,7 +26,7 @@ class Sink(io.RawIOBase):
             raise self.error
 
     def sync(self) -> None:
-        """Bring what was written to the disk."""
+        """Flush what was written to the disk."""
         os.fsync(self._file.fileno())
 
     def write(self, data: object) -> int:
@@ -41,7 +41,7 @@ class Sink(io.RawIOBase):
         return len(view)
 
     def truncate(self, size: int | None = None) -> int:
-        """Set the size, or keep the error."""
+        """Set the size of the file, or keep the error."""
         try:
             if self.error is None:
                 return self._file.truncate(size)
@@ -50,18 +50,18 @@ class Sink(io.RawIOBase):
         return size or 0
 
     def readinto(self, buffer: object) -> int:
-        """Read into all of `buffer`; what a failed write has not left there reads as zeros."""
+        """Fill `buffer` from the file; bytes that a failed write left out read as zeros."""
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
         done = self._file.readinto(view) or 0
         view[done:] = bytes(len(view) - done)
         return len(view)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a place."""
+        """Move to a position."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """Give the place."""
+        """Return the position."""
         return self._file.tell()
 
     def readable(self) -> bool:
@@ -77,7 +77,7 @@ class Sink(io.RawIOBase):
         return True
 
     def close(self) -> None:
-        """Close the file; what the last write failed to bring to the disk is kept as the error."""
+        """Close the file; an error of the last flush is kept for `check`."""
         if not self.closed:
             try:
                 self._file.close()

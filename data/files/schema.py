@@ -1,6 +1,6 @@
-"""Define the file schema ``mimo-imaging`` by one table, which drives writer, reader, validator and documentation.
+"""Define the file schema ``mimo-imaging`` by one table that writer, reader, validator and documentation use.
 
-``python -m data.schema`` prints the table as Markdown.
+`markdown_table` gives it as Markdown.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ Axes = tuple[str | int, ...]
 
 
 class UnfitError(ValueError):
-    """A value does not fit the schema; says which field, what it is and what was expected."""
+    """Raised when a value does not fit the schema; says which field, what it is and what was expected."""
 
 
 class FileError(ValueError):
-    """A file cannot be read or written as asked; one line that names the file, the field, and what was expected.
+    """Raised when a file cannot be read or written; one line names the file, the field, and what was expected.
 
     Parameters
     ----------
@@ -64,16 +64,16 @@ class FileError(ValueError):
 
 @dataclass(frozen=True)
 class Field:
-    """One dataset of the schema.
+    """Describes one dataset of the schema.
 
     Parameters
     ----------
     path
-        Place in the file, without the leading slash; ``<method>`` stands for any method's name.
+        Path in the file, without the leading slash; ``<method>`` stands for any method's name.
     dtype
         ``f8``, ``f4``, ``c8`` (complex64), ``i4``, ``bool`` or ``str`` (a scalar string).
     axes
-        The alternatives; each is a tuple of axis names and fixed lengths. One with ``n_channel`` is for paired arrays.
+        Alternative shapes, each a tuple of axis names and fixed lengths. One with ``n_channel`` is for paired arrays.
     unit
         SI unit, ``""`` for none.
     required
@@ -104,7 +104,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Attribute:
-    """One attribute of the schema: of the file (``owner`` is ``""``), a group or a dataset."""
+    """Describes one attribute of the schema, of the file (``owner`` is ``""``), a group or a dataset."""
 
     owner: str
     name: str
@@ -217,14 +217,14 @@ def check_dtype(field: Field, dtype: npt.DTypeLike, *, name: str = "") -> None:
 
 
 def check_shape(field: Field, shape: tuple[int, ...], sizes: dict[str, int], *, name: str = "") -> None:
-    """Refuse a shape that does not fit the table; the axis that the field defines is added to `sizes`.
+    """Refuse a shape that does not fit the schema; the length of the axis that the field defines is put in `sizes`.
 
     Parameters
     ----------
     field
-        The entry of the table.
+        The schema's entry for the dataset.
     shape
-        What the dataset has.
+        Shape of the dataset.
     sizes
         Lengths of the axes known so far, as ``{"n_tx": 12}``; ``n_channel`` is in it only for paired arrays.
     name

@@ -19,16 +19,16 @@ __all__ = ["Shards", "shards_of"]
 
 @dataclass(frozen=True)
 class Shards:
-    """The shards of a file.
+    """Holds the names of a file's shards and what is wrong with them.
 
     Attributes
     ----------
     names
-        Their names, relative to the file's folder, in the order of their scenes.
+        Names of the shards, relative to the file's folder, in the order of their scenes.
     missing
-        A line for each that is not there or damaged, with its scenes.
+        A line for each shard that is absent or damaged, with its scenes.
     n_scene
-        Scenes of the whole file.
+        Number of scenes of the whole file.
     """
 
     names: list[str]
@@ -36,7 +36,7 @@ class Shards:
     n_scene: int
 
     def facts(self) -> dict[str, Any]:
-        """Facts as `mimo.data.describe_file` gives them."""
+        """Return ``shards`` and ``missing`` for `mimo.data.describe_file`."""
         folders = {str(Path(name).parent) for name in self.names}
         first, last = Path(self.names[0]).name, Path(self.names[-1]).name
         there = len(self.names) - len(self.missing)
@@ -45,9 +45,9 @@ class Shards:
 
 
 def shards_of(path: Path) -> Shards | None:
-    """Look at every shard of a joined file, or of a run that has not joined them yet; ``None`` when it has no shards.
+    """Check every shard of a joined file, or of a run that has not joined them yet; ``None`` when it has no shards.
 
-    Each is opened and checked as readers do, its numbers are not read.
+    Each is opened and checked as for reading, but its numbers are not read.
     """
     if not path.exists():
         return _planned(path)

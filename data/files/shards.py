@@ -1,4 +1,4 @@
-"""Join the files of many shards, scenes and images, to one file without copying their data."""
+"""Join shards, files of some scenes each, to one file that shows all scenes without a copy of their data."""
 
 from __future__ import annotations
 
@@ -32,12 +32,24 @@ from mimo.data.measurement import Array
 __all__ = ["join_shards", "joined_parameters"]
 
 ADDED = ("setup_seconds",)
-"""Parameters that are times spent, not settings: a joined file has their sum."""
+"""Parameters that are seconds spent: a joined file has their sum."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Shard:
-    """What one shard holds: its name in the joined file, what all shards share, and the shapes that count scenes."""
+    """Describes one shard.
+
+    Attributes
+    ----------
+    path, name
+        The file, and its path relative to the joined file's folder.
+    shared, fixed
+        What must be equal in all shards: geometry and attributes, and datasets without a scene axis.
+    shapes, fields
+        Shape and schema entry of each dataset with a scene axis, by path.
+    methods
+        Names of the methods whose images it holds.
+    """
 
     path: Path
     name: str
@@ -53,13 +65,13 @@ class _Shard:
 
 
 def join_shards(path: str | PathLike[str], shards: Sequence[str | PathLike[str]], *, recipe: str = "") -> None:
-    """Write a file of all scenes of the shards, in their order, without copying them.
+    """Write a file of all scenes of the shards, in their order, without copying the data.
 
-    The datasets with a scene axis become HDF5 virtual datasets, those of the methods' images too. The shards are named
-    relative to the joined file, so the folder can be moved as a whole. How the methods were run is copied: a parameter
-    with an entry for each scene, or one that differs between shards, gets an entry for each scene of the joined file;
-    of the solvers' records every shard's batches follow those of the shard before. The program's version and the hash
-    of the measurement's file are kept where the shards agree.
+    The datasets with a scene axis, images included, become HDF5 virtual datasets. The shards are named relative to the
+    joined file, so the folder can be moved as a whole. Of each method the parameters are copied; a parameter that has
+    an entry for each scene, or that differs between shards, gets an entry for each scene of the joined file. The
+    solvers' histories are put one after another. The program's version and the hash of the measurement's file are kept
+    where the shards agree.
 
     Parameters
     ----------
@@ -95,7 +107,7 @@ def join_shards(path: str | PathLike[str], shards: Sequence[str | PathLike[str]]
 
 
 def _look(path: Path, folder: Path) -> _Shard:
-    """Open a shard and check what only a shard must be: below `folder`, in the file's own dtypes and phase sign."""
+    """Open a shard and check what is asked of shards alone: below `folder`, in the schema's dtypes and phase sign."""
     try:
         name = path.resolve().relative_to(folder.resolve()).as_posix()
     except ValueError as error:
@@ -145,7 +157,7 @@ def _put_virtual(file: h5py.File, key: str, field: Field, parts: list[_Shard]) -
 
 
 def _put_run(file: h5py.File, method: str, parts: list[_Shard]) -> None:
-    """Write how a method was run on all shards, read from one after the other."""
+    """Write parameters, times and histories of a method, read from one shard after the other."""
     runs, histories = [], []
     for part in parts:
         with open_measurement(part.path) as shard:
@@ -169,7 +181,7 @@ def _put_run(file: h5py.File, method: str, parts: list[_Shard]) -> None:
 
 
 def joined_parameters(parameters: Sequence[dict[str, Any]], counts: Sequence[int]) -> dict[str, Any]:
-    """Join the parameters of runs on `counts` scenes: what differs, or has an entry a scene, has one for each scene."""
+    """Join the parameters of runs over `counts` scenes each, as `join_shards` describes it."""
 
     def of(name: str) -> Any:
         values = [each.get(name) for each in parameters]

@@ -1,4 +1,4 @@
-"""Write files of the schema beside their place, then rename them, so that none is ever half written."""
+"""Write files of the schema under a temporary name and then rename them, so that none is ever half written."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ FILL = {"c8": np.complex64(np.nan), "f4": np.float32(np.nan)}
 
 @contextmanager
 def writing(path: str | PathLike[str], sink: Sink | None = None) -> Iterator[None]:
-    """Turn what the file system refuses into a FileError, at the latest when the block is left."""
+    """Turn an error of the file system into a FileError, at the latest when the ``with`` block is left."""
     try:
         yield
         if sink is not None:
@@ -74,7 +74,7 @@ def writing(path: str | PathLike[str], sink: Sink | None = None) -> Iterator[Non
 
 @contextmanager
 def new_file(path: str | PathLike[str], recipe: str = "") -> Iterator[tuple[h5py.File, Sink]]:
-    """Yield a new HDF5 file and its sink; it takes the place of `path` on a clean exit and vanishes on any other.
+    """Yield a new HDF5 file and its `Sink`; it replaces `path` on a clean exit and is deleted on any other.
 
     `recipe` states what the file is made from, see `mimo.data.jobs.tasks`.
     """
@@ -143,7 +143,7 @@ def _put_text(owner: h5py.HLObject, name: str, text: str) -> None:
 
 
 def put(file: h5py.File, field: Field, values: npt.ArrayLike, *, name: str = "") -> None:
-    """Write one dataset of the table, in the table's dtype."""
+    """Write one dataset of the schema, in the schema's dtype."""
     data = np.asarray(values, dtype=STORED[field.dtype])
     describe(file.create_dataset(name or field.path, data=data), field)
 
@@ -154,13 +154,13 @@ def put_text(file: h5py.File, field: Field, text: str, *, name: str = "") -> Non
 
 
 def put_steps(file: h5py.File, steps: Sequence[dict[str, Any]]) -> None:
-    """Write what was done to the values; nothing when that is nothing."""
+    """Write the processing steps of the values, if there are any."""
     if steps:
         put_text(file, BY_PATH["preparation/steps"], to_json("preparation/steps", list(steps)))
 
 
 def _scene_chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """One scene a chunk, several up to 1 MiB; a scene above 256 MiB is cut along its first axis."""
+    """Return the chunk shape: one scene, or several up to 1 MiB; above 256 MiB a scene is cut along its first axis."""
     scene = math.prod(shape[1:]) * itemsize
     chunks = [max(1, min(shape[0], CHUNK_BYTES // scene)), *shape[1:]]
     while math.prod(chunks) * itemsize > MOST_CHUNK_BYTES and len(chunks) > 1 and chunks[1] > 1:
@@ -169,7 +169,7 @@ def _scene_chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 
 def _empty(file: h5py.File, path: str, shape: tuple[int, ...]) -> h5py.Dataset:
-    """Create a dataset to be filled by scenes; what is never written reads as NaN."""
+    """Create a dataset to be filled scene by scene; scenes that are never written read as NaN."""
     field = BY_PATH[path]
     dtype = np.dtype(STORED[field.dtype])
     dataset = file.create_dataset(
@@ -193,7 +193,7 @@ def put_geometry(file: h5py.File, array: ArrayGeometry, sweep: FrequencySweep, g
 
 
 def mark_values(values: h5py.Dataset, permittivity: float, source: str) -> None:
-    """Give the values their attributes."""
+    """Write the attributes of measurement/values: phase sign, permittivity and source."""
     values.attrs["phase_sign"] = -1
     values.attrs["permittivity"] = permittivity
     _put_text(values, "source", source)
@@ -208,7 +208,7 @@ def save(
 ) -> None:
     """Write a measurement, and images made from it, to a new file that takes the place of `path`.
 
-    `recipe` states what the file is made from, where a program must know it again (`mimo.data.jobs.tasks`).
+    `recipe` states what a resumable run made the file from (`mimo.data.jobs.tasks`).
 
     Raises
     ------
@@ -238,7 +238,7 @@ def save(
 
 
 def _reconstruction_texts(measurement: Measurement, made: Reconstruction) -> tuple[str, str | None]:
-    """Parameters and history as JSON, after the check that the images belong to the measurement."""
+    """Return parameters and history as JSON, after a check that the images belong to the measurement."""
     name = f"reconstruction/{made.method}"
     if made.n_scene != measurement.n_scene:
         raise ValueError(f"{name} has {made.n_scene} scenes: expected {measurement.n_scene}, as the measurement")
@@ -268,7 +268,7 @@ def _put_reconstruction(file: h5py.File, made: Reconstruction, parameters: str, 
 def put_method(
     file: h5py.File, method: str, texts: Mapping[str, str], numbers: Mapping[str, npt.ArrayLike], history: str | None
 ) -> None:
-    """Write what belongs to a method's image, which is there already: attributes, and the history as JSON."""
+    """Write the attributes and the history (JSON) of a method, whose image is in the file already."""
     group = file[f"reconstruction/{method}"]
     for name, text in {"method": method, **texts}.items():
         _put_text(group, name, text)
@@ -280,7 +280,7 @@ def put_method(
 
 
 def to_json(name: str, value: Any) -> str:
-    """Return JSON of plain values and of numpy's; ``ValueError`` calls by `name` what has no place in it."""
+    """Return plain and NumPy values as JSON; ``ValueError``, naming `name`, when JSON cannot hold them."""
     try:
         return json.dumps(value, default=_plain)
     except (TypeError, ValueError) as error:
@@ -288,14 +288,14 @@ def to_json(name: str, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy numbers and arrays as Python's."""
+    """Return NumPy numbers and arrays as Python's."""
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     raise TypeError(f"a {type(value).__name__} is none of JSON's types")
 
 
 class FileWriter:
-    """A file that is being written scene by scene; see `create_file`."""
+    """Writes a file scene by scene; `create_file` makes it."""
 
     def __init__(
         self, path: str | PathLike[str], sink: Sink, sizes: dict[str, int], datasets: dict[str, h5py.Dataset]
@@ -348,7 +348,7 @@ class FileWriter:
         self._written[start : start + n] = True
 
     def finish(self) -> None:
-        """Refuse a file with scenes that were never written."""
+        """Raise ``ValueError`` when scenes were never written."""
         if not self._written.all():
             missing = np.flatnonzero(~self._written)
             raise ValueError(
@@ -370,7 +370,7 @@ def create_file(
     source: str = "",
     recipe: str = "",
 ) -> Iterator[FileWriter]:
-    """Make a file of `n_scene` scenes to be written a few at a time; it takes the place of `path` on a clean exit.
+    """Create a file of `n_scene` scenes to be written a few at a time; it replaces `path` on a clean exit.
 
     Chunks hold one scene, or several up to about 1 MiB, so that single scenes are read back fast. On an exception,
     or when scenes were left out, nothing remains and `path` is as it was.
@@ -405,7 +405,7 @@ def create_file(
 
 
 def file_sha256(path: str | PathLike[str]) -> str:
-    """SHA-256 of a file's bytes, 64 hexadecimal digits; of a joined file its own bytes, not those of its shards.
+    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits; of a joined file its own bytes, not its shards'.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Read other people's formats, one module each: the only place where units and conventions are converted.
+"""Read other people's file formats and convert their units and conventions to ours; each format is a module.
 
-To add one, write a module with ``NAME``, ``DESCRIPTION``, ``EXPLANATION``, ``recognise(path)`` and ``read(path, *,
+To add a format, write a module with ``NAME``, ``DESCRIPTION``, ``EXPLANATION``, ``recognise(path)`` and ``read(path, *,
 permittivity, ...)``, whose keyword-only arguments are its options, list it in `IMPORTERS`, and test it on a tiny file
 in its layout.
 """
@@ -26,14 +26,14 @@ __all__ = ["IMPORTERS", "Importer", "explain_formats", "load_toml", "parse_setti
 
 
 class Importer(Protocol):
-    """What a module of this package offers; `EXPLANATION` is lines of text for ``import --list``."""
+    """Describes what a format's module offers; `EXPLANATION` holds the lines of text for ``import --list``."""
 
     NAME: str
     DESCRIPTION: str
     EXPLANATION: tuple[str, ...]
 
     read: Callable[..., Measurement]
-    """``read(path, *, permittivity, ...)``: our units and conventions; FileError when it cannot be."""
+    """``read(path, *, permittivity, ...)`` returns our units and conventions; FileError when the file is unfit."""
 
     def recognise(self, path: Path) -> bool:
         """Whether `path` looks like this format; reads little, never raises for a path that exists."""
@@ -61,9 +61,9 @@ def read_measured(
     path
         The file or folder.
     format
-        Name of the format; recognised when ``None``.
+        Name of the format; ``None`` recognises it from the file.
     scan
-        Which scan, where there are several.
+        Name of the scan, where the format has several in a folder.
     background
         One or more scans without the target, whose mean is kept in the measurement's ``background`` and not
         subtracted: names as for `scan` where the format has them, else files of the same format.
@@ -107,7 +107,7 @@ def read_measured(
 
 
 def explain_formats() -> str:
-    """What each format is, what its files hold and which options it has, as text."""
+    """Return text that says what each format is, what its files hold and which options it has."""
     lines = []
     for name, importer in IMPORTERS.items():
         lines.append(f"{name:<12}{importer.DESCRIPTION}")
@@ -139,7 +139,7 @@ def _format_of(path: Path, format: str | None) -> str:
 
 
 def _read(importer: Importer, path: Path, options: Mapping[str, Any]) -> Measurement:
-    """Read with FileError alone: what does not fit the schema is the file's fault too."""
+    """Read a file; values that do not fit the schema raise FileError too."""
     try:
         return importer.read(path, **options)
     except UnfitError as error:
@@ -147,7 +147,7 @@ def _read(importer: Importer, path: Path, options: Mapping[str, Any]) -> Measure
 
 
 def _beside(path: Path, name: str) -> Path:
-    """The file of a background: as given, or beside the scan."""
+    """Return the path of a background, as given or beside the scan."""
     given, beside = Path(name), (path if path.is_dir() else path.parent) / name
     if not given.exists() and not beside.exists():
         raise FileError(given, "no such file or folder: expected a background in the scan's format")

@@ -1,4 +1,4 @@
-"""Read arrays under names of your own from npz, HDF5 or MATLAB files, by a mapping that says which is which."""
+"""Read arrays of any names from npz, HDF5 or MATLAB files; options say which array is which."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def read(
 def _values(
     path: Path, name: str, data: Array, axes: tuple[str, ...], sizes: dict[str, int], wanted: tuple[str, ...]
 ) -> Array:
-    """Complex values in the order `wanted`."""
+    """Return complex values with their axes in the order `wanted`."""
     stated = axes != ("auto",)
     if stated:
         unknown = [axis for axis in axes if axis not in AXIS_NAMES]
@@ -174,7 +174,7 @@ def _values(
 
 
 def _moving(path: Path, name: str, shape: tuple[int, ...], n_tx: int, n_rx: int) -> Array:
-    """Channels of an antenna, or a pair, that moves: at each place its own."""
+    """Return the channels of an antenna, or a pair, that moves: channel i is tx i with rx i."""
     if n_tx != n_rx:
         raise FileError(
             path,

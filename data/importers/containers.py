@@ -1,4 +1,4 @@
-"""Take arrays by name out of npz, HDF5 and MATLAB files, and a single one out of npy; nothing is unpickled."""
+"""Read arrays by name from npz, HDF5 and MATLAB files, and a single one from npy; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Get = Callable[[str], Array]
 
 @contextmanager
 def named_arrays(path: Path) -> Iterator[tuple[Get, tuple[str, ...]]]:
-    """Yield ``get(name)`` and the names at the top of an npz, HDF5 or MATLAB file.
+    """Yield a function ``get(name)`` and the top-level names of an npz, HDF5 or MATLAB file.
 
     Names of fields in MATLAB structures have dots, names of HDF5 datasets in groups slashes.
 
@@ -49,7 +49,7 @@ def named_arrays(path: Path) -> Iterator[tuple[Get, tuple[str, ...]]]:
 
 
 def load_npy(path: Path) -> Array:
-    """The array of an npy file; FileError when it is damaged or would have to be unpickled."""
+    """Read the array of an npy file; FileError when it is damaged or would have to be unpickled."""
     with _opened(path, "npy") as handle, _numpy_errors(path, "one array without pickled objects"):
         values = np.load(handle, allow_pickle=False)
         if not isinstance(values, np.ndarray):
@@ -78,7 +78,7 @@ def _npz(path: Path) -> Iterator[tuple[Get, tuple[str, ...]]]:
 
 @contextmanager
 def _opened(path: Path, kind: str) -> Iterator[BinaryIO]:
-    """The file to read; numpy itself would leave it open when it is no archive."""
+    """Open a file to read; numpy itself would leave it open when it is no archive."""
     try:
         handle = path.open("rb")
     except OSError as error:

@@ -1,8 +1,8 @@
-"""IEEE DataPort 10.21227/src2-0y50: MIMO measurements of a toy gun, ``Exp_GunData4ImagingFD.mat``.
+"""Read the MIMO measurement of a toy gun from IEEE DataPort 10.21227/src2-0y50, ``Exp_GunData4ImagingFD.mat``.
 
-``EMData.Values`` complex ``(n_rx, n_tx, n_freq)``, ``MIMOArray.Transmitter`` and ``MIMOArray.Receiver`` with X, Y, Z in
-metres, ``OperateFreq`` in hertz. The file's array stands in its X-Z plane and looks along its Y: its X, Z, Y become
-our x, y, z. MATLAB version 5 and version 7.3 are read.
+The file holds ``EMData.Values``, complex ``(n_rx, n_tx, n_freq)``, ``MIMOArray.Transmitter`` and
+``MIMOArray.Receiver`` with X, Y, Z in metres, and ``OperateFreq`` in hertz. Its array stands in its X-Z plane and looks
+along its Y: its X, Z, Y become our x, y, z. MATLAB version 5 and version 7.3 are read.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def read(path: Path, *, permittivity: float = 1.0, phase_sign: int = -1) -> Meas
 
 
 def _antennas(file: MatFile, place: str) -> Array:
-    """Positions of one side, float64 ``(n, 3)``: the file's X, Z, Y."""
+    """Return the positions of one side, float64 ``(n, 3)``, metres: the file's X, Z, Y."""
     columns: list[Array] = []
     for name in ("X", "Z", "Y"):
         column = checked_numbers(file.path, f"{place}.{name}", file.vector(f"{place}.{name}"))

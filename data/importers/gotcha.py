@@ -1,9 +1,9 @@
-"""AFRL Gotcha volumetric SAR phase history: monostatic, motion-compensated to the scene centre, one degree a file.
+"""Read AFRL Gotcha volumetric SAR phase history: monostatic and motion-compensated to the scene centre.
 
-The structure ``data`` of each MATLAB file holds ``fp`` complex ``(n_freq, n_pulse)``, ``freq`` in hertz, the antenna's
-``x, y, z`` in metres at each pulse, and ``r0``, the range to the scene centre whose two-way phase has been taken out:
-a point at range R carries exp(-j k 2 (R - r0)). The public files are single precision, positions too (about 1 mm at
-10 km), as they were published; frequencies are uniform within that rounding and are read as such.
+Each MATLAB file covers one degree of azimuth. Its structure ``data`` holds ``fp``, complex ``(n_freq, n_pulse)``,
+``freq`` in hertz, the antenna's ``x, y, z`` in metres at each pulse, and ``r0``, the range to the scene centre whose
+two-way phase has been removed: a point at range R carries exp(-j k 2 (R - r0)). The published files are in single
+precision, positions too (about 1 mm at 10 km); frequencies are uniform within that rounding and are read as such.
 """
 
 from __future__ import annotations
@@ -100,7 +100,10 @@ def read(path: Path, *, select: str = "", permittivity: float = 1.0, phase_sign:
 
 
 def _read(path: Path) -> tuple[Array, Array, Array, Array]:
-    """Frequencies, values (n_freq, n_pulse), positions (n_pulse, 3) and r0 (n_pulse,) of one file, in float64."""
+    """Read frequencies, values (n_freq, n_pulse), positions (n_pulse, 3) and r0 (n_pulse,) of one file.
+
+    The real ones are returned in float64.
+    """
     with MatFile(path) as file:
         parts = {name: checked_numbers(path, f"data.{name}", file.vector(f"data.{name}")) for name in FIELDS[1:]}
         values = checked_complex(path, "data.fp", file.get("data.fp"))

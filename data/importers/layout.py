@@ -1,4 +1,4 @@
-"""Convert a source's axes, units and sign to ours, once and in one place; what does not fit is named."""
+"""Convert axes, units and phase sign of other programs' arrays to ours; errors name the file and the array."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def arranged(
     values
         Any array.
     axes
-        The name of each of its axes.
+        Names of its axes in order, of `AXIS_NAMES`.
     sizes
-        Lengths that are known: of ``freq`` from the frequencies, of ``tx`` from the positions, and so on.
+        Lengths of the axes that are known otherwise: ``freq`` from the frequencies, ``tx`` from the positions, ...
     wanted
-        Names in the order of the result.
+        Names of the result's axes in order.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def arranged(
 def check_axes(
     path: Where, name: str, shape: tuple[int, ...], axes: Sequence[str], sizes: Mapping[str, int]
 ) -> None:  # fmt: skip
-    """Refuse a shape that does not fit the axes' known lengths; an order that would fit is named."""
+    """Raise FileError for a shape that does not fit the axes' known lengths; it names an order that would fit."""
     stated = ", ".join(axes)
     expected = ", ".join(str(sizes.get(axis, f"any {axis}")) for axis in axes)
     if len(shape) != len(axes):
@@ -90,7 +90,7 @@ def check_axes(
 def orders_that_fit(
     shape: tuple[int, ...], axes: Sequence[str], sizes: Mapping[str, int]
 ) -> list[tuple[str, ...]]:  # fmt: skip
-    """Orders of the axes whose known lengths are those of the shape."""
+    """Return the orders of the axes in which their known lengths fit the shape."""
     if len(shape) != len(axes):
         return []
     orders = itertools.permutations(axes)
@@ -124,10 +124,10 @@ def ascending(freq: Array, values: Array, axis: int) -> tuple[Array, Array]:
 
 
 def evened(freq: Array) -> Array:
-    """Return frequencies in float64; of a uniform sweep that was rounded to float32, the uniform one.
+    """Return frequencies in float64, and make a uniform sweep that was rounded to float32 uniform again.
 
-    A float32 at 10 GHz is good to 1 kHz, which makes uniform steps uneven. The straight line through them replaces the
-    frequencies where it is within that rounding of every one.
+    A float32 near 10 GHz is rounded to 1 kHz, which makes uniform steps uneven. Where a straight line is within that
+    rounding of every frequency, it replaces them.
     """
     exact = freq.astype(np.float64)
     if freq.dtype != np.float32 or len(freq) < 3:
@@ -138,7 +138,7 @@ def evened(freq: Array) -> Array:
 
 
 def sweep_of(path: Where, name: str, freq: Array) -> FrequencySweep:
-    """Return the sweep; FileError naming the variable when the frequencies are none (not finite, too low, twice)."""
+    """Return the sweep; FileError naming the variable when a frequency is not finite, too low or there twice."""
     try:
         return FrequencySweep(np.asarray(freq, np.float64))
     except ValueError as error:
@@ -161,7 +161,7 @@ def unit_factor(path: Where, option: str, unit: str, units: Mapping[str, float])
 
 
 def positions(path: Where, name: str, values: Array) -> Array:
-    """Return positions as float64 ``(n, 3)``; ``(3, n)`` is turned where it cannot be meant otherwise."""
+    """Return positions as float64 ``(n, 3)``; ``(3, n)`` is transposed unless n is 3; FileError for other shapes."""
     values = np.asarray(values)
     if values.dtype.kind not in "fiu":
         raise FileError(path, f"{name} has dtype {values.dtype}: expected numbers, x, y, z of each antenna")

@@ -22,7 +22,7 @@ COMPLEX_FIELDS = (("real", "imag"), ("r", "i"))
 
 
 class MatFile:
-    """An open MATLAB file.
+    """Reads an open MATLAB file.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class MatFile:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the variables at the top."""
+        """Names of the variables at the top level."""
         found = self._file if self._file is not None else self._variables
         return tuple(sorted(name for name in found if not name.startswith(("__", "#"))))
 
@@ -74,7 +74,7 @@ class MatFile:
         return True
 
     def get(self, name: str) -> npt.NDArray[Any]:
-        """Numbers of a variable or, with dots, of a field of a structure; at least two axes, as in MATLAB.
+        """Return the numbers of a variable or, with dots, of a structure's field; at least two axes, as in MATLAB.
 
         Raises
         ------
@@ -87,7 +87,7 @@ class MatFile:
         return values
 
     def vector(self, name: str) -> npt.NDArray[Any]:
-        """Numbers of a variable that is a row, a column or a scalar, ``(n,)``."""
+        """Return the numbers of a row, a column or a scalar, ``(n,)``; FileError for any other shape."""
         values = self.get(name)
         if values.size != max(values.shape):
             raise FileError(self.path, f"{name} has shape {values.shape}: expected a vector")
@@ -120,7 +120,7 @@ class MatFile:
             return values.T  # MATLAB stores columns first, HDF5 shows them reversed
 
     def _absent_in_hdf5(self, name: str) -> FileError:
-        """Which part of the name is missing, and what stands in its place."""
+        """Return the error that says which part of the name is missing, and lists what is there instead."""
         parent: Any = self._file
         for part in name.split(".")[:-1]:
             below = parent.get(part) if part in parent else None

@@ -1,4 +1,4 @@
-"""MERIT CSV folder: bistatic scans of a breast phantom, as the MERIT toolbox keeps them.
+"""Read bistatic scans of a breast phantom from a folder of CSV files, as the MERIT toolbox keeps them.
 
 ``antenna_locations.csv`` (metres), ``channel_names.csv`` (transmitter, receiver, from 1), ``frequencies.csv`` (hertz)
 and any number of scans ``<name>.csv``: complex text ``a+bi``, one row a frequency, one column a channel. Each antenna
@@ -101,7 +101,7 @@ def _scan_name(path: Path, name: str | None) -> str:
 
 
 def _scan(path: Path, n_freq: int, n_channel: int) -> np.ndarray:
-    """One scan, complex128 ``(n_freq, n_channel)``."""
+    """Read one scan, complex128 ``(n_freq, n_channel)``."""
     rows = read_table(path, _complex, n_channel, f"one column a channel of {CHANNELS}")
     if len(rows) != n_freq:
         raise FileError(path, f"has {len(rows)} rows: expected {n_freq}, one a frequency of {FREQUENCIES}")
@@ -109,6 +109,6 @@ def _scan(path: Path, n_freq: int, n_channel: int) -> np.ndarray:
 
 
 def _complex(text: str) -> complex:
-    """``a+bi`` as MATLAB writes it; `complex` alone would not take the i."""
+    """Read ``a+bi`` as MATLAB writes it; `complex` alone does not accept the i."""
     text = text.replace(" ", "")
     return complex(text[:-1] + "j" if text.endswith("i") else text)

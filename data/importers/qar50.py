@@ -1,4 +1,4 @@
-"""Rohde & Schwarz QAR50 as the MAROON data set keeps it: a frame ``.npy`` with the antenna tables Rx.dat and Tx.dat.
+"""Read Rohde & Schwarz QAR50 frames as the MAROON data set keeps them: ``.npy`` with the tables Rx.dat and Tx.dat.
 
 A frame is complex ``(n_rx, n_tx, n_freq)``, 94 x 94 x 128 from 72 to 82 GHz; the tables have a header ``x,y,z`` and
 positions in metres. The tables of that data set list 96 antennas a side, of which the first and the last (alignment
@@ -48,7 +48,7 @@ def read(
     permittivity: float = 1.0,
     phase_sign: int = -1,
 ) -> Measurement:
-    """Read one frame.
+    """Read one frame as a measurement of one scene with every transmitter and every receiver.
 
     Parameters
     ----------
@@ -109,6 +109,6 @@ def _frame(path: Path, scan: str | None) -> Path:
 
 
 def _table(path: Path, shape: tuple[int, ...]) -> Array:
-    """Positions (n, 3); without the first and the last where the frame has two antennas fewer."""
+    """Read positions (n, 3), metres; without the first and the last where the frame has two antennas fewer."""
     table: Array = np.array(read_table(path, float, 3, "x, y, z in metres", header=("x", "y", "z")))
     return table[1:-1] if len(table) not in shape[:2] and len(table) - 2 in shape[:2] else table

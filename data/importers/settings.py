@@ -18,7 +18,7 @@ parse_settings = split_settings
 
 
 def load_toml(path: str | PathLike[str]) -> dict[str, Any]:
-    """Read a TOML file; FileError when it is none."""
+    """Read a TOML file; FileError when it cannot be read or is not TOML."""
     try:
         with Path(path).open("rb") as file:
             return tomllib.load(file)
@@ -31,7 +31,18 @@ def load_toml(path: str | PathLike[str]) -> dict[str, Any]:
 def checked_settings(
     where: str | PathLike[str], format: str, known: Mapping[str, Any], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the given options with the kind of value that each default has.
+    """Return the given options, checked and converted to the kinds of their defaults.
+
+    Parameters
+    ----------
+    where
+        File that messages name.
+    format
+        Name of the format, for messages.
+    known
+        Options of the format with their defaults.
+    given
+        Options to check, as text or as values.
 
     Raises
     ------

@@ -16,7 +16,7 @@ Number = TypeVar("Number", int, float, complex)
 
 
 def text_lines(path: Path, meaning: str) -> list[tuple[int, str]]:
-    """Lines that are not empty, with their number from 1; FileError when the file is no text or has none."""
+    """Return the lines that are not empty with their numbers, from 1; FileError when there are none or no text."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -31,16 +31,16 @@ def text_lines(path: Path, meaning: str) -> list[tuple[int, str]]:
 def read_table(
     path: Path, number: Callable[[str], Number], n_column: int, meaning: str, *, header: Sequence[str] = ()
 ) -> list[list[Number]]:
-    """Rows of finite numbers, `n_column` each; empty lines do not count.
+    """Read rows of `n_column` finite numbers each; empty lines are skipped.
 
     Parameters
     ----------
     path
         Comma-separated text.
     number
-        Reads one cell.
+        Function that converts the text of one cell, such as ``float``.
     n_column
-        Cells of a row.
+        Number of cells in a row.
     meaning
         What the columns are, for messages.
     header
@@ -62,7 +62,7 @@ def read_table(
 
 
 def read_records(path: Path, columns: Sequence[str], meaning: str) -> list[tuple[int, dict[str, str]]]:
-    """Rows as dicts of text by the header's names, with their line number; every one of `columns` must be there.
+    """Read rows as (line number, dict of texts by the header's names); every one of `columns` must be there.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Texas Instruments mmWave radar: raw ``adc_data.bin`` of a DCA1000 capture card, with a TOML file of the chirp.
+"""Read raw data of Texas Instruments mmWave radars: ``adc_data.bin`` of a DCA1000, with a TOML file of the chirp.
 
-The file is 16-bit numbers, frame by frame, chirp by chirp, with the transmitters taking turns (TDM). How I and Q of the
-receivers are interleaved depends on the device:
+The file holds 16-bit numbers, frame by frame, chirp by chirp, with the transmitters taking turns (TDM). How I and Q of
+the receivers are interleaved depends on the number of LVDS data lanes, and so on the device:
 
 - ``lanes = 2`` (xWR16xx, xWR18xx, xWR68xx): receiver after receiver, in each ``I0 I1 Q0 Q1 I2 I3 Q2 Q3 ...``;
 - ``lanes = 4`` (xWR12xx, xWR14xx): sample after sample, in each I of every receiver, then Q of every receiver.
@@ -48,7 +48,7 @@ def recognise(path: Path) -> bool:
 
 
 def read(path: Path, *, config: str = "", permittivity: float = 1.0) -> Measurement:
-    """Read a capture: a scene a frame.
+    """Read a capture as a measurement in which every frame is a scene.
 
     Parameters
     ----------
@@ -93,14 +93,14 @@ def read(path: Path, *, config: str = "", permittivity: float = 1.0) -> Measurem
 
 
 def _two_lanes(chirps: Array, n_rx: int) -> tuple[Array, Array]:
-    """I and Q, ``(frame, chirp, tx, rx, sample)``, of pairs ``I0 I1 Q0 Q1``, one receiver after the other."""
+    """Separate I and Q, ``(frame, chirp, tx, rx, sample)``, of pairs ``I0 I1 Q0 Q1``, receiver after receiver."""
     pairs = chirps.reshape(*chirps.shape[:3], n_rx, -1, 2, 2)  # rx, pair of samples, I or Q, first or second
     shape = (*pairs.shape[:4], -1)
     return pairs[..., 0, :].reshape(shape), pairs[..., 1, :].reshape(shape)
 
 
 def _four_lanes(chirps: Array, n_rx: int) -> tuple[Array, Array]:
-    """I and Q, ``(frame, chirp, tx, rx, sample)``, of samples with I of every receiver, then Q of every receiver."""
+    """Separate I and Q, ``(frame, chirp, tx, rx, sample)``, of samples with every receiver's I, then every Q."""
     samples = chirps.reshape(*chirps.shape[:3], -1, 2, n_rx)
     return samples[..., 0, :].swapaxes(-1, -2), samples[..., 1, :].swapaxes(-1, -2)
 
@@ -116,7 +116,7 @@ def _samples(path: Path) -> Array:
 
 
 def _frames(path: Path, n_number: int, entries: Mapping[str, Any], n_tx: int, n_rx: int) -> int:
-    """Number of frames; FileError when the file is not as long as the entries say."""
+    """Return the number of frames; FileError when the file is not as long as the entries say."""
     one = entries["n_chirp"] * n_tx * n_rx * entries["n_sample"] * 2
     n_frame = entries["n_frame"] or n_number // one
     if n_frame < 1 or n_number != n_frame * one:
@@ -130,7 +130,7 @@ def _frames(path: Path, n_number: int, entries: Mapping[str, Any], n_tx: int, n_
 
 
 def _checked(path: Path, entries: dict[str, Any]) -> dict[str, Any]:
-    """Entries with the usual ones filled in; FileError naming one that is missing, unknown or out of range."""
+    """Return the entries with defaults filled in; FileError naming one that is missing, unknown or out of range."""
     for name in REQUIRED:
         if name not in entries:
             raise FileError(path, f"entry {name} is missing: expected {', '.join(REQUIRED)}")

@@ -1,10 +1,10 @@
-"""Touchstone files of a network analyser: a folder with a file for each channel, or one file for all ports.
+"""Read Touchstone files of a network analyser: a folder with a file for each channel, or one file for all ports.
 
 An antenna table says where the antennas are. For a folder, ``antennas.csv`` with the columns ``name, kind, x, y, z``
 (kind ``tx``, ``rx`` or ``both``; metres), each file named ``TX_RX.s2p`` after the two antennas that its ports 1 and 2
 were connected to, or listed in ``channels.csv`` with the columns ``file, tx, rx``. For one ``.sNp`` the table has
 ``port, kind, x, y, z``, ports counted from 1, and the value of a channel is S[rx port, tx port]. S-parameters follow
-exp(+j omega t), so a wave that has travelled R carries exp(-j k R) in them. Read with scikit-rf.
+exp(+j omega t), so a wave that has travelled R carries exp(-j k R) in them. scikit-rf reads the files.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _FILE = re.compile(r"\.s(\d+)p", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class _Antennas:
-    """The table: labels (names or ports) of the transmitters and receivers, and where they are."""
+    """Holds the antenna table: labels (names or ports) of the transmitters and receivers, and their positions."""
 
     tx: list[str]
     rx: list[str]
@@ -114,7 +114,7 @@ def read(
 
 
 def _folder(path: Path, known: _Antennas, parameter: str) -> tuple[Array, Array, Array]:
-    """Frequencies, channels (n, 2) and values (n_freq, n) of the files of a folder."""
+    """Read frequencies, channels (n, 2) and values (n_freq, n) from the files of a folder."""
     out, into = _parameter(path, parameter)
     freq, first, pairs, columns = None, "", [], []
     for file, tx, rx in _files(path, known):
@@ -135,7 +135,7 @@ def _folder(path: Path, known: _Antennas, parameter: str) -> tuple[Array, Array,
 
 
 def _files(path: Path, known: _Antennas) -> list[tuple[str, int, int]]:
-    """Name of each file of a folder with the numbers of its transmitter and receiver."""
+    """List the files of a folder, each with the index of its transmitter and receiver."""
     if (path / CHANNELS).is_file():
         rows = read_records(path / CHANNELS, ("file", "tx", "rx"), "file, tx, rx of each channel")
         named = [(f"{CHANNELS} row {row}", record["file"], record["tx"], record["rx"]) for row, record in rows]
@@ -159,7 +159,7 @@ def _files(path: Path, known: _Antennas) -> list[tuple[str, int, int]]:
 
 
 def _ports(path: Path, known: _Antennas) -> tuple[Array, Array, Array]:
-    """Frequencies, channels and values of one file of many ports; a port that sends and receives is no channel."""
+    """Read frequencies, channels and values of one file of many ports; a port with itself is no channel."""
     freq, s = _network(path)
     for label in known.place:
         if not label.isdecimal() or not 1 <= int(label) <= s.shape[1]:
@@ -190,7 +190,7 @@ def _antennas(path: Path, label: str) -> _Antennas:
 
 
 def _parameter(path: Path, text: str) -> tuple[int, int]:
-    """Indices (to, from) of a parameter such as S21."""
+    """Return the port indices (to, from) of a parameter such as S21."""
     match = re.fullmatch(r"[sS]([1-9])([1-9])", text)
     if match is None:
         raise FileError(path, f"parameter is {text!r}: expected one such as S21")
@@ -198,7 +198,7 @@ def _parameter(path: Path, text: str) -> tuple[int, int]:
 
 
 def _network(path: Path) -> tuple[Array, Array]:
-    """Frequencies in hertz and S-parameters complex (n_freq, n_port, n_port) of one file."""
+    """Read frequencies in hertz and S-parameters, complex (n_freq, n_port, n_port), of one file."""
     if not path.is_file():
         raise FileError(path, "no such file: expected a Touchstone file")
     skrf = _scikit_rf(path)

@@ -1,3 +1,3 @@
-"""Run resumable jobs that produce files, shared among processes and machines."""
+"""Run resumable jobs that produce files; several processes and machines can share them."""
 
 __all__ = []

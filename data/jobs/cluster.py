@@ -1,4 +1,4 @@
-"""Run tasks in this process, or by the workers of dask.distributed: a local cluster's or a scheduler's."""
+"""Run file tasks in this process or on dask.distributed workers: a local cluster's, or those of a given scheduler."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["Counted", "automatic_workers", "check_workers", "counted", "run_task
 PURPOSE = "work in several processes (--workers, --scheduler)"
 
 Counted = bool | Callable[[int, int], None]
-"""Whether to show a bar, or what is called with (scenes done, scenes in all)."""
+"""Whether to show a progress bar, or a function that is called with (scenes done, scenes in all)."""
 
 
 def automatic_workers(n_scene: int, n_task: int, worth: int) -> int:
-    """Processes that pay: one up to `worth` scenes, which a start of workers would delay, else one for each core.
+    """Return how many worker processes to use: one up to `worth` scenes, else one a core, at most one a task.
 
-    Without the extra ``cluster`` there is only this process.
+    Fewer scenes are done before workers have started. Without the extra ``cluster`` there is only this process.
     """
     if n_scene <= worth:
         return 1
@@ -38,31 +38,33 @@ def automatic_workers(n_scene: int, n_task: int, worth: int) -> int:
 
 
 def check_workers(workers: int, scheduler: str | None) -> None:
-    """Refuse several processes before anything is written where the extra ``cluster`` is not installed.
+    """Check, before anything is written, that the extra ``cluster`` is installed where several processes need it.
 
     Raises
     ------
     MissingExtraError
-        Which names it.
+        When it is not installed; the message names it.
     """
     if workers > 1 or scheduler is not None:
         needed("dask", "distributed", purpose=PURPOSE, extra="cluster")
 
 
 def run_tasks(tasks: Sequence[FileTask], *, workers: int, scheduler: str | None, advance: Advance) -> None:
-    """Make the tasks' files, in this process for one worker or task without a scheduler; the first error ends it.
+    """Make the tasks' files; the first error ends the run.
+
+    Without a scheduler, one worker or one task runs in this process.
 
     Parameters
     ----------
     tasks
-        What to make.
+        The files to make.
     workers
         Processes of a local cluster, each with one thread.
     scheduler
         Address of a dask scheduler (``tcp://host:port``) whose workers do it instead; they must see the tasks' files
         under the same paths.
     advance
-        Told of finished scenes; by tasks when other processes do the work.
+        Called with the number of scenes finished since the last call; once a task when other processes do the work.
 
     Raises
     ------
@@ -111,7 +113,7 @@ def _work(task: FileTask) -> int:
 
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """Yield a list of the keyboard interrupts so far: Python loses one that comes while it finalises an object."""
+    """Yield a list that collects keyboard interrupts, as Python loses one that comes while it finalises an object."""
     seen: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -131,9 +133,9 @@ def _interrupts() -> Iterator[list[int]]:
 
 
 def _undisturbed() -> Any:
-    """Make what keeps every worker, also one started in another's place, from ending at Ctrl-C.
+    """Return a plugin that lets every worker, also a replaced one, ignore Ctrl-C.
 
-    A terminal sends it to every process; the one that owns the cluster ends the others.
+    A terminal sends the interrupt to every process; the process that owns the cluster ends the workers itself.
     """
     from distributed import WorkerPlugin
 
@@ -149,7 +151,7 @@ def _undisturbed() -> Any:
 
 @contextmanager
 def counted(progress: Counted, n: int) -> Iterator[Advance]:
-    """Yield the function that counts finished scenes of `n`."""
+    """Yield a function that counts finished scenes of `n` and shows or reports their number as `progress` says."""
     if callable(progress):
         done = 0
 

@@ -1,7 +1,8 @@
-"""Plan the files of a run over many scenes: which to make, which are missing, and one file over all of them.
+"""Plan the files of a run over many scenes: make those that are missing and join them to one file.
 
-A run is taken up again, or shared by several processes, by giving the same parameters again: the files of the folder
-``<stem>-shards`` are the only state, and each is finished or absent.
+A large run writes *shards*, files of some scenes each, to the folder ``<stem>-shards``. The shards are its only state,
+and each is either finished or absent. So a run with the same parameters continues an interrupted one, or shares the
+work with other processes.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from mimo.data.jobs.tasks import FileTask, check_same, is_valid, read_recipe
 __all__ = ["Output", "Part", "read_plan", "remove_leftovers", "run_outputs", "shard_folder"]
 
 PLAN = ".plan.json"
-"""In a folder of shards as long as their joined file is not there: the names of all and their scenes."""
+"""A file in the folder of shards, until these are joined: the names of all shards and their scenes."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One of several processes that share a run: the part `number`, from 1, `of` so many."""
+    """Says which share of a run a process does: part `number`, counted from 1, `of` so many."""
 
     number: int
     of: int
@@ -47,16 +48,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Output:
-    """A file to be made by one task, which then is its own, or joined from the files of several.
+    """Describes a file to be made: by one task, or by several whose files are joined.
 
     Attributes
     ----------
     path
         The file.
     tasks
-        In the order of the scenes.
+        The tasks in the order of their scenes; a single task makes the file itself.
     recipe
-        Of the whole file, as `FileTask.recipe`.
+        Recipe of the whole file, as `FileTask.recipe`.
     """
 
     path: Path
@@ -67,7 +68,7 @@ class Output:
     def of_scenes(
         cls, path: Path, n_scene: int, shard_size: int, make: Callable[[Path, int, int], FileTask], recipe: str
     ) -> Output:
-        """Cut `n_scene` scenes into tasks of `shard_size`; `make` is given a file, the first scene and the last + 1."""
+        """Divide `n_scene` scenes among tasks of `shard_size`; `make` is given a file, first scene and last + 1."""
         if n_scene <= shard_size:
             return cls(path, (make(path, 0, n_scene),), recipe)
         folder = shard_folder(path)
@@ -82,11 +83,17 @@ class Output:
 
     @property
     def joined(self) -> bool:
-        """Whether it is a file over those of the tasks."""
+        """Whether the file is joined from shards."""
         return self.tasks[0].path != self.path
 
     def is_finished(self) -> bool:
-        """Whether the file is there and whole; `FileError` when it is anything else but one with damaged shards."""
+        """Whether the file exists and is undamaged, shards included.
+
+        Raises
+        ------
+        FileError
+            When another file has that name: no HDF5, of another recipe, or of another number of scenes.
+        """
         if not self.path.exists():
             return False
         found = read_recipe(self.path)
@@ -100,7 +107,7 @@ class Output:
         return is_valid(self.path)
 
     def prepare(self) -> None:
-        """Make the folders, and say in that of the shards what will be there."""
+        """Make the folders and write the plan of the shards; `FileError` when a shard belongs to another run."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self.joined:
             return
@@ -116,7 +123,7 @@ class Output:
             (folder / PLAN).write_text(text)
 
     def missing(self) -> list[FileTask]:
-        """Tasks whose files are not there; those that are there are not read to their end."""
+        """Return the tasks whose files are absent; of a file that exists only the recipe is read."""
         return [task for task in self.tasks if read_recipe(task.path) != task.recipe]
 
     def finish(self) -> None:
@@ -130,7 +137,7 @@ class Output:
             remove_leftovers([task.path for task in self.tasks])
 
     def _is_joined(self) -> bool:
-        """Whether only shards had to be made again: the file over them, and its hash, stay as they are."""
+        """Whether the joined file exists: where only shards were made again, it and its hash stay as they are."""
         if read_recipe(self.path) != self.recipe:
             return False
         with suppress(FileError), open_measurement(self.path) as file:
@@ -146,7 +153,7 @@ def run_outputs(
     part: Part | None = None,
     progress: Counted = False,
 ) -> list[Path]:
-    """Make files, those that are finished aside, and return the paths of those that other parts still have to make.
+    """Make files that are not finished, and return the paths of those that other parts still have to make.
 
     Parameters
     ----------
@@ -155,14 +162,14 @@ def run_outputs(
     workers, scheduler
         As in `mimo.data.jobs.cluster.run_tasks`.
     part
-        Which share of the tasks to do; all for ``None``. The part that comes last also joins.
+        Which share of the tasks to do; all for ``None``. The part that finishes last also joins the shards.
     progress
         ``True`` shows a bar with rate and remaining time; a function is called with (scenes done, scenes in all).
 
     Raises
     ------
     FileError
-        When a file is in the way that was made by something else, or a file cannot be written.
+        When another file has the name of one to be made, or a file cannot be written.
     """
     mine = [task for output in outputs for task in output.tasks]
     if part is not None:
@@ -189,12 +196,12 @@ def run_outputs(
 
 
 def shard_folder(path: Path) -> Path:
-    """Where the shards of a joined file lie."""
+    """Return the folder of a joined file's shards."""
     return path.with_name(f"{path.stem}-shards")
 
 
 def read_plan(path: Path) -> dict[str, list[int]]:
-    """Names of the shards that an unfinished run for `path` makes, each with its first scene and last + 1."""
+    """Return the shards that an unfinished run for `path` makes, by name: [first scene, last scene + 1]."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         plan = json.loads((shard_folder(path) / PLAN).read_text())["shards"]
         return {str(name): [int(first), int(last)] for name, (first, last) in plan.items()}
@@ -202,7 +209,7 @@ def read_plan(path: Path) -> dict[str, list[int]]:
 
 
 def remove_leftovers(paths: Sequence[Path]) -> None:
-    """Remove the unfinished files of `paths`, all in one folder: hidden, and named after them."""
+    """Remove the temporary files that killed processes left of `paths`, which lie in one folder."""
     names = {path.name for path in paths}
     for found in paths[0].parent.iterdir():
         unfinished = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.tmp", found.name)

@@ -1,4 +1,8 @@
-"""Define resumable tasks: a file stores the recipe it was made from, and one that validates is not made again."""
+"""Define resumable tasks, each of which makes one file.
+
+A file stores its *recipe*, the parameters that it was made from. A file that has the task's recipe and validates is not
+made again.
+"""
 
 from __future__ import annotations
 
@@ -35,21 +39,21 @@ __all__ = [
 LONGEST_REPR = 200
 
 Advance = Callable[[int], None]
-"""Told how many more scenes are done."""
+"""A function that is called with the number of scenes finished since the last call."""
 
 
 @dataclass(frozen=True, eq=False)
 class FileTask(ABC):
-    """Scenes `start` to `stop` - 1 of a run and the file they go to.
+    """Describes a task: the scenes `start` to `stop` - 1 of a run, and the file that holds them.
 
     Attributes
     ----------
     path
         The file.
     start, stop
-        The scenes.
+        First scene and last scene + 1.
     maker
-        What makes such files, for messages.
+        Name of the command that makes such files, for messages.
     """
 
     path: Path
@@ -65,11 +69,11 @@ class FileTask(ABC):
     @property
     @abstractmethod
     def recipe(self) -> str:
-        """All that the file's arrays depend on, a JSON object with ``scenes``; equal texts mean equal arrays."""
+        """Everything that the file's arrays depend on, a JSON object with ``scenes``; equal texts mean equal arrays."""
 
     @abstractmethod
     def write(self, advance: Advance) -> None:
-        """Make the file, marked with the recipe, so that it appears under its name when it is complete."""
+        """Write the file with its recipe, so that it appears under its name only when it is complete."""
 
 
 def make_file(task: FileTask, advance: Advance = lambda n: None) -> int:
@@ -117,7 +121,7 @@ def read_recipe(path: Path) -> str | None:
 
 
 def check_same(path: Path, found: str, recipe: str, maker: str) -> None:
-    """Raise `FileError`, naming what differs, when a file was made by another recipe, scenes aside."""
+    """Raise `FileError`, naming what differs, when a file's recipe `found` is another one; ``scenes`` may differ."""
     theirs, ours = (json.loads(text) if text else {} for text in (found, recipe))
     if next(iter(theirs), None) != next(iter(ours), None):  # the first entry is the version of the kind of recipe
         raise FileError(path, f"exists and was not made by {maker}: delete it or choose another name")
@@ -137,14 +141,14 @@ def is_valid(path: Path) -> bool:
 
 
 def fingerprint(value: object) -> str:
-    """Return the value's repr, which evaluates to it, or its hash when that is long."""
+    """Return text that identifies a value in a recipe: its repr, or a hash of that when it is long."""
     text = repr(value)
     return text if len(text) <= LONGEST_REPR else "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch use one thread, then as many as before: every process computes the same way."""
+    """Let torch use one thread inside the block, so that results do not depend on a process's number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

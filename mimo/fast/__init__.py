@@ -1,3 +1,3 @@
-"""Form images faster than the exact sum, each way for its kind of geometry."""
+"""Form images faster than the exact sum over channels and frequencies; each module suits one kind of geometry."""
 
 __all__ = []

@@ -1,4 +1,4 @@
-"""Back-project large MIMO arrays through the nodes of sub-apertures (see `mimo.fast.subapertures`)."""
+"""Back-project large MIMO arrays from a few nodes instead of all antennas (see `mimo.fast.subapertures`)."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from mimo.sweep import FrequencySweep
 __all__ = ["Plan", "backproject_factorised"]
 
 SIZES = (4, 6, 8, 12, 16, 24, 32)
-"""Voxels along the finest axis of a block that are tried."""
+"""Block sizes that are tried, in voxels along the axis with the finest spacing."""
 
 PRODUCT_RATE, PHASOR_SECONDS, ELEMENT_SECONDS, PAIR_SECONDS, BLOCK_SECONDS = 5e10, 1e-8, 2e-9, 3e-9, 1e-3
-"""What weighs one size of blocks against another, measured on one core: operations a second of complex matrix
-products; seconds for a phasor, for a product of two numbers in memory, for a voxel of a channel, for the calls of one
+"""Costs by which the block size is chosen, measured on one core: operations a second of complex matrix products; then
+seconds for a phasor, for a product of two numbers in memory, for a (channel, voxel) pair, and for the calls of one
 block."""
 
 PROFILE_PADDING = 2.0
-"""Samples of the nodes' range profiles over their frequencies."""
+"""Samples of the nodes' range profiles for each of their frequencies."""
 
 GATHERED_AT_ONCE = 2**23
 """Complex numbers of the largest temporary array."""
 
 
 def backproject_factorised(y: torch.Tensor, A: ImagingOperator, *, tolerance: float = 1e-2) -> torch.Tensor:
-    """Back-projection of many antennas and frequencies by way of few: `mimo.backproject` to a tolerance.
+    """Back-project from a few nodes instead of all antennas and frequencies: `mimo.backproject` to a tolerance.
 
-    The volume is cut into blocks; for each of them the data are gathered at the nodes of groups of antennas and at a
-    few frequencies, and range profiles of the nodes make its voxels.
+    The volume is cut into blocks. For each block the data are gathered at nodes, a few points among each group of
+    antennas and a few frequencies, and the range profiles of the nodes are back-projected to its voxels.
 
     Parameters
     ----------
@@ -63,9 +63,10 @@ def backproject_factorised(y: torch.Tensor, A: ImagingOperator, *, tolerance: fl
 
     Notes
     -----
-    With m_t, m_r and m_f nodes, B blocks and V voxels: about ``8 B n_freq m_t n_tx n_rx / groups`` operations to gather
-    and ``40 V m_t m_r`` to image, where the exact sum takes ``8 V n_freq n_tx n_rx``. Small arrays gain nothing: their
-    antennas are then the nodes. Memory: the measurement twice and some 100 MB.
+    With m_t and m_r nodes for transmitters and receivers, B blocks and V voxels: about
+    ``8 B n_freq m_t n_tx n_rx / groups`` operations to gather and ``40 V m_t m_r`` to image, where the exact sum takes
+    ``8 V n_freq n_tx n_rx``. Small arrays gain nothing: their antennas are then the nodes. Memory: the measurement
+    twice and some 100 MB.
     """
     if not (isinstance(tolerance, int | float) and 1e-5 <= tolerance <= 0.1):
         raise ValueError(f"tolerance is {tolerance!r}: expected a number from 1e-5 to 0.1")
@@ -81,18 +82,19 @@ def backproject_factorised(y: torch.Tensor, A: ImagingOperator, *, tolerance: fl
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Blocks, and the nodes that serve all of them.
+    """Holds the blocks of a volume and the nodes that serve all of them.
 
     Attributes
     ----------
     blocks
-        Of the volume.
+        The blocks of the volume.
     tx, rx
-        Groups of antennas.
+        Groups of transmitters and of receivers, with their nodes.
     sweep
         Frequencies of the nodes.
     spectral
-        Weights (n_node, n_freq), or ``None`` when the nodes are the sweep itself.
+        Weights that gather the sweep's frequencies at the nodes', float64 (n_node, n_freq); ``None`` when the nodes'
+        frequencies are the sweep itself.
     """
 
     blocks: Blocks
@@ -103,9 +105,9 @@ class Plan:
 
     @classmethod
     def best(cls, A: ImagingOperator, tolerance: float) -> Plan:
-        """The size of blocks that promises the least time."""
+        """Return the plan with the block size that promises the least time."""
         finest = min((s for s in A.grid.spacing if s > 0), default=1.0)
-        plans = []
+        plans = []  # sizes ascend: it ends when one block is the whole volume or the time has doubled
         for size in SIZES:
             plans.append(cls.of(A, size * finest, tolerance))
             if len(plans[-1].blocks.center) == 1 or (
@@ -116,12 +118,12 @@ class Plan:
 
     @classmethod
     def of(cls, A: ImagingOperator, size: float, tolerance: float) -> Plan:
-        """Nodes for blocks of `size` metres."""
+        """Return the plan for blocks of about `size` metres; `tolerance` as in `backproject_factorised`."""
         blocks = Blocks.of((A.grid.x, A.grid.y, A.grid.z), size)
         k = A.acquisition.wavenumber
         tx, rx = (grouped(p, blocks, float(k.max()), tolerance) for p in (A.array.tx_pos, A.array.rx_pos))
         center, corner = blocks.sample()
-        path = 0.0
+        path = 0.0  # largest difference between a voxel's path and its block centre's, transmit plus receive
         for positions in (A.array.tx_pos, A.array.rx_pos):
             length = np.linalg.norm(corner[:, :, None] - positions, axis=-1)
             path += float(np.abs(length - np.linalg.norm(center[:, None] - positions, axis=-1)[:, None]).max())
@@ -133,12 +135,12 @@ class Plan:
 
     @property
     def nodes(self) -> ArrayGeometry:
-        """The nodes as an array."""
+        """The nodes as an array of every pair."""
         tx, rx = (np.concatenate([group.node for group in side]) for side in (self.tx, self.rx))
         return ArrayGeometry(tx, rx)
 
     def seconds(self, A: ImagingOperator) -> float:
-        """What the image may take, by the rates above."""
+        """Predict the time of one image on one core, seconds, from the costs above."""
         n_tx, n_rx, n_freq = A.array.n_tx, A.array.n_rx, A.sweep.n_freq
         m_tx, m_rx = (sum(len(g.node) for g in side) for side in (self.tx, self.rx))
         gather = n_rx * sum(g.weight.size for g in self.tx) + m_tx * sum(g.weight.size for g in self.rx)
@@ -149,7 +151,7 @@ class Plan:
 
 
 def _image(A: ImagingOperator, plan: Plan, y: torch.Tensor) -> torch.Tensor:
-    """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_tx, n_rx)."""
+    """Return images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_tx, n_rx)."""
     if A.acquisition.reference_path is not None:
         y = y * torch.as_tensor(A.acquisition.reference_phasor().conj(), dtype=y.dtype, device=y.device)
     gather = _Gather(A, plan)
@@ -169,7 +171,7 @@ def _image(A: ImagingOperator, plan: Plan, y: torch.Tensor) -> torch.Tensor:
 
 
 class _Gather:
-    """The data of a block at the nodes."""
+    """Gathers the data at the nodes, for some blocks at a time."""
 
     def __init__(self, A: ImagingOperator, plan: Plan) -> None:
         self.nodes = plan.nodes
@@ -189,7 +191,12 @@ class _Gather:
         self.largest = A.sweep.n_freq * self.nodes.n_tx * A.array.n_rx
 
     def of(self, y: torch.Tensor, which: slice) -> torch.Tensor:
-        """Measurements (n_scene, n_block, n_freq of nodes, n_tx and n_rx of nodes) of (n_scene, n_freq, n_tx, n_rx)."""
+        """Return the data of the blocks `which` at the nodes.
+
+        `y` is (n_scene, n_freq, n_tx, n_rx), the result (n_scene, n_block, n_freq, n_tx, n_rx) in counts of nodes.
+        """
+        # exp(+j k P(c)) of the antennas takes the fast phase out of the data, so that the rest can be interpolated;
+        # exp(-j k P(c)) of the nodes puts theirs back, so that the result is like data measured at the nodes
         center = self._center[which]
         to_tx, to_rx = (self._phasor(antennas, center, self._k) for antennas in self._antennas)
         from_tx, from_rx = (self._phasor(nodes, center, self._k_node).conj() for nodes in self._node_places)
@@ -207,7 +214,7 @@ class _Gather:
         return torch.stack(made).to(self._dtype)
 
     def _phasor(self, places: torch.Tensor, center: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
-        """exp(+j k P) from places to middles, (n_freq, n_block, n_place)."""
+        """exp(+j k P), complex (n_freq, n_block, n_place), P being the distances from places to block centres."""
         turns = distances(places, center).T * (k[:, None, None] / (2 * math.pi))
         angle = ((turns - turns.round()) * (2 * math.pi)).to(self._dtype.to_real())
         return torch.polar(torch.ones_like(angle), angle)

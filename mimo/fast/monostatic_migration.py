@@ -1,19 +1,19 @@
-"""Migrate a planar monostatic scan through its plane waves: range migration.
+"""Image a planar monostatic scan by range migration: back-projection carried out on plane waves.
 
 Back-projection of a scan over a plane is a convolution over the plane for each wavenumber K = 2 k and each depth d, and
-the transform of its kernel is known in closed form,
+the Fourier transform of its kernel is known in closed form,
 
     integral exp(+j K R) exp(-j (kx X + ky Y)) dX dY = 2 pi (K / kz^2) (j d - 1 / kz) exp(+j kz d),
     R^2 = X^2 + Y^2 + d^2,    kz^2 = K^2 - kx^2 - ky^2
 
 (Weyl's integral for exp(+j K R) / R, differentiated in K). So the scan is transformed over its plane to (kx, ky), the
-sum over frequencies becomes a Fourier sum over the places kz at which they fall, Stolt's change of variable (Stolt,
-Geophysics 43 (1978) 23; for near-field radar Lopez-Sanchez, Fortuny-Guasch, IEEE Trans. Antennas and Acquisition 48
-(2000) 728), and what results for each depth is transformed back.
+sum over frequencies becomes a Fourier sum over the values of kz that the frequencies have there, Stolt's change of
+variable (Stolt, Geophysics 43 (1978) 23; for near-field radar Lopez-Sanchez, Fortuny-Guasch, IEEE Trans. Antennas and
+Propagation 48 (2000) 728), and the result of each depth is transformed back.
 
 All four sums are matrix products, not FFTs. On two cores a product does some 200 Gop/s where padded FFTs along strided
 axes do 5 and interpolation along kz less, so that at hundreds of positions an axis the products are quicker; they need
-no even spacing along x and y, take the voxels where they are, and leave nothing to interpolate.
+no even spacing along x and y, compute at the voxels themselves, and need no interpolation along kz.
 """
 
 from __future__ import annotations
@@ -32,37 +32,40 @@ from mimo.progress import Report
 __all__ = ["FRESNEL", "STEEPEST", "MonostaticPlan", "check_medium", "depths", "even_step", "taper"]
 
 STEEPEST = 10.0
-"""Largest slope kx / kz, and ky / kz, that is migrated: kz^-2 has no limit along the plane."""
+"""Largest slope kx / kz, and ky / kz, of a migrated wave: kz^-2 grows without bound for waves along the plane."""
 
 FRESNEL = 2.0
-"""Width over which waves beyond the steepest of the scene fade out, so that the cut does not ring: in Fresnel zones,
-sqrt(2 pi / K * nearest depth) in the plane of the nearest voxels."""
+"""Width over which waves steeper than the scene needs fade out, because a sharp cut makes the image ring. In Fresnel
+zones, sqrt(2 pi / K * nearest depth) in the plane of the nearest voxels."""
 
 DEPTHS = 16
-"""Depths reached by one table of phasors; another table advances from each such group to the next."""
+"""Depths in a group. One table of phasors leads from a group's first depth to its others, another one from group to
+group: n_z / 16 + 16 phasors for each wave and frequency instead of n_z."""
 
 PRODUCT_RATE, ELEMENT_SECONDS, CALL_SECONDS = 8e10, 3e-9, 2e-2
-"""For predictions, on one core: operations a second of complex matrix products, seconds for a product in memory, and
-those of all calls and of what is made before them."""
+"""For predictions, on one core: operations a second of complex matrix products; seconds for a product in memory, and
+for all calls and preparations together."""
 
 PRODUCTS_AT_ONCE = 2**23
 """Complex numbers of the largest temporary array."""
 
 QUADRANTS = 4
+"""Signs of (kx, ky). Waves that differ in them alone have the same kz, so one table of phasors serves all four."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Waves:
-    """Plane waves along one axis: opposite ones in pairs, none of wavenumber zero.
+    """Holds the plane waves along one axis, x or y, in pairs of opposite wavenumbers; none is zero.
 
     Attributes
     ----------
     wavenumber
-        Those above zero, float64 (n,), radians a metre; (wavenumber, -wavenumber) is the order of the rest.
+        The positive wavenumbers, float64 (n,), radians a metre. The 2 n waves of the other attributes are ordered
+        (wavenumber, -wavenumber).
     from_positions
-        complex128 (2 n, n_position).
+        Transform of the scan along the axis into waves, complex128 (2 n, n_position).
     to_voxels
-        complex128 (n_voxel, 2 n).
+        Transform of waves to voxels, complex128 (n_voxel, 2 n).
     slope
         Largest wavenumber / kz that the scene needs.
     """
@@ -83,14 +86,30 @@ class _Waves:
         k_max: float,
         padding: float,
     ) -> _Waves:
-        """Waves up to `margin` beyond the slope that the nearest and farthest `depth` ask for; K up to `k_max`."""
+        """Choose the waves along one axis.
+
+        Parameters
+        ----------
+        positions, voxels
+            Coordinates along the axis, ascending, metres.
+        depth
+            Nearest and farthest distance of voxels from the scan's plane, metres.
+        margin
+            Slopes beyond the largest one that the scene needs over which waves fade out.
+        k_max
+            Largest K, radians a metre.
+        padding
+            As in `mimo.range_migration`.
+        """
         near, far = depth
+        # reach: largest distance between a position and a voxel along the axis. The spectrum is sampled, so the plane
+        # repeats; a wave of the largest slope moves far * slope sideways and must not wrap around into the scene.
         reach = max(float(voxels[-1] - positions[0]), float(positions[-1] - voxels[0]), 0.0)
         slope = min(reach / near, STEEPEST)
         period = padding * (reach + far * (slope + margin))
         largest = k_max * math.sin(math.atan(slope + margin))
         n = max(1, math.ceil(largest * period / (2 * math.pi)))
-        turns = np.asarray((np.arange(n) + 0.5) / period, np.float64)
+        turns = np.asarray((np.arange(n) + 0.5) / period, np.float64)  # half steps: opposite pairs, and none of zero
         both = np.concatenate([turns, -turns])
         middle = float(positions[0] + positions[-1]) / 2
         leaving = _phasor_of_turns(-np.multiply.outer(both, positions - middle))
@@ -100,7 +119,7 @@ class _Waves:
 
 
 class MonostaticPlan:
-    """Everything of a migration that does not depend on the data.
+    """Holds everything of a migration that does not depend on the data; parameters as in `mimo.range_migration`.
 
     Raises
     ------
@@ -139,7 +158,7 @@ class MonostaticPlan:
         self._typical = math.sqrt(near * far)
 
     def seconds(self) -> float:
-        """What `image` may take on one core."""
+        """Predict the time of `image` on one core, seconds."""
         (n_x, n_y), (m_x, m_y) = (len(self._scan.x), len(self._scan.y)), (len(self._kx), len(self._ky))
         n_freq, n_z = len(self._K), len(self._depth)
         out = n_freq * 2 * m_y * n_x * (n_y + 2 * m_x)
@@ -148,7 +167,7 @@ class MonostaticPlan:
         return 8 * (out + back) / PRODUCT_RATE + touched * ELEMENT_SECONDS + CALL_SECONDS
 
     def image(self, y: torch.Tensor, report: Report) -> torch.Tensor:
-        """Voxels (n_voxel,) of one scene (n_freq, n_channel)."""
+        """Return the image (n_voxel,) of one scene (n_freq, n_channel)."""
         n_x, n_y, n_freq = len(self._scan.x), len(self._scan.y), len(self._K)
         n_kx, n_ky, n_z = len(self._kx), len(self._ky), len(self._depth)
         scan = torch.zeros((n_x * n_y, n_freq), dtype=y.dtype, device=y.device)
@@ -167,7 +186,10 @@ class MonostaticPlan:
         return (self._to_x @ rows.view(2 * n_kx, -1)).flatten()
 
     def _migrate(self, waves: torch.Tensor, kx: torch.Tensor) -> torch.Tensor:
-        """Depths (2, n_kx, 2 n_ky, n_z) of waves (n_kx, n_ky, sign of kx, sign of ky, n_freq)."""
+        """Sum waves (n_kx, n_ky, sign of kx, sign of ky, n_freq) over frequencies: (2, n_kx, 2 n_ky, n_z) by depth.
+
+        Their phasor exp(j kz d) is a product of one from group to group (`far`) and one within a group (`near`).
+        """
         n_z, (n_kx, n_ky) = len(self._depth), waves.shape[:2]
         groups = -(-n_z // DEPTHS)
         kz, weight = self._kernel(kx)
@@ -181,7 +203,11 @@ class MonostaticPlan:
         return depths.permute(2, 0, 3, 1, 4).reshape(2, n_kx, 2 * n_ky, n_z)
 
     def _kernel(self, kx: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """kz, float64, and the weight of each wave, complex: (n_kx, n_ky, n_freq); K / kz^2 (j - 1 / (kz d)), faded."""
+        """Return kz, float64, and the weight of each wave, complex, both (n_kx, n_ky, n_freq).
+
+        The weight is K / kz^2 (j - 1 / (kz d)) at a typical depth d, as the second term is small beyond a few
+        wavelengths, and fades out beyond the slopes of the scene; a factor 2 pi d comes in later (``_gain``).
+        """
         real = self._dtype.to_real()
         kz = (self._K**2 - kx[:, None, None] ** 2 - self._ky[:, None] ** 2).clamp_min(0).sqrt()
         kz = torch.maximum(kz, self._K / (4 * STEEPEST))  # what is steeper fades out below
@@ -193,7 +219,7 @@ class MonostaticPlan:
 
 
 def check_medium(A: ImagingOperator) -> None:
-    """Raise ``ValueError`` where waves do not travel alike everywhere and into every direction."""
+    """Raise ``ValueError`` for a medium in layers and for antenna patterns, which the plane-wave kernel excludes."""
     if A.acquisition.layers is not None:
         raise ValueError("the medium has layers: expected a homogeneous one for range migration")
     if any(A.acquisition.patterns):
@@ -218,7 +244,13 @@ def _powers(start: torch.Tensor, factor: torch.Tensor, n: int) -> torch.Tensor:
 
 
 def depths(z: npt.NDArray[np.float64], plane: float) -> npt.NDArray[np.float64]:
-    """Distances of the voxels' planes from the scan's, evenly spaced, all above zero."""
+    """Return the distances of the voxel planes `z` from the scan's `plane`, float64 (n_z,), metres, all above zero.
+
+    Raises
+    ------
+    ValueError
+        When the scan's plane lies among the voxels, or `z` is not evenly spaced.
+    """
     depth = z - plane
     if depth[0] <= 0 <= depth[-1]:
         raise ValueError(
@@ -229,7 +261,7 @@ def depths(z: npt.NDArray[np.float64], plane: float) -> npt.NDArray[np.float64]:
 
 
 def even_step(name: str, axis: npt.NDArray[np.float64]) -> float:
-    """Step of an evenly spaced axis, metres; 0 for a single value."""
+    """Return the step of an evenly spaced axis, metres, 0 for a single value; ``ValueError`` for uneven steps."""
     gaps = np.diff(axis)
     if len(gaps) and np.ptp(gaps) > 1e-6 * gaps.mean():
         raise ValueError(f"grid {name} has steps from {gaps.min():.4g} to {gaps.max():.4g} m: expected an even step")
@@ -242,9 +274,9 @@ def _phasor_of_turns(turns: npt.NDArray[np.float64]) -> npt.NDArray[np.complex12
 
 
 def taper(places: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.float64]:
-    """Weights over ascending places that rise and fall like a cosine over half a share of their extent at each end.
+    """Return a tapered-cosine (Tukey) window, float64 (n,), over ascending places.
 
-    The window is zero half a mean step beyond the ends.
+    `share` of their extent is tapered, half of it at each end. The window is zero half a mean step beyond the ends.
     """
     n = len(places)
     if share == 0 or n == 1:

@@ -1,19 +1,20 @@
-"""Migrate data of planar MIMO arrays through pairs of plane waves, one of each side: range migration.
+"""Image planar MIMO arrays by range migration: back-projection carried out on pairs of plane waves, one of each side.
 
 Each side of the path is a sum of plane waves over its own antennas' plane, by Weyl's integral as in
 `mimo.fast.monostatic_migration`,
 
     exp(+j k R) = integral g(q, d) exp(+j (qx X + qy Y + kz d)) dqx dqy,    kz^2 = k^2 - qx^2 - qy^2,
 
-so the back-projected image is a Fourier sum over pairs of waves, at wavenumbers that lie on no grid,
+q being the transmitters' wavenumbers (qx, qy) and p the receivers'. So the back-projected image is a Fourier sum over
+pairs of waves, at wavenumbers that lie on no grid,
 
     x(X, Y, z) = sum_k sum_q sum_p Y_k(q, p) exp(+j ((qx + px) X + (qy + py) Y + kz(q) d_t(z) + kz(p) d_r(z))),
     Y_k(q, p) = g(q) g(p) sum_t,r y_k(t, r) exp(-j (q t + p r)):
 
 a non-uniform FFT of type 1 (Zhuge, Yarovoy, IEEE Trans. Image Processing 21 (2012) 4017 for MIMO arrays on grids; Wang,
-Aubry, Yarovoy, IEEE Trans. Geoscience and Remote Sensing 58 (2020) 4730 for irregular ones). The antennas' sums are
-matrix products, quicker than transforms for up to hundreds of antennas a side wherever they stand; that over waves is
-``finufft`` (Barnett, Magland, af Klinteberg, SIAM J. Scientific Computing 41 (2019) C479).
+Aubry, Yarovoy, IEEE Trans. Geoscience and Remote Sensing 58 (2020) 4730 for irregular ones). The sums over antennas are
+matrix products, quicker than transforms for up to hundreds of antennas a side, at any positions; the sum over pairs of
+waves is done by ``finufft`` (Barnett, Magland, af Klinteberg, SIAM J. Scientific Computing 41 (2019) C479).
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ __all__ = ["MultistaticPlan", "load_finufft"]
 Floats = npt.NDArray[np.float64]
 
 PAIRS_AT_ONCE = 2**21
-"""Pairs of waves of one transform."""
+"""Pairs of waves in one transform, about so many."""
 
 MAX_PAIRS, MAX_GRID = 2**33, 2**23
-"""Pairs of waves of one image at most, all frequencies together, and places among which those of a side are found."""
+"""Largest number of wave pairs of one image, all frequencies together, and of grid points of one side's wavenumbers."""
 
 TOLERANCE = {torch.complex64: 1e-4, torch.complex128: 1e-7}
-"""Relative error of the transform."""
+"""Relative error that ``finufft`` is asked for."""
 
 SECONDS_A_PAIR = 2e-7
-"""For predictions, on one core."""
+"""Seconds for a pair of waves on one core, for predictions."""
 
 
 def load_finufft() -> Any:
@@ -55,22 +56,22 @@ def load_finufft() -> Any:
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """The plane waves of the transmitters, or of the receivers.
+    """Holds the geometry of one side, the transmitters or the receivers, and makes its plane waves.
 
     Attributes
     ----------
     antenna
-        Positions along x and y from the middle voxel's, ``(n, 2)``, metres.
+        Positions along x and y relative to the middle voxel, float64 ``(n, 2)``, metres.
     weight
         Window over the antennas, ``(n,)``.
     depth
-        Distance from the plane of every plane of voxels, ``(n_z,)``, metres.
+        Distance of every plane of voxels from the antennas' plane, ``(n_z,)``, metres.
     slope
         Largest q / kz that the scene needs, along x and y.
     margin
-        How far beyond that waves fade out.
+        Slopes beyond that over which waves fade out.
     period
-        After which the plane repeats, along x and y, metres.
+        Length after which the plane repeats, as its spectrum is sampled, along x and y, metres.
     """
 
     antenna: Floats
@@ -102,7 +103,11 @@ class _Side:
         return cls(positions[:, :2] - middle, weight, depth, (slope[0], slope[1]), margin, (period[0], period[1]))
 
     def waves(self, k: float) -> tuple[Floats, Floats, npt.NDArray[np.complex128]]:
-        """Wavenumbers (n, 2), kz (n,) and amplitudes (n,) of the waves that the scene needs, radians a metre."""
+        """Return the waves that the scene needs at wavenumber `k`, radians a metre: q (n, 2), kz (n,) and amplitudes.
+
+        The complex amplitudes (n,) are in proportion to ``k / kz^2 (j - 1 / (kz d))`` at a typical depth d, as in
+        `mimo.fast.monostatic_migration`, and fade out beyond the slopes of the scene.
+        """
         grids, n_place = [], 1
         for slope, period in zip(self.slope, self.period, strict=True):
             n = math.ceil(k * math.sin(math.atan(slope + self.margin)) * period / (2 * np.pi))
@@ -112,7 +117,7 @@ class _Side:
             grids.append(2 * np.pi / period * np.arange(-n, n + 1))
         q = np.stack(np.meshgrid(*grids, indexing="ij"), axis=-1).reshape(-1, 2)
         squared = k**2 - (q**2).sum(1)
-        seen = squared > (k / (4 * STEEPEST)) ** 2
+        seen = squared > (k / (4 * STEEPEST)) ** 2  # not evanescent, nor nearly so: kz^-2 would grow without bound
         q, kz = q[seen], np.sqrt(squared[seen])
         fade = np.clip(1 - (np.abs(q) / kz[:, None] - self.slope) / self.margin, 0, 1).prod(1)
         fade = fade * fade * (3 - 2 * fade)
@@ -123,7 +128,7 @@ class _Side:
         return q, kz, fade * 2 * np.pi / area * k / kz**2 * (1j - 1 / (kz * typical))
 
     def n_wave(self, k: float) -> int:
-        """Number of the waves at a wavenumber."""
+        """Return the number of waves at wavenumber `k`, radians a metre."""
         return len(self.waves(k)[1])
 
     @property
@@ -132,13 +137,16 @@ class _Side:
         return 1.0 if self.depth[-1] >= self.depth[0] else -1.0
 
     def amplitudes(self, q: Floats, kz: Floats, amplitude: npt.NDArray[np.complex128]) -> npt.NDArray[np.complex128]:
-        """What every antenna gives to every wave at the middle voxel, complex128 (n_wave, n_antenna)."""
+        """Return the factor of every antenna in every wave, complex128 (n_wave, n_antenna), phased to the middle voxel.
+
+        finufft counts voxels from the middle one, so the phase of the way there belongs to the strengths.
+        """
         phase = kz * self.depth[len(self.depth) // 2]
         return (amplitude * _phasor(phase))[:, None] * _phasor(-q @ self.antenna.T) * self.weight
 
 
 class MultistaticPlan:
-    """Everything of a migration that does not depend on the data.
+    """Holds everything of a migration that does not depend on the data; parameters as in `mimo.range_migration`.
 
     Attributes
     ----------
@@ -171,11 +179,11 @@ class MultistaticPlan:
             raise ValueError(_too_many(f"{self.n_pair:.2g} pairs of plane waves"))
 
     def seconds(self) -> float:
-        """What `image` may take on one core."""
+        """Predict the time of `image` on one core, seconds."""
         return self.n_pair * SECONDS_A_PAIR
 
     def image(self, y: torch.Tensor, report: Report) -> torch.Tensor:
-        """Voxels (n_voxel,) of one scene (n_freq, n_tx, n_rx)."""
+        """Return the image (n_voxel,) of one scene (n_freq, n_tx, n_rx)."""
         A, (tx, rx) = self._A, self._sides
         plan = self._finufft.Plan(
             1,

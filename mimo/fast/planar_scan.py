@@ -1,4 +1,4 @@
-"""Recognise a monostatic scan whose positions are the crossings of rows and columns in a plane."""
+"""Recognise a monostatic scan whose positions lie on a grid of rows and columns in a plane."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mimo.array import ArrayGeometry
 __all__ = ["PlanarScan"]
 
 OFF = 1 / 64
-"""How far a position may lie off its place, in wavelengths: 11 degrees of phase there and back."""
+"""How far a position may lie off its grid point, in wavelengths: 11 degrees of phase there and back."""
 
 MAX_PLACES = 64
-"""Places of the grid over channels at most."""
+"""Grid points for each channel at most: beyond it, the positions are scattered and no grid."""
 
 
 @dataclass(frozen=True, eq=False)
 class PlanarScan:
-    """Positions ``(x[i], y[j], z)``; `of` finds them in an array.
+    """Describes a scan over the grid points ``(x[i], y[j], z)``; `of` finds the grid of an array.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class PlanarScan:
     z
         Height of the plane, metres.
     place
-        Index of each channel's place in the flattened grid, x slowest, int64 ``(n_channel,)``.
+        Index of each channel's grid point in the flattened grid, x slowest, int64 ``(n_channel,)``.
     """
 
     x: npt.NDArray[np.float64]
@@ -67,7 +67,7 @@ class PlanarScan:
 def _gathered(
     name: str, values: npt.NDArray[np.float64], limit: float, expected: str
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Means of the values that lie together, ascending, and which of them each value belongs to."""
+    """Cluster values that lie within `limit`: return the clusters' means, ascending, and the cluster of each value."""
     order = np.argsort(values, kind="stable")
     group = np.concatenate([[0], np.cumsum(np.diff(values[order]) > limit)])
     index = np.empty(len(values), np.int64)

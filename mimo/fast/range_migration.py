@@ -1,7 +1,7 @@
-"""Form images by range migration: back-projection through plane waves, at the cost of a few transforms.
+"""Form images by range migration: back-projection carried out on plane waves, at the cost of a few transforms.
 
-`mimo.fast.monostatic_migration` has the plane waves of monostatic scans, `mimo.fast.multistatic_migration` those of
-arrays in which every transmitter is received by every receiver.
+`mimo.fast.monostatic_migration` does it for monostatic scans, `mimo.fast.multistatic_migration` for arrays in which
+every transmitter is received by every receiver.
 """
 
 from __future__ import annotations
@@ -23,22 +23,24 @@ def range_migration(
     aperture_taper: float = 0.0,
     band_taper: float = 0.0,
 ) -> torch.Tensor:
-    """Image of a planar scan or array by range migration: `mimo.backproject` through plane waves.
+    """Image a planar scan or array by range migration: nearly `mimo.backproject`, through plane waves.
 
     Parameters
     ----------
     y
         Measurement ``(..., *A.measurement_shape)``.
     A
-        The operator: isotropic antennas in a homogeneous medium, any sweep, evenly spaced z on one side of each plane,
-        and either channels that transmit and receive at the same point, the points in a plane of constant z on a grid
-        of rows and columns (in any order, at any spacing; places without a channel count as zero), and any axes x and
-        y; or every pair of transmitters and receivers, each side in a plane of constant z and anywhere in it, and
-        evenly spaced x and y.
+        The operator: isotropic antennas in a homogeneous medium, any sweep, evenly spaced z on one side of the
+        antennas. Its array is one of two kinds:
+
+        - a monostatic scan: each channel transmits and receives at the same point, and the points lie in a plane of
+          constant z on a grid of rows and columns (in any order, at any spacing; missing points count as zero); the
+          voxels' x and y are any;
+        - an array of every pair, with each side anywhere in a plane of constant z; x and y are evenly spaced.
     padding
-        Period after which the plane repeats, 0.25 to 16, as a multiple of that at which no wave within the angles of
-        the scene wraps around into it. Time grows with its square, that of an array of every pair with its fourth
-        power. Less than 1 is enough where the data hold little but the scene.
+        0.25 to 16. Sampling the plane waves makes the plane repeat; its period is `padding` times the shortest one at
+        which no wave within the angles of the scene wraps around into it. Time grows with its square, for an array of
+        every pair with its fourth power. Less than 1 is enough where the data hold little but the scene.
     aperture_taper, band_taper
         Share of the aperture (along x and y) and of the band over which data rise and fall like a cosine, 0 to 1: 0 is
         no window, 1 a Hann window. Lower sidelobes for wider main lobes.
@@ -85,7 +87,7 @@ def range_migration(
 
 
 def migration_seconds(A: ImagingOperator) -> float:
-    """What `range_migration` of one scene may take on one core; `ValueError` when the geometry does not fit."""
+    """Predict the seconds of `range_migration` for one scene on one core; `ValueError` when the geometry is unfit."""
     return _plan(A, 1.0, 0.0, 0.0).seconds()
 
 

@@ -1,14 +1,13 @@
-"""Back-project range profiles, at a cost that does not grow with the frequencies.
+"""Back-project range profiles, at a cost per voxel that does not grow with the number of frequencies.
 
-A channel's sum over frequencies depends on a voxel through its path alone, so
-it is computed once for a row of paths (range compression, a zero-padded transform), and each voxel interpolates in that
-row:
+A channel's sum over frequencies depends on a voxel through its path alone. So it is computed once for evenly spaced
+paths, the channel's range profile (range compression, a zero-padded transform), and each voxel interpolates in it:
 
     x[v] = sum_c exp(+j k_c d) sum_f y[f, c] exp(+j (k_f - k_c) d),   d = P_t + P_r - reference_path
 
-with the carrier k_c taken out, so that the inner sum is smooth. Interpolation is by `TAPS` samples with a Kaiser-Bessel
-kernel whose own spectrum is divided out of the data before the transform (as in gridding: Beatty, Nishimura, Pauly,
-IEEE Trans. Medical Imaging 24 (2005) 799, for the kernel's width and shape).
+with the carrier k_c taken out, so that the inner sum varies slowly with d. Interpolation is by `TAPS` samples with a
+Kaiser-Bessel kernel whose own spectrum is divided out of the data before the transform (as in gridding: Beatty,
+Nishimura, Pauly, IEEE Trans. Medical Imaging 24 (2005) 799, for the kernel's width and shape).
 """
 
 from __future__ import annotations
@@ -31,26 +30,26 @@ from mimo.propagation import BACKPROJECTION, Side, phasor
 __all__ = ["RangeProfiles", "backproject_fast", "image_by_profiles", "path_bounds"]
 
 TAPS = kernels.CONSTANTS["TAPS"]
-"""Samples of a profile that make one value."""
+"""Samples of a profile that one interpolated value is made of."""
 
 FRACTIONS = kernels.CONSTANTS["PARTS"]
-"""Places between two samples at which the interpolation kernel is tabulated, as in profiles.h."""
+"""Fractions of a sample at which the interpolation kernel is tabulated, as in profiles.h."""
 
 MAX_PROFILE = 2**20
-"""Samples of a profile at most: a place in it, in 512ths of a sample, is a 32-bit number."""
+"""Samples of a profile at most: a position in it, in 512ths of a sample, is a 32-bit number."""
 
 MAX_SINGLE = 2**23
-"""Places in a profile up to which float32 tells neighbours apart."""
+"""Positions (512ths of a sample) in a profile up to which float32 tells neighbours apart; beyond it, float64."""
 
 PAIRS_AT_ONCE = 2**16
-"""Pairs (channel, voxel) treated together on the torch path."""
+"""(channel, voxel) pairs treated together on the torch path."""
 
 DIRECT_BYTES = 2**27
-"""Bytes of the matrix of a direct transform, for a sweep without a constant step, that are made at a time."""
+"""For a sweep without a constant step: bytes of the transform's matrix that are made at a time."""
 
 
 def backproject_fast(y: torch.Tensor, A: ImagingOperator, *, padding: float = 2.0) -> torch.Tensor:
-    """Coherent back-projection through range profiles: `mimo.backproject` at a cost without the frequencies.
+    """Back-project coherently through range profiles: nearly `mimo.backproject`, quicker for many frequencies.
 
     Parameters
     ----------
@@ -59,8 +58,8 @@ def backproject_fast(y: torch.Tensor, A: ImagingOperator, *, padding: float = 2.
     A
         The operator whose geometry, medium, reference path, flat patterns, precision and device are used.
     padding
-        Samples of a profile over frequencies, 1.5 to 64. More of them cost memory and, once a profile leaves the
-        first-level cache, time.
+        Samples of a profile for each frequency, 1.5 to 64. A larger number is more accurate but takes memory and, once
+        a profile exceeds the first-level cache, time.
 
     Returns
     -------
@@ -76,8 +75,8 @@ def backproject_fast(y: torch.Tensor, A: ImagingOperator, *, padding: float = 2.
     -----
     The largest difference from `mimo.backproject`, over the largest magnitude of the image, is below -57 dB at the
     default padding and -50 dB at 1.5 for pure noise, the hardest measurement; where an image has a peak it is about
-    -75 dB and -65 dB. About 40 operations a pair of channel and voxel, whatever the number of
-    frequencies, after a transform of each channel; profiles take ``padding n_freq`` numbers a channel. A sweep without
+    -75 dB and -65 dB. About 40 operations for each (channel, voxel) pair, whatever the number of frequencies, after a
+    transform of each channel; profiles take ``padding n_freq`` numbers a channel. A sweep without
     a constant step is transformed as a matrix product over the scene's extent of paths instead of by an FFT.
     """
     if not (isinstance(padding, int | float) and 1.5 <= padding <= 64):
@@ -93,7 +92,7 @@ def backproject_fast(y: torch.Tensor, A: ImagingOperator, *, padding: float = 2.
 def image_by_profiles(
     acquisition: Acquisition, padding: float, y: torch.Tensor, report: Report = silent
 ) -> torch.Tensor:
-    """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, *channels), in their dtype and on their device."""
+    """Return images (n_scene, n_voxel) of measurements (n_scene, n_freq, *channels), in their dtype and device."""
     sums = ChannelSums(acquisition, BACKPROJECTION, dtype=y.dtype)
     channels = torch.as_tensor(acquisition.array.channel_indices().copy(), dtype=torch.long, device=y.device)
     if not acquisition.array.paired:
@@ -111,20 +110,31 @@ def image_by_profiles(
 
 
 class RangeProfiles:
-    """The transform from frequencies to paths, and how to interpolate in its result.
+    """Transforms measurements to range profiles and holds what interpolation in them needs.
+
+    A profile is periodic: `n_profile` samples cover a path of 2 pi / `step`.
+
+    Parameters
+    ----------
+    acquisition
+        Array, sweep, grid, medium and reference paths.
+    reference
+        float64 ``(n_channel,)``, metres: path already removed from the phase of each channel.
+    padding
+        As in `backproject_fast`.
 
     Attributes
     ----------
     n_profile
         Samples in a profile, even.
     step
-        Wavenumber of one turn through a profile, radians a metre.
+        Wavenumber whose phase turns once over a profile, radians a metre: the step of a uniform sweep.
     carrier
-        Wavenumber that profiles lack, radians a metre.
+        Wavenumber that is taken out of the profiles, radians a metre; each voxel multiplies it back.
     middle
         float64 ``(n_channel,)``: path of each channel, tx to voxel to rx, at the middle of its profile, metres.
     weights
-        float64 ``(FRACTIONS, TAPS)``: the kernel's values for a place so many fractions behind a sample.
+        float64 ``(FRACTIONS, TAPS)``: the kernel's values so many fractions of a sample behind a sample.
     """
 
     def __init__(self, acquisition: Acquisition, reference: npt.NDArray[np.float64], padding: float) -> None:
@@ -141,8 +151,8 @@ class RangeProfiles:
             self.carrier = float(wavenumber[n_freq // 2])
             self.n_profile = 2 * int(next_fast_len(math.ceil(max(padding * n_freq, 2 * TAPS) / 2)))
             self.step = span / max(1, n_freq - 1)
-            self._turn = (np.arange(n_freq) - n_freq // 2) / self.n_profile  # of each frequency in a sample
-        else:
+            self._turn = (np.arange(n_freq) - n_freq // 2) / self.n_profile  # turns of each frequency in a sample
+        else:  # without a constant step a profile does not repeat by itself: it covers the paths of the scene
             low, high = path_bounds(acquisition)
             self.carrier = float(wavenumber.max() + wavenumber.min()) / 2
             spacing = 2 * np.pi / (padding * span)
@@ -155,14 +165,14 @@ class RangeProfiles:
             self.step = 2 * np.pi / (self.n_profile * spacing)
             self._turn = (wavenumber - self.carrier) * spacing / (2 * np.pi)
             self.middle = (low + high) / 2
-        shape = math.pi * math.sqrt((TAPS * (1 - 0.5 / padding)) ** 2 - 0.8)
+        shape = math.pi * math.sqrt((TAPS * (1 - 0.5 / padding)) ** 2 - 0.8)  # Beatty et al., eq. 5
         self._phasor = _phasor_of_phase(-reference * self.carrier)
         if not self._even:
             self._phasor = self._phasor * _phasor_of_phase(
                 np.multiply.outer(wavenumber - self.carrier, self.middle - reference)
             )
         self._gain = 1 / _spectrum(self._turn, shape)[:, None]
-        if self._even:  # half a profile from the start of the transform
+        if self._even:  # alternating signs over frequency shift the transform's result by half a profile
             self._gain[1 - n_freq // 2 % 2 :: 2] *= -1
         self.weights = _kernel(shape)
 
@@ -177,14 +187,14 @@ class RangeProfiles:
         return torch.cat([samples[:, :, -1:], samples, samples[:, :, : TAPS - 1]], dim=2)
 
     def _fft(self, rows: torch.Tensor) -> torch.Tensor:
-        """By one transform of each channel, which starts at the middle; `_gain` has the signs that move it."""
+        """Transform rows (n_scene, n_channel, n_freq) by an FFT; the signs in `_gain` centre its result on `middle`."""
         n, half = self.n_profile, rows.shape[2] // 2
         values = rows.new_zeros((*rows.shape[:2], n))
         values[:, :, : rows.shape[2] - half], values[:, :, n - half :] = rows[:, :, half:], rows[:, :, :half]
         return torch.fft.ifft(values, norm="forward")
 
     def _direct(self, rows: torch.Tensor) -> torch.Tensor:
-        """As a matrix product, for frequencies at any place."""
+        """Transform rows by a matrix product, for frequencies without a constant step."""
         parts = []
         at_once = max(1, DIRECT_BYTES // (len(self._turn) * 16))
         for first in range(0, self.n_profile, at_once):
@@ -196,7 +206,7 @@ class RangeProfiles:
 
 @functools.cache
 def _kernel(shape: float) -> npt.NDArray[np.float64]:
-    """The Kaiser-Bessel kernel at every tabulated place, (FRACTIONS, TAPS)."""
+    """Tabulate the Kaiser-Bessel kernel, (FRACTIONS, TAPS)."""
     place = np.arange(FRACTIONS)[:, None] / FRACTIONS - (np.arange(TAPS) - (TAPS // 2 - 1))
     table: npt.NDArray[np.float64] = np.i0(shape * np.sqrt(np.clip(1 - (2 * place / TAPS) ** 2, 0, None)))
     return table / np.i0(shape)
@@ -208,13 +218,13 @@ def _phasor_of_phase(phase: npt.NDArray[np.float64]) -> npt.NDArray[np.complex12
 
 
 def _spectrum(turn: npt.NDArray[np.float64], shape: float) -> npt.NDArray[np.float64]:
-    """Fourier transform of the Kaiser-Bessel kernel, TAPS samples wide, at `turn` turns a sample."""
+    """Fourier transform of the Kaiser-Bessel kernel, TAPS samples wide, at the frequencies `turn` in turns a sample."""
     root = np.sqrt(shape**2 - (np.pi * TAPS * turn) ** 2 + 0j)
     return np.real(TAPS * np.where(root == 0, 1.0, np.sinh(root) / np.where(root == 0, 1, root))) / np.i0(shape)
 
 
 def path_bounds(acquisition: Acquisition) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Paths of each channel that no voxel of the grid lies below or above, float64 (n_channel,) each, metres."""
+    """Return a lower and an upper bound of each channel's paths to all voxels, float64 (n_channel,) each, metres."""
     axes = (acquisition.grid.x, acquisition.grid.y, acquisition.grid.z)
     low, high = np.array([a[0] for a in axes]), np.array([a[-1] for a in axes])
     index = np.ones(1) if acquisition.layers is None else np.sqrt(acquisition.layers.permittivity)
@@ -231,7 +241,7 @@ def path_bounds(acquisition: Acquisition) -> tuple[npt.NDArray[np.float64], npt.
 def _image_torch(
     acquisition: Acquisition, profiles: RangeProfiles, rows: torch.Tensor, channels: torch.Tensor, report: Report
 ) -> torch.Tensor:
-    """What profiles.h does, tile by tile of channels and voxels."""
+    """Do what profiles.h does with torch, for tiles of channels and voxels."""
     centers = torch.as_tensor(acquisition.grid.centers(), device=rows.device)
     sides = [Side(acquisition, side, rows.device) for side in (0, 1)]
     middle = torch.as_tensor(profiles.middle.copy(), device=rows.device)

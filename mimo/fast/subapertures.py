@@ -1,14 +1,16 @@
-"""Replace antennas and frequencies by fewer nodes that say the same of a small block of voxels.
+"""Replace many antennas and frequencies by a few nodes that give the same image of a small block of voxels.
 
-Seen from the middle c of a block, the phase of a channel, k (P_t(v) + P_r(v) - P_t(c) - P_r(c)), changes slowly from
-antenna to antenna and from frequency to frequency for every voxel v of the block. So it is interpolated from few nodes,
+P_t(v) is the path from antenna t to voxel v. Relative to the centre c of a block, the phase of a channel,
+k (P_t(v) + P_r(v) - P_t(c) - P_r(c)), changes slowly from antenna to antenna and from frequency to frequency, for every
+voxel v of the block. So it can be interpolated from a few nodes i, which are points among the antennas,
 
     exp(+j k (P_t(v) - P_t(c))) = sum_i W[i, t] exp(+j k (P_i(v) - P_i(c))),
 
-and the transpose of W gathers the data of many antennas at the nodes. Antennas are gathered group by group at the
-Chebyshev places of each group's box, whose interpolation converges as the Bessel functions of the phase's swing; and
-frequencies at even steps, by the weights of least squares. It is one level of the butterfly algorithm for radar
-(Demanet, Ferrara, Maxwell, Poulson, Ying, SIAM J. Imaging Sciences 5 (2012) 203), with nodes in the data alone.
+and the weights W gather the data of many antennas at the nodes. Antennas are divided into groups. The nodes of a group
+are the Chebyshev points of a box around it; their interpolation error falls like Bessel functions J_n(s) in the number
+of nodes n, s being the largest phase change (the *swing*) from the box's centre to its edge. Frequencies are replaced
+by evenly spaced ones with least-squares weights. This is one level of the butterfly algorithm for radar (Demanet,
+Ferrara, Maxwell, Poulson, Ying, SIAM J. Imaging Sciences 5 (2012) 203), with nodes for the data, none for the voxels.
 """
 
 from __future__ import annotations
@@ -26,20 +28,25 @@ __all__ = ["Blocks", "Floats", "Group", "chebyshev_count", "frequency_nodes", "g
 Floats = npt.NDArray[np.float64]
 
 _BLOCKS_LOOKED_AT = 48
+"""Blocks drawn at random that nodes are chosen for, beside those at the grid's corners."""
+
 _MAX_NODES = 128
+"""Chebyshev points along one axis of a box at most."""
+
 _MAX_DEPTH = 4
+"""Times that a group of antennas is cut in two, one after another."""
 
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """A grid of voxels in blocks of nearly the same size.
+    """Divides a grid of voxels into blocks of nearly the same size.
 
     Attributes
     ----------
     slices
-        Of each axis.
+        Voxel ranges of the blocks along x, y and z; a block is one of each.
     center, half
-        Middle and half extent of every block, z varying fastest, float64 ``(n_block, 3)``, metres.
+        Centre and half extent of every block, z varying fastest, float64 ``(n_block, 3)``, metres.
     """
 
     slices: tuple[list[slice], list[slice], list[slice]]
@@ -48,7 +55,7 @@ class Blocks:
 
     @classmethod
     def of(cls, axes: tuple[Floats, Floats, Floats], size: float) -> Blocks:
-        """Blocks that are at most about `size` metres along every axis."""
+        """Divide the voxel centres along x, y and z (metres) into blocks of about `size` metres or less an axis."""
         slices, middles, halves = [], [], []
         for axis in axes:
             extent = float(axis[-1] - axis[0]) * len(axis) / max(1, len(axis) - 1)
@@ -62,7 +69,7 @@ class Blocks:
         return cls((slices[0], slices[1], slices[2]), center, half)
 
     def sample(self) -> tuple[Floats, Floats]:
-        """Middles (n, 3) and corners (n, 8, 3) of some blocks: those at the grid's own corners among them."""
+        """Return centres (n, 3) and corners (n, 8, 3), metres, of some blocks, those at the grid's corners included."""
         shape = [len(s) for s in self.slices]
         ends = np.ravel_multi_index(np.array([*itertools.product(*((0, n // 2, n - 1) for n in shape))]).T, shape)
         drawn = np.random.default_rng(0).choice(len(self.center), min(len(self.center), _BLOCKS_LOOKED_AT), False)
@@ -73,16 +80,16 @@ class Blocks:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Antennas that share nodes.
+    """Holds a group of antennas and the nodes that replace them.
 
     Attributes
     ----------
     antenna
-        Their indices.
+        Indices of the antennas, int64 ``(n_antenna,)``.
     node
-        Places of the nodes, ``(n_node, 3)``, metres.
+        Positions of the nodes, float64 ``(n_node, 3)``, metres.
     weight
-        Interpolation from nodes to antennas, ``(n_node, n_antenna)``.
+        Weights W of the interpolation from nodes to antennas, float64 ``(n_node, n_antenna)``.
     """
 
     antenna: npt.NDArray[np.int64]
@@ -91,11 +98,23 @@ class Group:
 
 
 def grouped(positions: Floats, blocks: Blocks, k_max: float, tolerance: float) -> list[Group]:
-    """Groups of antennas with as few nodes together as is found, for phases at wavenumbers up to `k_max`."""
+    """Divide antennas into groups that need few nodes in all.
+
+    Parameters
+    ----------
+    positions
+        Antennas, float64 ``(n, 3)``, metres.
+    blocks
+        Blocks of voxels that every node serves.
+    k_max
+        Largest wavenumber, radians a metre.
+    tolerance
+        Largest error of an interpolated phasor along one axis.
+    """
     sample = blocks.sample()
 
     def split(whole: Group, depth: int) -> list[Group]:
-        """The groups that a group is better cut into: while two halves have fewer nodes together."""
+        """Cut a group in two, and the halves again, where that leaves fewer nodes; else return it as it is."""
         if depth == 0 or len(whole.node) <= 2:
             return [whole]
         coordinate = _box(positions[whole.antenna])[2]
@@ -104,11 +123,12 @@ def grouped(positions: Floats, blocks: Blocks, k_max: float, tolerance: float) -
             if np.ptp(coordinate[:, axis]) > 1e-9:
                 order = np.argsort(coordinate[:, axis], kind="stable")
                 gaps = np.diff(coordinate[order, axis])
+                # between two sub-arrays, where one gap is clearly the widest; else in the middle
                 widest = int(gaps.argmax()) + 1
                 cut = widest if gaps[widest - 1] > 4 * np.median(gaps) else len(order) // 2
                 halves = (np.sort(whole.antenna[part]) for part in (order[:cut], order[cut:]))
                 tried.append([_nodes(positions, half, sample, k_max, tolerance) for half in halves])
-        fewest = min(tried, key=_count)
+        fewest = min(tried, key=_count)  # as many nodes as before are allowed here: the halves may be cut again
         if _count(fewest) > len(whole.node):
             return [whole]
         cut_on = [group for half in fewest for group in split(half, depth - 1)]
@@ -123,7 +143,7 @@ def _count(groups: list[Group]) -> int:
 
 
 def _box(points: Floats) -> tuple[Floats, Floats, Floats]:
-    """Middle, directions (3, 3) in rows and half extents of a box around points, and their coordinates in it."""
+    """Fit a box to points along their principal axes: centre (3,), axes in rows (3, 3), coordinates in it (n, 3)."""
     mean = points.mean(0)
     axes = np.linalg.eigh((points - mean).T @ (points - mean))[1].T
     coordinate = (points - mean) @ axes.T
@@ -135,11 +155,13 @@ def _box(points: Floats) -> tuple[Floats, Floats, Floats]:
 def _nodes(
     positions: Floats, index: npt.NDArray[np.int64], sample: tuple[Floats, Floats], k_max: float, tolerance: float
 ) -> Group:
-    """Nodes of one group: Chebyshev places of its box, or the antennas themselves where those are no more."""
+    """Choose the nodes of one group: Chebyshev points of its box, or the antennas where these are as few."""
     middle, axes, coordinate = _box(positions[index])
     half = np.abs(coordinate).max(0)
     half[half < 1e-9] = 0
     center, corner = sample
+    # The phase k (P_p(v) - P_p(c)) of an antenna at p has the gradient -k (u(v - p) - u(c - p)) in p, u being unit
+    # vectors. Its largest component along an axis, times the box's half extent, bounds the phase change on that axis.
     swing = np.zeros(3)
     for place in itertools.product(*((-1, 0, 1) if h else (0,) for h in half)):
         p = middle + (half * place) @ axes
@@ -162,15 +184,18 @@ def _unit(vectors: Floats) -> Floats:
 
 
 def chebyshev_count(swing: float, tolerance: float) -> int:
-    """Chebyshev nodes that interpolate exp(j swing x), |x| <= 1, to a tolerance: by the tail of its Bessel series."""
+    """Return how many Chebyshev nodes interpolate exp(j swing x), |x| <= 1, to a tolerance; `swing` in radians.
+
+    exp(j s x) = J_0(s) + 2 sum_n j^n J_n(s) T_n(x): with n nodes the error is about the rest of this series from n on.
+    """
     terms = 2 * np.abs(jv(np.arange(_MAX_NODES), swing))
     tail = np.cumsum(terms[::-1])[::-1]
     good = np.flatnonzero(tail < tolerance)
-    return max(1, int(good[0])) if len(good) else _MAX_NODES**3
+    return max(1, int(good[0])) if len(good) else _MAX_NODES**3  # more than any group has: it keeps its antennas
 
 
 def _lagrange(nodes: Floats, at: Floats) -> Floats:
-    """Values of the Lagrange polynomials of Chebyshev nodes (of the first kind), (n_node, n_at)."""
+    """Return the Lagrange polynomials of Chebyshev nodes (of the first kind) at points in [-1, 1], (n_node, n_at)."""
     n = len(nodes)
     # sum over degrees of T_m(node) T_m(at), the discrete orthogonality of Chebyshev polynomials
     degree = np.arange(n)
@@ -180,25 +205,40 @@ def _lagrange(nodes: Floats, at: Floats) -> Floats:
 
 
 def frequency_nodes(wavenumber: Floats, path: float, tolerance: float) -> tuple[Floats, Floats] | None:
-    """Evenly spaced wavenumbers, and the weights (n_node, n_freq) that make exp(j k d) of them for |d| <= path.
+    """Find evenly spaced wavenumbers from which exp(j k d) is interpolated for every path difference |d| <= path.
 
-    Weights are those of least squares over all d: between two phasors the integral of their product is a sinc. They are
-    checked at some of the wavenumbers, the outermost among them.
+    The weights minimise the squared error integrated over d; the integral of a product of two phasors is a sinc. The
+    error is checked at some of the wavenumbers, the outermost among them.
+
+    Parameters
+    ----------
+    wavenumber
+        float64 ``(n_freq,)``, radians a metre.
+    path
+        Metres.
+    tolerance
+        Largest error of an interpolated phasor.
+
+    Returns
+    -------
+    nodes, weights
+        float64 ``(n_node,)``, radians a metre, and ``(n_node, n_freq)``; ``None`` when no fewer nodes than frequencies
+        are found.
     """
     low, high = float(wavenumber.min()), float(wavenumber.max())
     span = high - low
-    at_least = max(2, math.ceil(span * path / np.pi))
+    at_least = max(2, math.ceil(span * path / np.pi))  # Nyquist: d ranges over 2 path, so steps of pi / path at most
     middle = (low + high) / 2
     offset = wavenumber - middle
     some = offset[np.unique(np.linspace(0, len(offset) - 1, 24).round().astype(int))]
     lengths = path * np.linspace(0, 1, at_least + 12)  # weights are real: what holds for d holds for -d
     goal = np.exp(1j * np.multiply.outer(lengths, some))
     for n in range(at_least, len(wavenumber)):
-        for outside in (0.5, 1.0, 1.5, 2.0):  # steps that the nodes reach beyond the band
+        for outside in (0.5, 1.0, 1.5, 2.0):  # steps beyond the band's ends, where one-sided interpolation is worse
             if n - 1 <= 2 * outside:
                 continue
             reach = span / 2 * (n - 1) / (n - 1 - 2 * outside)
-            if reach > 0.95 * middle:
+            if reach > 0.95 * middle:  # wavenumbers stay above zero
                 continue
             nodes = np.linspace(-reach, reach, n)
             weight = _sinc_weights(nodes, some, path)
@@ -208,7 +248,10 @@ def frequency_nodes(wavenumber: Floats, path: float, tolerance: float) -> tuple[
 
 
 def _sinc_weights(nodes: Floats, at: Floats, path: float) -> Floats:
-    """Real weights (n_node, n_at) of least squares; the ridge keeps them near one where nodes are more than enough."""
+    """Solve for the real least-squares weights (n_node, n_at).
+
+    The added 1e-11 keeps them small where the nodes are more than enough and the matrix is close to singular.
+    """
     among = np.sinc(np.subtract.outer(nodes, nodes) * path / np.pi)
     between = np.sinc(np.subtract.outer(nodes, at) * path / np.pi)
     return np.asarray(np.linalg.solve(among + 1e-11 * np.eye(len(nodes)), between))

@@ -8,7 +8,7 @@ from fixtures import native_layouts as native
 from mimo import VoxelGrid, backproject, born_operator
 from mimo.data import IMPORTERS, FileError, explain_formats, load, read_measured, save
 from mimo.data.importers import layout
-from mimo.data.importers.settings import options_of
+from mimo.options import options_of
 
 FULL, PAIRED, FLOWN = native.full_scan(), native.paired_scan(), native.flown_scan()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mimo import VoxelGrid
-from mimo.synth.targets import from_mesh
+from mimo.synth import from_mesh
 
 trimesh = pytest.importorskip("trimesh")
 
@@ -124,5 +124,5 @@ def test_messages(tmp_path, sphere, monkeypatch):
         from_mesh(tmp_path / "open.ply", GRID)
     assert from_mesh(tmp_path / "open.ply", GRID, fill="surface").max() == 1
     monkeypatch.setitem(sys.modules, "trimesh", None)
-    with pytest.raises(ImportError, match=r"pip install mimo-imaging\[mesh\]"):
+    with pytest.raises(ImportError, match=r"mimo-imaging\[mesh\]"):
         from_mesh(sphere, GRID)
