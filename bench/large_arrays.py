@@ -2,8 +2,8 @@
 
 Every method runs in a process of its own, so that its peak memory can be measured. The measurement holds the echoes of
 40 points and noise of the same power. Errors are those at 1,000 voxels, the crossings of ten randomly drawn planes
-along each axis, against the exact sum in complex128. The exact sum's time is proportional to the number of voxels and is
-extrapolated from a small part of the grid.
+along each axis, against the exact sum in complex128. The time of the exact sum is proportional to the number of voxels
+and is extrapolated from a small part of the grid.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def train(
     device: str,
     quiet: bool,
 ) -> None:
-    """Train a network on synthetic scenes; interrupted, it resumes.
+    """Train a network on synthetic scenes; after an interrupt --resume goes on.
 
     NAME: a denoiser (denoiser, denoiser-white, denoiser-fast) or a reconstructor (deep2s, two-stage, unrolled, ...: see
     train/configs). Under torchrun every process takes its share of a batch.

@@ -25,7 +25,7 @@ from mimo.commands.shared import (
 
 if TYPE_CHECKING:
     from mimo.data import Measurement, Plate, PointTarget
-    from mimo.data.calibration.phase_check import FocusCheck
+    from mimo.data.calibration.phase_check import PhaseCheck
 
 __all__ = ["import_", "info", "prepare"]
 
@@ -231,7 +231,7 @@ def _prepared(measurement: Measurement, source: Path, options: dict[str, Any]) -
     return measurement
 
 
-def _check(measurement: Measurement, options: dict[str, Any], hidden: bool) -> FocusCheck:
+def _check(measurement: Measurement, options: dict[str, Any], hidden: bool) -> PhaseCheck:
     from mimo import VoxelGrid
     from mimo.data.calibration.phase_check import check_phase
 
@@ -242,7 +242,7 @@ def _check(measurement: Measurement, options: dict[str, Any], hidden: bool) -> F
         return check_phase(measurement, grid, permittivities=tried, progress=progress, **around)
 
 
-def _print_check(check: FocusCheck, quiet: bool) -> None:
+def _print_check(check: PhaseCheck, quiet: bool) -> None:
     say(f"\nfocus over {check.box}: peak over mean magnitude, dB (entropy, nats)", hidden=quiet)
     say(f"{'permittivity':>12}  {'exp(-jkR)':>15}  {'exp(+jkR)':>15}  sharper at x, y, z (mm)", hidden=quiet)
     rows = check.rows
@@ -254,7 +254,7 @@ def _print_check(check: FocusCheck, quiet: bool) -> None:
     say(check.verdict, hidden=quiet)
 
 
-def _as_dict(check: FocusCheck) -> dict[str, Any]:
+def _as_dict(check: PhaseCheck) -> dict[str, Any]:
     found = {"phase_sign": check.phase_sign, "permittivity": check.permittivity, "margin_db": check.margin_db}
     return {**found, "box": check.box, "verdict": check.verdict, "rows": [vars(row) for row in check.rows]}
 

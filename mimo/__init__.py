@@ -1,4 +1,4 @@
-"""Geometry and physics of near-field MIMO imaging.
+"""Model and invert near-field MIMO radar measurements: geometry, operators and image formers.
 
 Conventions, the same everywhere:
 

@@ -26,7 +26,7 @@ Medium = float | LayeredMedium
 
 @dataclass(frozen=True, eq=False)
 class Acquisition:
-    """Array, sweep, grid and medium of a measurement: one value that operators, files and networks pass around.
+    """Holds array, sweep, grid and medium of a measurement: one value that operators, files and networks pass around.
 
     Acquisitions are equal, and have the same hash, when all their numbers are equal.
 

@@ -17,7 +17,7 @@ PLUS_Z = (0.0, 0.0, 1.0)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ArrayGeometry:
-    """Positions of the antennas of a MIMO array, in metres.
+    """Describes a MIMO array: positions of its antennas, their channels and boresights.
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ class ArrayGeometry:
     Raises
     ------
     ValueError
-        When a shape, an index or a value does not fit; the message names the field, what came and what was expected.
+        When a shape, an index or a value does not fit, in the layouts too; the message names the field, what came and
+        what was expected.
 
     Examples
     --------
@@ -107,14 +108,17 @@ class ArrayGeometry:
         return self.n_tx * self.n_rx if self.mask is None else int(self.mask.sum())
 
     def channel_indices(self) -> npt.NDArray[np.int32]:
-        """(tx, rx) index of each channel that carries data, int32 ``(n_channel, 2)``, tx-major."""
+        """Return the (tx, rx) index of each channel that carries data, int32 ``(n_channel, 2)``.
+
+        They are in the order of the list, or, for an array of every pair, with tx varying slowest.
+        """
         if self.channels is not None:
             return self.channels
         mask = np.ones((self.n_tx, self.n_rx), bool) if self.mask is None else self.mask
         return np.argwhere(mask).astype(np.int32)
 
     def _from(self, layout: str) -> ArrayGeometry:
-        """Remember the call that makes this array, for its repr; nothing else may have been changed."""
+        """Store the call that makes this array, for its repr, and return the array."""
         object.__setattr__(self, "_layout", layout)
         return self
 
@@ -149,7 +153,7 @@ class ArrayGeometry:
 
     @classmethod
     def mills_cross(cls, *, n_tx: int, n_rx: int, width: float, z: float = 0.0) -> ArrayGeometry:
-        """Two crossed diagonals of a square of side `width` (metres), ends included: the papers' array.
+        """Return the papers' array: antennas on the two diagonals of a square of side `width` (metres), ends included.
 
         Transmitters stand evenly on the diagonal from (-w/2, -w/2) to (w/2, w/2), receivers on the one from
         (-w/2, w/2) to (w/2, -w/2), all at height `z`. Source: arXiv 2312.16959, section 5 (12 Tx, 13 Rx, 0.3 m).

@@ -11,7 +11,7 @@ import torch
 from mimo.acquisition import Acquisition, medium_of
 from mimo.array import ArrayGeometry
 from mimo.channel_list import paired_sum
-from mimo.full_array import FactorisedSum
+from mimo.full_array import FullArraySum
 from mimo.grid import VoxelGrid
 from mimo.imaging_operator import DEFAULT_MEMORY, ImagingOperator, KernelSum
 from mimo.layers import LayeredMedium
@@ -23,7 +23,7 @@ __all__ = ["BornOperator", "PairedBornOperator", "born_operator", "operator_of"]
 
 
 class BornOperator(ImagingOperator):
-    """Near-field Born model of an array in which every transmitter is received by every receiver.
+    """Applies the near-field Born model of an array in which every transmitter is received by every receiver.
 
     ``y[f, t, r] = sum_v x[v] exp(-j k_f (R_t(v) + R_r(v))) / (4 pi R_t(v) R_r(v))``
     (arXiv 2312.16959, eq. 3; arXiv 2312.16024, eq. 1, in the form of their code).
@@ -101,7 +101,7 @@ class BornOperator(ImagingOperator):
         device: str | torch.device = "cpu",
         memory: int = DEFAULT_MEMORY,
     ) -> Self:
-        """Return the operator of an acquisition."""
+        """Return the operator of an acquisition; `dtype`, `device` and `memory` are those of the class."""
         made = cls.__new__(cls)
         ImagingOperator.__init__(made, acquisition, dtype=dtype, device=device, memory=memory)
         return made
@@ -109,11 +109,11 @@ class BornOperator(ImagingOperator):
     def _kernel_sum(self, model: FactorModel) -> KernelSum:
         if self.array.paired:
             raise ValueError("the array lists channels: use PairedBornOperator, or born_operator, which chooses")
-        return FactorisedSum(self.acquisition, model, dtype=self.dtype, device=self.device, memory=self.memory)
+        return FullArraySum(self.acquisition, model, dtype=self.dtype, device=self.device, memory=self.memory)
 
 
 class PairedBornOperator(BornOperator):
-    """Near-field Born model for a list of channels: ``y[f, c]`` for the pairs in ``array.channels``.
+    """Applies the near-field Born model for a list of channels: ``y[f, c]`` for the pairs in ``array.channels``.
 
     Parameters, errors and methods are those of `BornOperator`; measurements are ``(..., n_freq, n_channel)``.
     """

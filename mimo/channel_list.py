@@ -13,12 +13,12 @@ from mimo.acquisition import Acquisition
 from mimo.array import ArrayGeometry
 from mimo.compiled_channels import ChannelSums
 from mimo.factors import STRIDE, SeparableKernel
-from mimo.full_array import FactorisedSum
+from mimo.full_array import FullArraySum
 from mimo.imaging_operator import KernelSum
 from mimo.progress import Report, silent
 from mimo.propagation import FactorModel, phasor
 
-__all__ = ["PairedSum", "ScatteredSum", "every_pair", "paired_sum"]
+__all__ = ["ChannelListSum", "PickedChannelSum", "every_pair", "paired_sum"]
 
 PAIRS_AT_ONCE = 2**17
 """(channel, voxel) pairs treated together on the torch path."""
@@ -31,7 +31,7 @@ SETUP = 300
 """What the compiled sums spend on a (channel, voxel) pair before its first frequency, as a number of frequencies."""
 
 
-class ScatteredSum:
+class PickedChannelSum:
     """Computes the sums over every pair of the antennas and picks the listed channels from them.
 
     Parameters
@@ -44,7 +44,7 @@ class ScatteredSum:
         Phasors of the removed paths, complex (n_freq, n_channel), or ``None``.
     """
 
-    def __init__(self, every_pair: FactorisedSum, channels: torch.Tensor, reference: torch.Tensor | None) -> None:
+    def __init__(self, every_pair: FullArraySum, channels: torch.Tensor, reference: torch.Tensor | None) -> None:
         self._every_pair = every_pair
         self._tx, self._rx = channels[:, 0], channels[:, 1]
         self._reference = reference
@@ -91,7 +91,7 @@ def paired_sum(
     compiled = device.type == "cpu" and kernels.available() and acquisition.flat
     # cost of a listed channel at a voxel: pairs * n_freq products over every pair, n_freq + SETUP in the compiled list
     if pairs <= SCATTER_UP_TO and not (compiled and pairs * n_freq > n_freq + SETUP):
-        full = FactorisedSum(
+        full = FullArraySum(
             replace(acquisition, array=every_pair(array), reference_path=None),
             model,
             dtype=dtype,
@@ -102,11 +102,11 @@ def paired_sum(
         reference = None
         if acquisition.reference_path is not None:
             reference = torch.as_tensor(acquisition.reference_phasor(), device=device).to(dtype)
-        return ScatteredSum(full, channels, reference)
-    return PairedSum(acquisition, model, dtype=dtype, device=device, memory=memory)
+        return PickedChannelSum(full, channels, reference)
+    return ChannelListSum(acquisition, model, dtype=dtype, device=device, memory=memory)
 
 
-class PairedSum(SeparableKernel):
+class ChannelListSum(SeparableKernel):
     """Computes the sums over listed channels one by one: ``y[f, c] = sum_v x[v] B[c, v] exp(-j k_f d[c, v])``.
 
     d is the path of the channel less its reference path, B the product of its antennas' amplitudes. The kernel is never

@@ -148,7 +148,7 @@ class ChannelSums:
         """
         planar = torch.zeros((len(profiles), 2, self._padded), dtype=self._real)
         taps = weights.shape[1]
-        weights = weights.repeat_interleave(2, dim=1).contiguous()  # for real and imaginary parts
+        weights = weights.repeat_interleave(2, dim=1).contiguous()  # twice, for real and imaginary parts
         more = {"n_profile": profiles.shape[2] - taps, "weights": weights.data_ptr()}
         for chunk in self._chunks(self._parts(SPREAD_PARTS), report):
             data = [profiles] * len(chunk)
@@ -174,7 +174,7 @@ class ChannelSums:
         """Yield the partitions to be treated at once: one a thread at least, `most` at most, a second's work or so."""
         threads = torch.get_num_threads()
         at_once = max(4 * threads, math.ceil(len(parts) * 2 * PART_PAIRS / (self.n_channel * self._padded)))
-        if self._tabulated:  # tables of a few at a time
+        if self._tabulated:  # tables of no more partitions than threads exist at a time
             at_once = threads
         if most is not None:
             at_once = max(threads, min(at_once, most))

@@ -31,7 +31,7 @@ from mimo.factors import MAKING_BYTES, MAKING_COST, STRIDE, SeparableKernel
 from mimo.progress import Report, silent
 from mimo.propagation import phasor
 
-__all__ = ["FactorisedSum"]
+__all__ = ["FullArraySum"]
 
 PARTITION_BYTES = 2**25
 """Bytes that the factors of one partition take at most, all frequencies together."""
@@ -49,7 +49,7 @@ TERMS_AT_ONCE = 2**33
 """Products (scene, frequency, channel, voxel) between two progress reports: about half a second."""
 
 
-class FactorisedSum(SeparableKernel):
+class FullArraySum(SeparableKernel):
     """Computes ``A x`` and ``A^H y`` for an array of every pair; parameters are those of `SeparableKernel`."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -68,7 +68,7 @@ class FactorisedSum(SeparableKernel):
         self._keep = self._padded * self._voxel_bytes(self.n_freq) + working <= self.memory
         self._kept: dict[int, tuple[torch.Tensor, ...]] = {}
         self._reference = None
-        if self.acquisition.reference_path is not None:  # a factor of each channel, not of an antenna
+        if self.acquisition.reference_path is not None:  # it belongs to a channel and so to neither antenna's factor
             self._reference = torch.as_tensor(self.acquisition.reference_phasor(), device=self.device).to(self.dtype)
 
     @property
@@ -77,12 +77,12 @@ class FactorisedSum(SeparableKernel):
         return self.array.n_tx, self.array.n_rx
 
     def forward(self, x: torch.Tensor, report: Report = silent) -> torch.Tensor:
-        """Measurements (n_scene, n_freq, n_tx, n_rx) of volumes (n_scene, n_voxel)."""
+        """Return the measurements (n_scene, n_freq, n_tx, n_rx) of volumes (n_scene, n_voxel)."""
         y = self._forward_compiled(x, report) if self.compiled else self._forward_torch(x, report)
         return y if self._reference is None else y.mul_(self._reference)
 
     def adjoint(self, y: torch.Tensor, report: Report = silent) -> torch.Tensor:
-        """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_tx, n_rx): the conjugate transpose."""
+        """Return the images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_tx, n_rx): conjugate transpose."""
         y = y.conj().resolve_conj() if self._reference is None else y.conj() * self._reference
         y = y.contiguous()
         return self._spread_compiled(y, report) if self.compiled else self._spread_torch(y, report)
@@ -94,7 +94,7 @@ class FactorisedSum(SeparableKernel):
                 pass
 
     def columns(self, first: int, last: int) -> torch.Tensor:
-        """The columns of the matrix for voxels `first` to `last` - 1: (n_freq * n_tx * n_rx, n)."""
+        """Return the columns of the matrix for voxels `first` to `last` - 1: (n_freq * n_tx * n_rx, last - first)."""
         points = self.points(first, last)
         tx, rx = self.factors(0, points), self.factors(1, points)
         columns = tx[:, :, None] * rx[:, None]

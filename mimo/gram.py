@@ -1,4 +1,4 @@
-"""Factorise the Gram matrix ``A A^H`` of an operator once, for regularised solves of any weight at no further cost.
+"""Factorise the Gram matrix ``A A^H`` of an operator once, so that regularised solves of any weight are cheap.
 
 There are far fewer measurements than voxels, so ``(A^H A + weight I)^-1 A^H y = A^H (A A^H + weight I)^-1 y`` needs
 only the M x M matrix ``A A^H``. Its eigendecomposition ``U diag(s) U^H`` serves every weight: a solve is two products

@@ -16,7 +16,7 @@ AXES = ("x", "y", "z")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class VoxelGrid:
-    """Voxel centres along x, y (cross-range) and z (down-range), in metres: a rectilinear grid.
+    """Describes a rectilinear grid by its voxel centres along x, y (cross-range) and z (down-range), in metres.
 
     Parameters
     ----------
@@ -70,6 +70,8 @@ class VoxelGrid:
     def parse(cls, text: str) -> VoxelGrid:
         """Read ``x=-0.15:0.15:25,y=-0.15:0.15:25,z=0.35:0.65:49`` (start:stop:count in metres, ends included).
 
+        ``ValueError`` for a text of another form, which the message quotes.
+
         >>> VoxelGrid.parse("x=0:1:3,y=-1:1:5,z=0.5:0.5:1").shape
         (3, 5, 1)
         """
@@ -114,12 +116,12 @@ class VoxelGrid:
         return cx, cy, cz
 
     def centers(self) -> npt.NDArray[np.float64]:
-        """Voxel centres in metres, float64 ``(n_voxel, 3)``, z varying fastest (the order of ``volume.ravel()``)."""
+        """Return voxel centres, float64 ``(n_voxel, 3)``, metres, z varying fastest (as in ``volume.ravel()``)."""
         mesh = np.meshgrid(self.x, self.y, self.z, indexing="ij")
         return np.stack(mesh, axis=-1).reshape(-1, 3)
 
     def nearest(self, points: npt.ArrayLike) -> npt.NDArray[np.intp]:
-        """Index (i, j, k) of the voxel nearest each point; points ``(n, 3)`` in metres, result ``(n, 3)``."""
+        """Return the index (i, j, k) of the voxel nearest each point, ``(n, 3)``; points are ``(n, 3)``, metres."""
         points = np.asarray(points, float)
         columns = [np.abs(axis - points[:, [i]]).argmin(axis=1) for i, axis in enumerate((self.x, self.y, self.z))]
         return np.stack(columns, axis=1)

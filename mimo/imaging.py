@@ -23,7 +23,12 @@ def backproject(y: torch.Tensor, A: ImagingOperator) -> torch.Tensor:
     Returns
     -------
     torch.Tensor
-        ``(..., n_x, n_y, n_z)``, complex. Scaled by the sum over channels and frequencies, not their mean.
+        ``(..., n_x, n_y, n_z)``, complex. It is the sum over channels and frequencies, not their mean.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When the shape, dtype or device of `y` does not fit.
     """
     return A.image(y, BACKPROJECTION)
 
@@ -49,5 +54,10 @@ def kirchhoff(y: torch.Tensor, A: ImagingOperator, *, compensate_aperture: bool 
     -------
     torch.Tensor
         ``(..., n_x, n_y, n_z)``, complex.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When the shape, dtype or device of `y` does not fit, or a voxel lies on an antenna.
     """
     return A.image(y, KIRCHHOFF_COMPENSATED if compensate_aperture else KIRCHHOFF)

@@ -43,7 +43,7 @@ class KernelSum(Protocol):
 
 
 class ImagingOperator(OperatorAlgebra):
-    """Base of the Born operators: ``y = A x`` and ``A^H y`` with leading batch axes and torch autograd.
+    """Applies ``y = A x`` and ``A^H y`` with leading batch axes and torch autograd: the base of the Born operators.
 
     See `mimo.BornOperator` for the parameters. A subclass chooses the sums (`_kernel_sum`).
 
@@ -172,9 +172,10 @@ class ImagingOperator(OperatorAlgebra):
         return self.image_by(y, lambda flat: self.kernel_sum(model).adjoint(flat, self._report))
 
     def image_by(self, y: torch.Tensor, former: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        """Apply `former`, (n_scene, *measurement_shape) to (n_scene, n_voxel), to any batch (no gradients).
+        """Apply an image former to a measurement with any leading axes (no gradients).
 
-        Values of masked channels reach it as zero.
+        `former` takes measurements (n_scene, *measurement_shape), masked channels set to zero, and returns images
+        (n_scene, n_voxel). The result is (..., n_x, n_y, n_z).
         """
         y = self._checked("measurement", y, self.measurement_shape)
         with torch.no_grad():

@@ -68,7 +68,10 @@ class LayeredMedium:
 
     @classmethod
     def parse(cls, text: str) -> LayeredMedium:
-        """Read ``1,z=0.50,4.5,z=0.62,1``: permittivities from low to high z, with the planes between them in metres."""
+        """Read ``1,z=0.50,4.5,z=0.62,1``: permittivities from low to high z, with the planes between them in metres.
+
+        ``ValueError`` for a text of another form, which the message quotes.
+        """
         interfaces: list[float] = []
         permittivity: list[float] = []
         for i, part in enumerate(text.split(",")):
@@ -86,7 +89,7 @@ class LayeredMedium:
         return cls(np.array(interfaces), np.array(permittivity))
 
     def optical_depth(self, z: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Integral of sqrt(permittivity) from the first interface (or 0 without one) to `z`, metres, any shape."""
+        """Integrate sqrt(permittivity) over z from the first interface (or 0 without one) to `z`, metres, any shape."""
         z = np.asarray(z, np.float64)
         index = np.sqrt(self.permittivity)
         start = self.interfaces[0] if len(self.interfaces) else 0.0
@@ -97,10 +100,13 @@ class LayeredMedium:
         return depth
 
     def mean_index(self, z_from: npt.ArrayLike, z_to: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Optical path over length of every straight line from `z_from` (n,) to `z_to` (m,), float64 (n, m)."""
+        """Return the mean refractive index on straight lines from `z_from` (n,) to `z_to` (m,), metres, float64 (n, m).
+
+        It is the optical path divided by the length, which does not depend on the line's direction in x and y.
+        """
         a, b = np.asarray(z_from, np.float64)[:, None], np.asarray(z_to, np.float64)[None, :]
         span = b - a
-        level = np.abs(span) < 1e-9  # within a layer: its own index, that of the lower side on a plane
+        level = np.abs(span) < 1e-9  # lines of constant z stay in one layer: its index; on a plane, the lower layer's
         here = np.sqrt(self.permittivity[np.searchsorted(self.interfaces, np.broadcast_to(b, span.shape))])
         mean = (self.optical_depth(b) - self.optical_depth(a)) / np.where(level, 1.0, span)
         return np.where(level, here, mean)

@@ -47,7 +47,7 @@ class DataStep(Protocol):
 
     @property
     def mean_gain(self) -> float:
-        """Mean over voxels of ``|A / norm|^2``, summed over measurements."""
+        """Mean over voxels of the squared norm of a column of ``A / norm``."""
         ...
 
     def encode(self, y: torch.Tensor) -> torch.Tensor:
@@ -126,7 +126,7 @@ class GramStep:
         return update if s1 is None else s1 + update, z
 
     def first_image(self, y: torch.Tensor) -> torch.Tensor:
-        """Regularised inverse with the weight of generalised cross-validation."""
+        """Return the Tikhonov solution with the weight of generalised cross-validation."""
         return self._factor.tikhonov(y)[0]
 
     def restarted(self) -> GramStep:

@@ -127,7 +127,7 @@ class Side:
         the near-field term (unless `near_field` is false) and with patterns that are not flat.
         """
         distance = distances(self.positions, points)
-        # the clamp avoids 0 / 0 where a voxel lies on an antenna, which models that use the cosine refuse anyway
+        # without 0 / 0 where a voxel lies on an antenna: Kirchhoff refuses such voxels, a pattern takes a cosine of 0
         toward = self._normals @ points.T - (self._normals * self.positions).sum(1, keepdim=True)
         cosine = toward / distance.clamp_min(1e-300)
         path = self.path(points, distance)

@@ -1,7 +1,7 @@
 """Lay scenes side by side in memory, so that a vector register holds one number of many scenes (``batches.h``).
 
-Scenes lie in groups of two vectors' width, the last group one or two; a group is ``[number][2][scene]``, real parts
-before imaginary ones. `lanes` is the number of scenes in a vector, `padded` the number of scenes with padding.
+Scenes lie in groups two vectors wide; the last group may be one vector wide. A group is ``[number][2][scene]``, real
+parts before imaginary ones. `lanes` is the number of scenes in a vector, `padded` the number of scenes with padding.
 """
 
 from __future__ import annotations

@@ -13,11 +13,12 @@ from mimo._values import frozen_array, points_repr, same_arrays
 __all__ = ["FrequencySweep"]
 
 LOWEST_FREQUENCY = 1e3
+"""Lowest frequency that is accepted, hertz; a lower number is probably in another unit."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FrequencySweep:
-    """Ascending frequencies in hertz, with any spacing.
+    """Holds the frequencies of a measurement, ascending, in hertz, with any spacing.
 
     Parameters
     ----------
@@ -58,7 +59,10 @@ class FrequencySweep:
 
     @classmethod
     def linear(cls, start: float, stop: float, n: int) -> FrequencySweep:
-        """Return `n` evenly spaced frequencies from `start` to `stop` hertz, both included."""
+        """Return `n` evenly spaced frequencies from `start` to `stop` hertz, both included.
+
+        ``ValueError`` when `n` is no count, or 1 with two different ends.
+        """
         if n < 1 or int(n) != n:
             raise ValueError(f"n is {n}: expected a whole number of frequencies, 1 or more")
         if n == 1 and start != stop:
@@ -96,7 +100,7 @@ class FrequencySweep:
         return bool(np.abs(self.freq - ideal).max() <= 4 * np.finfo(float).eps * self.freq[-1])
 
     def wavenumber(self, permittivity: float = 1.0) -> npt.NDArray[np.float64]:
-        """K = 2 pi f sqrt(permittivity) / c, float64 ``(n_freq,)``, radians a metre."""
+        """Return the wavenumbers 2 pi f sqrt(permittivity) / c, float64 ``(n_freq,)``, radians a metre."""
         return 2 * np.pi * self.freq * np.sqrt(permittivity) / speed_of_light
 
     def __eq__(self, other: object) -> bool:

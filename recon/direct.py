@@ -55,7 +55,7 @@ def backprojection_factorised(problem: Problem, *, tolerance: float = 1e-2) -> I
 
 
 @reconstructor(
-    "range-migration", "planar monostatic scans: back-projection through plane waves", general=False, scale="relative"
+    "range-migration", "planar scans and arrays: back-projection through plane waves", general=False, scale="relative"
 )
 def range_migration(
     problem: Problem, *, padding: float = 1.0, aperture_taper: float = 0.0, band_taper: float = 0.0
@@ -71,7 +71,7 @@ def range_migration(
 
 @reconstructor("kirchhoff", "Kirchhoff migration: obliquity and near-field terms", scale="relative")
 def kirchhoff(problem: Problem, *, compensate_aperture: bool = False) -> Images:
-    """Apply Kirchhoff migration, with `compensate_aperture` not divided by the distances; see `mimo.kirchhoff`."""
+    """Apply Kirchhoff migration; `compensate_aperture` leaves out the division by distances; see `mimo.kirchhoff`."""
     model = KIRCHHOFF_COMPENSATED if compensate_aperture else KIRCHHOFF
     problem.shared(f"{model.name} factors", lambda A: A.prepare(model))
     return problem.form(_kirchhoff, compensate_aperture=compensate_aperture)

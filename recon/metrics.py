@@ -22,7 +22,7 @@ HALF_POWER = 1 / math.sqrt(2)
 
 
 def psnr(image: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Peak signal-to-noise ratio of a magnitude image, in dB.
+    """Compute the peak signal-to-noise ratio of a magnitude image, in dB.
 
     ::
 
@@ -51,7 +51,7 @@ def psnr(image: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def ssim(image: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Mean structural similarity of a magnitude image, in three dimensions.
+    """Compute the mean structural similarity (SSIM) of a magnitude image, in three dimensions.
 
     The index of Wang, Bovik, Sheikh and Simoncelli, *IEEE Trans. Image Processing* 13 (2004) 600-612, eq. 13, ::
 
@@ -94,7 +94,7 @@ def ssim(image: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def peak_to_mean_db(image: npt.ArrayLike, where: npt.ArrayLike | None = None) -> float:
-    """Ratio of the largest magnitude to the mean magnitude, ``20 log10(max|x| / mean|x|)``, in dB.
+    """Compute the ratio of the largest magnitude to the mean magnitude, ``20 log10(max|x| / mean|x|)``, in dB.
 
     Parameters
     ----------
@@ -128,14 +128,14 @@ def peak_to_mean_db(image: npt.ArrayLike, where: npt.ArrayLike | None = None) ->
 
 
 def entropy(image: npt.ArrayLike) -> float:
-    """Shannon entropy of the normalised intensity, in nats: low when few voxels hold the energy.
+    """Compute the Shannon entropy of the normalised intensity, in nats: low when few voxels hold the energy.
 
     ::
 
         H = -sum_v p_v ln p_v,   p_v = |x_v|^2 / sum_u |x_u|^2
 
-    From 0 (one bright voxel) to ln(n_voxel) (all alike). The usual measure of focus; compare it only between images
-    on the same grid.
+    It ranges from 0 (one bright voxel) to ln(n_voxel) (all alike) and is the usual measure of focus. Compare it only
+    between images on the same grid.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def entropy(image: npt.ArrayLike) -> float:
 
 
 def peak_position(image: npt.ArrayLike, grid: VoxelGrid) -> tuple[float, float, float]:
-    """Centre (x, y, z) of the brightest voxel, in metres; the first one in memory order among equals.
+    """Find the centre (x, y, z) of the brightest voxel, in metres; the first one in memory order among equals.
 
     Raises
     ------
@@ -167,11 +167,11 @@ def peak_position(image: npt.ArrayLike, grid: VoxelGrid) -> tuple[float, float, 
 
 
 def point_widths(image: npt.ArrayLike, grid: VoxelGrid) -> tuple[float, float, float]:
-    """-3 dB widths (x, y, z) of the brightest point, in metres.
+    """Measure the -3 dB widths (x, y, z) of the brightest point, in metres.
 
-    Along each axis, through the brightest voxel, the distance between the two nearest places where the magnitude falls
-    to 1/sqrt(2) of that voxel's, interpolated linearly between voxel centres. The peak itself is not interpolated, so
-    sample a response with several voxels across its width.
+    The width along an axis, through the brightest voxel, is the distance between the two nearest places where the
+    magnitude falls to 1/sqrt(2) of that voxel's, interpolated linearly between voxel centres. The peak itself is not
+    interpolated, so sample a response with several voxels across its width.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def point_widths(image: npt.ArrayLike, grid: VoxelGrid) -> tuple[float, float, f
 
 
 def _magnitude(name: str, volume: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """|volume| in float64 after the checks that every measure needs."""
+    """Return |volume| in float64, after the checks that every measure needs."""
     array = np.asarray(volume)
     if array.ndim != 3 or not array.size:
         raise ValueError(f"{name} has shape {array.shape}: expected one volume (n_x, n_y, n_z)")
@@ -215,7 +215,7 @@ def _magnitude(name: str, volume: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def _pair(image: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Both magnitudes, each divided by its own maximum."""
+    """Return both magnitudes, each divided by its own maximum."""
     if np.shape(image) != np.shape(truth):
         raise ValueError(f"image has shape {np.shape(image)}, truth has shape {np.shape(truth)}: expected the same")
     estimate, true = _magnitude("image", image), _magnitude("truth", truth)
@@ -234,7 +234,7 @@ def _peak(magnitude: npt.NDArray[np.float64]) -> tuple[int, int, int]:
 
 
 def _width(profile: npt.NDArray[np.float64], axis: npt.NDArray[np.float64], peak: int) -> float:
-    """Full width of `profile` (n,) at 1/sqrt(2) of its value at index `peak`, in the unit of `axis`."""
+    """Return the full width of `profile` (n,) at 1/sqrt(2) of its value at index `peak`, in the unit of `axis`."""
     level = HALF_POWER * profile[peak]
     ends = []
     for step in (-1, 1):

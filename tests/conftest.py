@@ -1,8 +1,11 @@
 """Shared fixtures: the cases and helpers importable, caches in a folder of the test run, a browser for the session."""
 
+import atexit
 import importlib.util
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,12 @@ import pytest
 # than spin on the other process's core. Set before torch and numpy are imported.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "passive"
+
+# No test and no notebook reads or writes the user's cache; the processes of a run share one, so that the factorisation
+# of the papers' geometry is made once. The first process makes it, the others inherit the name.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["MIMO_CACHE_DIR"] = tempfile.mkdtemp(prefix="mimo-tests-")
+    atexit.register(shutil.rmtree, os.environ["MIMO_CACHE_DIR"], ignore_errors=True)
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "browser")]
 
@@ -46,15 +55,6 @@ def _one_thread():
     import torch
 
     torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory):
-    """No test reads or writes the user's cache."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("MIMO_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-    yield
-    patch.undo()
 
 
 @pytest.fixture

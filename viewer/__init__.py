@@ -1,7 +1,7 @@
 """Show three-dimensional reflectivity: figures made without a window, exports, and the interactive page.
 
 In every picture x points to the right, y up, and z, down-range, towards the reader where it is not an axis of the page.
-`view` needs the extra ``view``, which is looked for when it is called.
+The function `view` needs the extra ``view``, and says so when it is called without it.
 """
 
 from mimo.viewer.browser import view

@@ -1,4 +1,4 @@
-"""Show files in the browser from Python; the server is looked for when it is asked for."""
+"""Show files in the browser from Python; the server's packages are imported only when it is started."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ def view(paths: Sequence[str | Path], *, port: int = 0, watch: bool = False) -> 
     Parameters
     ----------
     paths
-        Files of the schema.
+        Measurement files with images or a truth.
     port
-        Of the address; 0 for any that is free.
+        Port of the address; 0 takes a free one.
     watch
-        Follow files that change, as a run with ``--live`` does.
+        Show changes of the files, such as those that ``mimo reconstruct --live`` writes.
 
     Raises
     ------
     mimo.extras.MissingExtraError
-        Without the extra ``view``.
+        When the extra ``view`` is not installed.
     """
     from mimo.viewer.server import serve
 

@@ -19,7 +19,7 @@ from matplotlib.ticker import FixedLocator, Locator, MaxNLocator
 from mimo import LayeredMedium, VoxelGrid, backproject, born_operator
 from mimo.data import FileError, Measurement, open_measurement
 from mimo.data.calibration import box_paths, channel_values
-from mimo.data.calibration.decimation import thinned
+from mimo.data.calibration.decimation import decimated
 from mimo.data.calibration.range_profiles import range_axis, range_profiles
 from mimo.data.calibration.scene_extent import scene_box
 from mimo.pattern import Patterns
@@ -180,7 +180,7 @@ def point_spread(
         Magnitude, float32, with rows along the second axis of the plane, and its grid, which has one voxel along the
         third axis. It extends three -3 dB widths to either side, or over the box along an axis without resolution.
     """
-    measurement = thinned(measurement, n_freq=PSF_FREQUENCIES, n_channel=PSF_CHANNELS)
+    measurement = decimated(measurement, n_freq=PSF_FREQUENCIES, n_channel=PSF_CHANNELS)
     array, sweep = measurement.array, measurement.sweep
     permittivity = measurement.permittivity if layers is None else 1.0
     widths = expected_sampling(array, sweep, box, permittivity=permittivity).resolution

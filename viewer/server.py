@@ -129,7 +129,7 @@ class Source:
         self._busy = threading.Lock()
 
     def facts(self, request: Request) -> Response:
-        """Answer with what the page knows before it asks for volumes."""
+        """Answer with the facts about all files, which the page needs before it asks for volumes."""
         return JSONResponse(page_facts(self.paths, watch=self.watch))
 
     def versions(self, request: Request) -> Response:

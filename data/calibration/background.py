@@ -16,7 +16,7 @@ __all__ = ["subtract_background", "with_mean_background"]
 
 
 def subtract_background(measurement: Measurement) -> Measurement:
-    """Return the measurement with its background scene subtracted from every scene; it then has none.
+    """Subtract the background from every scene and return the measurement without it.
 
     Raises
     ------

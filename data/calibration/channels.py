@@ -170,7 +170,10 @@ def channels_from_text(text: str, array: ArrayGeometry) -> list[Channel]:
 
 
 def channel_values(measurement: Measurement) -> npt.NDArray[np.complex64]:
-    """Values of the channels that carry data, complex64 ``(n_scene, n_freq, n_channel)``, tx-major."""
+    """Return the channels that carry data, complex64 ``(n_scene, n_freq, n_channel)``.
+
+    Their order is that of `mimo.ArrayGeometry.channel_indices`.
+    """
     values, array = measurement.values, measurement.array
     if array.paired:
         return values

@@ -39,7 +39,7 @@ def with_permittivity(measurement: Measurement, permittivity: float) -> Measurem
 
 
 def restore_reference_path(measurement: Measurement) -> Measurement:
-    """Return the measurement with the phase of the removed path lengths put back; it then has none.
+    """Return the measurement with the phase of the removed paths put back, so that its `reference_path` is ``None``.
 
     Data from which a path L was removed have gained ``exp(+j k L)``; this multiplies by ``exp(-j k L)``, with k L
     formed and wrapped in float64.

@@ -12,10 +12,10 @@ from mimo import ArrayGeometry
 from mimo.data.calibration import select_frequencies
 from mimo.data.measurement import Measurement
 
-__all__ = ["evenly", "thinned"]
+__all__ = ["decimated", "evenly"]
 
 
-def thinned(measurement: Measurement, *, n_channel: int, n_freq: int | None = None) -> Measurement:
+def decimated(measurement: Measurement, *, n_channel: int, n_freq: int | None = None) -> Measurement:
     """Return a decimated measurement of about `n_channel` channels and `n_freq` frequencies (all for ``None``).
 
     Of an array of every pair it keeps evenly chosen transmitters and receivers, of listed channels evenly chosen ones,

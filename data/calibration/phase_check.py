@@ -17,13 +17,13 @@ import torch
 
 from mimo import LayeredMedium, VoxelGrid, backproject, born_operator
 from mimo.data.calibration import conjugate, divide_gain, restore_reference_path, subtract_background
-from mimo.data.calibration.decimation import thinned
+from mimo.data.calibration.decimation import decimated
 from mimo.data.calibration.scene_extent import coarse_grid, scene_box
 from mimo.data.files.schema import UnfitError
 from mimo.data.measurement import Measurement, check_permittivity
 from mimo.pattern import Patterns
 
-__all__ = ["FocusCheck", "FocusRow", "check_phase", "entropy", "peak_to_mean"]
+__all__ = ["PhaseCheck", "PhaseCheckRow", "check_phase", "entropy", "peak_to_mean"]
 
 PERMITTIVITIES = (1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0, 11.3, 16.0)
 """Permittivities that are tried by default."""
@@ -40,7 +40,7 @@ MOST_TERMS, VOXELS = 400_000_000, (1_000, 40_000)
 
 
 @dataclass(frozen=True)
-class FocusRow:
+class PhaseCheckRow:
     """Holds the result of one image.
 
     Attributes
@@ -63,7 +63,7 @@ class FocusRow:
 
 
 @dataclass(frozen=True)
-class FocusCheck:
+class PhaseCheck:
     """Holds the results of `check_phase`.
 
     Attributes
@@ -82,7 +82,7 @@ class FocusCheck:
         The layered medium that all images are made in, or ``None``.
     """
 
-    rows: tuple[FocusRow, ...]
+    rows: tuple[PhaseCheckRow, ...]
     phase_sign: int
     permittivity: float
     margin_db: float
@@ -114,7 +114,7 @@ def check_phase(
     layers: LayeredMedium | None = None,
     scene: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> FocusCheck:
+) -> PhaseCheck:
     """Find the phase sign and the permittivity that focus best, by imaging a coarse grid with each.
 
     Parameters
@@ -136,7 +136,7 @@ def check_phase(
 
     Returns
     -------
-    FocusCheck
+    PhaseCheck
         The sharpest is the one with the highest peak-to-mean ratio.
 
     Raises
@@ -163,9 +163,9 @@ def check_phase(
         most = int(np.clip(MOST_TERMS // terms, *VOXELS))
         grid = coarse_grid(replace(ready, permittivity=max(tried)), box, most=most)
     total = len(tried) + (0 if permittivities else len(REFINED))
-    rows: list[FocusRow] = []
+    rows: list[PhaseCheckRow] = []
 
-    def look(candidates: Sequence[float]) -> FocusRow:
+    def look(candidates: Sequence[float]) -> PhaseCheckRow:
         for candidate in candidates:
             rows.extend(_images(signs, grid, candidate, pattern, layers))
             if progress is not None:
@@ -176,7 +176,7 @@ def check_phase(
     if not permittivities:
         best = look([best.permittivity * factor for factor in REFINED])
     other = max((row for row in rows if row.phase_sign != best.phase_sign), key=lambda row: row.peak_to_mean_db)
-    return FocusCheck(
+    return PhaseCheck(
         tuple(sorted(rows, key=lambda row: (row.permittivity, row.phase_sign))),
         best.phase_sign,
         best.permittivity,
@@ -205,7 +205,7 @@ def _images(
     permittivity: float,
     pattern: Patterns,
     layers: LayeredMedium | None,
-) -> list[FocusRow]:
+) -> list[PhaseCheckRow]:
     """Image both signs at one permittivity, with one operator and two scenes."""
     array, sweep = signs[0].array, signs[0].sweep
     A = born_operator(array, sweep, grid, permittivity=permittivity, pattern=pattern, layers=layers)
@@ -217,7 +217,7 @@ def _images(
             raise UnfitError("the scene is all zero: expected data to image")
         i, j, k = np.unravel_index(int(image.argmax()), image.shape)
         place = (float(grid.x[i]), float(grid.y[j]), float(grid.z[k]))
-        rows.append(FocusRow(sign, permittivity, peak_to_mean(image), entropy(image), place))
+        rows.append(PhaseCheckRow(sign, permittivity, peak_to_mean(image), entropy(image), place))
     return rows
 
 
@@ -230,4 +230,4 @@ def _ready(measurement: Measurement, scene: int) -> Measurement:
         one = divide_gain(one)
     if one.reference_path is not None:
         one = restore_reference_path(one)
-    return thinned(one, n_channel=MOST_CHANNELS)
+    return decimated(one, n_channel=MOST_CHANNELS)

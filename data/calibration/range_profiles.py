@@ -51,7 +51,7 @@ def range_profiles(measurement: Measurement, ranges: npt.ArrayLike, *, scene: in
     Returns
     -------
     complex128 array
-        ``(n_channel, n_range)``, channels that carry data, tx-major.
+        ``(n_channel, n_range)``, channels that carry data, in the order of `mimo.ArrayGeometry.channel_indices`.
     """
     freq = measurement.sweep.freq
     weight = hann(len(freq) + 2)[1:-1]  # without its two zeros

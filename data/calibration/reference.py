@@ -198,7 +198,7 @@ def estimate_gain(
 
 
 def apply_calibration(measurement: Measurement, calibration: Measurement) -> Measurement:
-    """Divide the channel gains of a calibration file out of values and background of a later scan.
+    """Divide values and background of a scan by the channel gains of an earlier calibration.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def apply_calibration(measurement: Measurement, calibration: Measurement) -> Mea
 
 
 def divide_gain(measurement: Measurement, *, record: bool = True) -> Measurement:
-    """Return the measurement with the channel gain divided out of values and background; it then has none.
+    """Divide values and background by the channel gain and return the measurement without it.
 
     Raises
     ------

@@ -24,12 +24,13 @@ __all__ = [
     "virtual_dataset",
 ]
 
-MOST_ELEMENTS = 2**40
+# Limits on what a file may declare, so that a hostile one cannot exhaust the memory.
+MOST_ELEMENTS = 2**40  # of a dataset
 MOST_CHUNK_BYTES = 2**30
-MOST_ATTRIBUTE = 2**22
+MOST_ATTRIBUTE = 2**22  # elements of an attribute
 MOST_TEXT_BYTES = 2**28
 FREE_BYTES = 2**24  # a dataset up to this size may be stored in any number of bytes
-MOST_COMPRESSION = 2**11  # deflate reaches about 1030
+MOST_COMPRESSION = 2**11  # declared over stored bytes of larger ones; deflate reaches about 1030
 
 # What h5py and NumPy raise on mangled files. HDF5's own errors come as OSError, RuntimeError, KeyError or ValueError.
 _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError)

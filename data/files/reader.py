@@ -284,7 +284,7 @@ class MeasurementFile:
             return Reconstruction(image=image, grid=self.grid, **parts)
 
     def run(self, method: str) -> dict[str, Any]:
-        """Read how a method of the file was run, without its images: the other fields of `Reconstruction`, by name."""
+        """Read parameters, times and history of a method: the fields of `Reconstruction` but the images, by name."""
         with guarded(self.path):
             return self._method_facts(method)
 

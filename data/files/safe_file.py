@@ -6,10 +6,10 @@ import io
 import os
 from pathlib import Path
 
-__all__ = ["Sink"]
+__all__ = ["SafeFile"]
 
 
-class Sink(io.RawIOBase):
+class SafeFile(io.RawIOBase):
     """Opens a new file for HDF5 to write to; it keeps the first error for `check` and tells HDF5 that all went well.
 
     HDF5 cannot close a file whose writes fail: it prints a page of errors, or ends the process. Once a write has failed
@@ -65,15 +65,15 @@ class Sink(io.RawIOBase):
         return self._file.tell()
 
     def readable(self) -> bool:
-        """Give True."""
+        """Return True."""
         return True
 
     def writable(self) -> bool:
-        """Give True."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Give True."""
+        """Return True."""
         return True
 
     def close(self) -> None:

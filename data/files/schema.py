@@ -98,7 +98,7 @@ class Field:
         return self.axes[0][:1] == ("n_scene",)
 
     def at(self, method: str) -> str:
-        """Path of this field for `method`."""
+        """Return the path of this field for `method`."""
         return self.path.replace(METHOD, method)
 
 
@@ -259,7 +259,10 @@ def check_shape(field: Field, shape: tuple[int, ...], sizes: dict[str, int], *, 
 
 
 def _context(axes: Axes, expected: list[int], shape: tuple[int, ...], sizes: Mapping[str, int]) -> str:
-    """Say what the expectation comes from, for the axes that do not fit (for the antennas' when the rank differs)."""
+    """Return text on where the expected lengths come from, for the axes that do not fit.
+
+    Where the number of axes differs, it is for all but those of scenes and frequencies.
+    """
     if len(shape) == len(axes):
         wrong = {a for a, e, n in zip(axes, expected, shape, strict=True) if e not in (0, n)}
     else:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
-from mimo.data.files.safe_file import Sink
+from mimo.data.files.safe_file import SafeFile
 from mimo.data.files.schema import BY_PATH, SCHEMA_NAME, SCHEMA_VERSION, Field, FileError
 from mimo.data.measurement import (
     MEASUREMENT_PATHS,
@@ -60,7 +60,7 @@ FILL = {"c8": np.complex64(np.nan), "f4": np.float32(np.nan)}
 
 
 @contextmanager
-def writing(path: str | PathLike[str], sink: Sink | None = None) -> Iterator[None]:
+def writing(path: str | PathLike[str], sink: SafeFile | None = None) -> Iterator[None]:
     """Turn an error of the file system into a FileError, at the latest when the ``with`` block is left."""
     try:
         yield
@@ -73,8 +73,8 @@ def writing(path: str | PathLike[str], sink: Sink | None = None) -> Iterator[Non
 
 
 @contextmanager
-def new_file(path: str | PathLike[str], recipe: str = "") -> Iterator[tuple[h5py.File, Sink]]:
-    """Yield a new HDF5 file and its `Sink`; it replaces `path` on a clean exit and is deleted on any other.
+def new_file(path: str | PathLike[str], recipe: str = "") -> Iterator[tuple[h5py.File, SafeFile]]:
+    """Yield a new HDF5 file and its `SafeFile`; it replaces `path` on a clean exit and is deleted on any other.
 
     `recipe` states what the file is made from, see `mimo.data.jobs.tasks`.
     """
@@ -88,7 +88,7 @@ def new_file(path: str | PathLike[str], recipe: str = "") -> Iterator[tuple[h5py
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with writing(path):
-            sink = Sink(temporary)
+            sink = SafeFile(temporary)
         with sink:
             # the headers of 1.8 have checksums, and room for attributes above 64 kB (seconds of many scenes)
             file = h5py.File(sink, "w", libver=("v108", "latest"))
@@ -298,7 +298,7 @@ class FileWriter:
     """Writes a file scene by scene; `create_file` makes it."""
 
     def __init__(
-        self, path: str | PathLike[str], sink: Sink, sizes: dict[str, int], datasets: dict[str, h5py.Dataset]
+        self, path: str | PathLike[str], sink: SafeFile, sizes: dict[str, int], datasets: dict[str, h5py.Dataset]
     ) -> None:
         self._path = path
         self._sink = sink

@@ -131,7 +131,7 @@ def _format_of(path: Path, format: str | None) -> str:
         format = next((name for name, importer in IMPORTERS.items() if importer.recognise(path)), None)
     if format is None:
         held = ""
-        if path.is_file() and path.suffix.lower() in SUFFIXES:  # a damaged one says so instead
+        if path.is_file() and path.suffix.lower() in SUFFIXES:  # a damaged file raises its own error here
             with named_arrays(path) as (_, names):
                 held = f"; it holds {', '.join(names[:12]) or 'nothing'}: is it format array with names of its own?"
         raise FileError(path, f"is in no format that can be recognised: expected one of {known}{held}")

@@ -51,7 +51,7 @@ def recognise(path: Path) -> bool:
 
 
 def read(path: Path, *, select: str = "", permittivity: float = 1.0, phase_sign: int = -1) -> Measurement:
-    """Read one or more files as one monostatic measurement, a channel a pulse.
+    """Read one or more files as one monostatic measurement in which every pulse is a channel.
 
     Parameters
     ----------

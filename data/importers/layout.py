@@ -43,7 +43,7 @@ Where = str | PathLike[str]
 def arranged(
     path: Where, name: str, values: Array, axes: Sequence[str], sizes: Mapping[str, int], wanted: Sequence[str]
 ) -> Array:
-    """Return the values with their axes in the order `wanted`; an axis of `wanted` that is not there gets length 1.
+    """Return the values with their axes in the order `wanted`; an absent axis is added with length 1.
 
     Parameters
     ----------

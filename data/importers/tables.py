@@ -83,7 +83,7 @@ def read_records(path: Path, columns: Sequence[str], meaning: str) -> list[tuple
 def cell_number(
     path: Path, row: int, column: int | str, cell: str, number: Callable[[str], Number], meaning: str
 ) -> Number:
-    """Read one cell; FileError naming the place when it is no finite number."""
+    """Read one cell with `number`; FileError naming row and column when it is no finite number."""
     what = f"row {row}, column {column} is {cell.strip()[:40]!r}"
     try:
         value = number(cell.strip())

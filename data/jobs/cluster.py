@@ -93,7 +93,7 @@ def run_tasks(tasks: Sequence[FileTask], *, workers: int, scheduler: str | None,
                     dashboard_address="127.0.0.1:0",  # its default port would be taken by a second run
                     host="127.0.0.1",
                     memory_limit=None,
-                    silence_logs=logging.CRITICAL,  # a failed task is told in one line, by its error
+                    silence_logs=logging.CRITICAL,  # a failed task raises its own error, one line is enough
                 )
             )
         client = stack.enter_context(Client(address, set_as_default=False))

@@ -92,7 +92,7 @@ def make_file(task: FileTask, advance: Advance = lambda n: None) -> int:
         with one_thread():
             task.write(advance)
     except FileError:
-        if not is_finished(task):  # else another process of the same run was faster, and tidied up
+        if not is_finished(task):  # else another process of the same run made it first and removed our temporary file
             raise
     return task.n_scene
 

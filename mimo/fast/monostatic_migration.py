@@ -170,8 +170,10 @@ class MonostaticPlan:
         """Return the image (n_voxel,) of one scene (n_freq, n_channel)."""
         n_x, n_y, n_freq = len(self._scan.x), len(self._scan.y), len(self._K)
         n_kx, n_ky, n_z = len(self._kx), len(self._ky), len(self._depth)
+        # channels at the same point add up; points without a channel stay zero
         scan = torch.zeros((n_x * n_y, n_freq), dtype=y.dtype, device=y.device)
         scan.index_add_(0, self._place, (y * self._weight).T.contiguous())
+        # y to ky for all, then for some kx at a time: x to kx, frequencies to depths, ky to y; at last kx to x
         columns = (self._to_ky @ scan.view(n_x, n_y, n_freq)).flatten(1)
         rows = torch.empty((2, n_kx, len(self._to_y), n_z), dtype=y.dtype, device=y.device)
         n_group = -(-n_z // DEPTHS)
@@ -210,9 +212,9 @@ class MonostaticPlan:
         """
         real = self._dtype.to_real()
         kz = (self._K**2 - kx[:, None, None] ** 2 - self._ky[:, None] ** 2).clamp_min(0).sqrt()
-        kz = torch.maximum(kz, self._K / (4 * STEEPEST))  # what is steeper fades out below
+        kz = torch.maximum(kz, self._K / (4 * STEEPEST))  # finite for steeper and evanescent waves, whose weight is 0
         weight, inverse = (self._K / kz**2).to(real), (1 / kz).to(real)
-        for k, slope in ((kx[:, None, None], self._x.slope), (self._ky[:, None], self._y.slope)):
+        for k, slope in ((kx[:, None, None], self._x.slope), (self._ky[:, None], self._y.slope)):  # 1 to 0, smoothly
             fade = (1 - (k.to(real) * inverse - slope) / self._margin).clamp(0, 1)
             weight = weight * (fade * fade * (3 - 2 * fade))
         return kz, torch.complex(-weight * inverse / self._typical, weight).to(self._dtype)

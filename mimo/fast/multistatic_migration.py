@@ -133,7 +133,7 @@ class _Side:
 
     @property
     def direction(self) -> float:
-        """1 where voxels are farther away at larger z, else -1."""
+        """Sign of the propagation along z: 1 where voxels of larger z are farther from the antennas, else -1."""
         return 1.0 if self.depth[-1] >= self.depth[0] else -1.0
 
     def amplitudes(self, q: Floats, kz: Floats, amplitude: npt.NDArray[np.complex128]) -> npt.NDArray[np.complex128]:
@@ -203,12 +203,12 @@ class MultistaticPlan:
             p, kz_r, ar = rx.waves(float(k))
             from_tx = (self._band[i] * tx.amplitudes(q, kz_t, at)).astype(data.dtype)
             from_rx = rx.amplitudes(p, kz_r, ar).astype(data.dtype)
-            rows = data[i] @ from_rx.T
+            rows = data[i] @ from_rx.T  # receivers to their waves once, then some of the transmitters' waves at a time
             at_once = max(1, PAIRS_AT_ONCE // len(p))
             for first in range(0, len(q), at_once):
                 which = slice(first, first + at_once)
                 strength = from_tx[which] @ rows
-                places = [
+                places = [  # the phase from one voxel to the next along each axis, which finufft takes modulo 2 pi
                     np.add.outer(a[which], b).ravel().astype(real)
                     for a, b in (
                         (q[:, 0] * self._step[0], p[:, 0] * self._step[0]),
@@ -219,6 +219,7 @@ class MultistaticPlan:
                 plan.setpts(*places)
                 image += plan.execute(strength.ravel())
             report((i + 1) / len(self._band))
+        # the amplitudes lack the depths, as a transform's strengths cannot depend on the voxel
         image *= (tx.depth * rx.depth).astype(real)
         return torch.as_tensor(image).flatten().to(y.device)
 

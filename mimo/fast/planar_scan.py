@@ -39,7 +39,7 @@ class PlanarScan:
 
     @classmethod
     def of(cls, array: ArrayGeometry, *, wavelength: float) -> PlanarScan:
-        """Find rows and columns of an array; positions may be off by `OFF` of the wavelength (metres).
+        """Find the rows and columns of an array; positions may be off by `OFF` wavelengths; `wavelength` is in metres.
 
         Raises
         ------

@@ -177,10 +177,12 @@ class RangeProfiles:
         self.weights = _kernel(shape)
 
     def of(self, y: torch.Tensor) -> torch.Tensor:
-        """Profiles (n_scene, n_channel, n_profile + TAPS) of measurements (n_scene, n_freq, n_channel), in their dtype.
+        """Transform measurements (n_scene, n_freq, n_channel) to profiles (n_scene, n_channel, n_profile + TAPS).
 
-        Sample i stands ``i - 1 - n_profile / 2`` samples from the middle; the ends repeat what follows.
+        The profiles have the measurements' dtype. Sample i stands ``i - 1 - n_profile / 2`` samples from the middle;
+        the ends repeat the other end, as a profile is periodic.
         """
+        # divided by the spectrum of the interpolation kernel, which multiplies it back on interpolation
         gain = torch.as_tensor(self._gain, dtype=y.dtype.to_real(), device=y.device)
         rows = (y * gain * torch.as_tensor(self._phasor, dtype=y.dtype, device=y.device)).mT
         samples = self._fft(rows) if self._even else self._direct(rows)

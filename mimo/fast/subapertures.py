@@ -205,7 +205,7 @@ def _lagrange(nodes: Floats, at: Floats) -> Floats:
 
 
 def frequency_nodes(wavenumber: Floats, path: float, tolerance: float) -> tuple[Floats, Floats] | None:
-    """Find evenly spaced wavenumbers from which exp(j k d) is interpolated for every path difference |d| <= path.
+    """Find evenly spaced wavenumbers (nodes) from which exp(j k d) is interpolated for path differences |d| <= path.
 
     The weights minimise the squared error integrated over d; the integral of a product of two phasors is a sinc. The
     error is checked at some of the wavenumbers, the outermost among them.

@@ -10,7 +10,7 @@ from fixtures import native_layouts as native
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid, backproject, born_operator
 from mimo.data import Measurement, PointTarget, conjugate, read_measured
 from mimo.data.calibration import reference_echo
-from mimo.data.calibration.decimation import thinned
+from mimo.data.calibration.decimation import decimated
 from mimo.data.calibration.phase_check import check_phase, entropy, peak_to_mean
 from mimo.data.calibration.range_profiles import range_axis, range_profiles
 from mimo.data.calibration.scene_extent import coarse_grid, parse_box, scene_box
@@ -179,7 +179,7 @@ def test_the_axis_of_a_profile_covers_one_unambiguous_range():
 
 def test_a_thinned_measurement_is_that_of_fewer_antennas():
     scan = replace(point(ARRAY, SWEEP, (0.02, -0.03, 0.4)), gain=np.ones((41, 5, 6), complex))
-    thin = thinned(scan, n_channel=9, n_freq=11)
+    thin = decimated(scan, n_channel=9, n_freq=11)
     assert (thin.array.n_tx, thin.array.n_rx, thin.sweep.n_freq) == (3, 3, 11)
     again = point(thin.array, thin.sweep, (0.02, -0.03, 0.4))
     np.testing.assert_allclose(thin.values, again.values, rtol=1e-4)
@@ -189,11 +189,11 @@ def test_a_thinned_measurement_is_that_of_fewer_antennas():
         (0.02, -0.03, 0.4),
         reference_path=np.arange(15.0),
     )
-    thin = thinned(paired, n_channel=4)
+    thin = decimated(paired, n_channel=4)
     assert thin.array.n_channel == 4
     again = point(thin.array, SWEEP, (0.02, -0.03, 0.4), reference_path=thin.reference_path)
     np.testing.assert_allclose(thin.values, again.values, rtol=1e-3, atol=1e-4)
-    assert thinned(scan, n_channel=30) is scan
+    assert decimated(scan, n_channel=30) is scan
 
 
 def test_imported_and_thinned_data_still_image_the_point():

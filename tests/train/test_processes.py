@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from mimo import ArrayGeometry
+from mimo.synth import generate, paper_grid, paper_sweep
 from mimo.train.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -46,8 +48,9 @@ def train(folder: Path, n_step: int, *options: str, processes: int) -> dict:
         ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)] if processes > 1 else []
     )
     command = [*launcher, str(ROOT / "app.py"), "train", "two-stage", "--config", str(config), "--out", str(folder)]
+    given = ["--data", str(folder.with_name("scenes.h5")), "--device", "cpu"]
     done = subprocess.run(
-        [sys.executable, *command, "--device", "cpu", *options], capture_output=True, text=True, cwd=ROOT, check=False
+        [sys.executable, *command, *given, *options], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return load_checkpoint(folder / "checkpoint.pt")
@@ -59,6 +62,8 @@ def losses(folder: Path) -> list[float]:
 
 def test_two_processes_are_one(tmp_path):
     """The same losses to five digits, and the same weights after resuming, to rounding."""
+    array = ArrayGeometry.mills_cross(n_tx=3, n_rx=4, width=0.3)
+    generate(tmp_path / "scenes.h5", n=5, array=array, sweep=paper_sweep(3), grid=paper_grid((9, 10, 11)))
     whole = train(tmp_path / "one", 4, processes=1)
     train(tmp_path / "two", 2, processes=2)
     resumed = train(tmp_path / "two", 4, "--resume", processes=2)
