@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -20,8 +21,9 @@ from typing import Any
 from mimo.bench.large_arrays import peak_mb
 from mimo.extras import needed
 from mimo.recon import reconstruct_files
+from mimo.synth import generate, paper_array, paper_grid
 
-__all__ = ["SHARD_SIZE", "Job", "measure_workers", "reconstruction_jobs", "worker_table"]
+__all__ = ["SHARD_SIZE", "Job", "measure_batches", "measure_workers", "reconstruction_jobs", "worker_table"]
 
 ASKED = 0.9
 """Required efficiency: N workers should reach at least this times N times the throughput of one."""
@@ -160,3 +162,19 @@ def worker_table(result: dict[str, Any]) -> str:
         f"start of the workers, {starts}; peak memory of a worker {result['peak memory of a worker, MB']:.0f} MB",
     ]
     return "\n".join(lines)
+
+
+def measure_batches(workers: int, n_rounds: int, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Measure the throughput of `synth` and `reconstruct` at the papers' size with one worker and with several."""
+    n_scene, n_few = 256 * workers, 32 * workers
+
+    def make(out: Path, address: str) -> Path:
+        return generate(out, n=n_scene, scheduler=address, shard_size=SHARD_SIZE)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scenes = generate(folder / "scenes.h5", n=n_scene, workers=workers)
+        few = generate(folder / "few.h5", n=n_few, workers=workers)
+        jobs = {"synth": Job(n_scene, make), **reconstruction_jobs(scenes, few, n_scene, n_few)}
+        pairs = paper_array().n_channel * paper_grid().n_voxel
+        return measure_workers(jobs, folder, workers=workers, n_rounds=n_rounds, pairs=pairs, progress=progress)

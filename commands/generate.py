@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from mimo.commands.shared import (
     writing,
 )
 
-__all__ = ["demo", "measure_batches", "synth"]
+__all__ = ["demo", "synth"]
 
 
 @click.command()
@@ -140,23 +139,3 @@ def _snr(text: str) -> float | tuple[float, float] | None:
     if len(numbers) > 2:
         raise click.BadParameter(f"{text!r}: expected dB, LOW:HIGH or none", param_hint="--snr-db")
     return None if not numbers else numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
-
-
-def measure_batches(workers: int, n_rounds: int, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Measure the throughput of `synth` and `reconstruct` at the papers' size with one worker and with several."""
-    from mimo.bench.workers import SHARD_SIZE, Job, measure_workers, reconstruction_jobs
-    from mimo.synth import generate
-    from mimo.synth.paper import paper_array, paper_grid
-
-    n_scene, n_few = 256 * workers, 32 * workers
-
-    def make(out: Path, address: str) -> Path:
-        return generate(out, n=n_scene, scheduler=address, shard_size=SHARD_SIZE)
-
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        scenes = generate(folder / "scenes.h5", n=n_scene, workers=workers)
-        few = generate(folder / "few.h5", n=n_few, workers=workers)
-        jobs = {"synth": Job(n_scene, make), **reconstruction_jobs(scenes, few, n_scene, n_few)}
-        pairs = paper_array().n_channel * paper_grid().n_voxel
-        return measure_workers(jobs, folder, workers=workers, n_rounds=n_rounds, pairs=pairs, progress=progress)

@@ -127,8 +127,7 @@ def bench(
         print_json(found) if as_json else say(large_table(found))
         return
     if workers:
-        from mimo.bench.workers import worker_table
-        from mimo.commands.generate import measure_batches
+        from mimo.bench.workers import measure_batches, worker_table
 
         found = measure_batches(workers, min(rounds, 5), tell)
         print_json(found) if as_json else say(worker_table(found))

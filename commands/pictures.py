@@ -16,7 +16,9 @@ scene = click.option("--scene", default=0, show_default=True, help="Which scene,
 
 
 common_scale = click.option(
-    "--common-scale", is_flag=True, help="0 dB is the largest maximum of all instead of each image's own."
+    "--common-scale",
+    is_flag=True,
+    help="0 dB is the largest maximum of all images of reflectivity instead of each image's own.",
 )
 cmap = click.option("--cmap", default="inferno", show_default=True, help="A colour map of matplotlib.")
 

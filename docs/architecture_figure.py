@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -15,8 +17,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 ROOT = Path(__file__).parents[1]
-LAYERS = (("commands",), ("bench",), ("train",), ("viewer",), ("synth", "recon"), ("models",), ("data",), ("mimo",))
-"""Parts of the program from the top; imports go downwards only, as import-linter checks (pyproject.toml)."""
+
+
+def layers() -> tuple[tuple[str, ...], ...]:
+    """Return the parts from the top, as import-linter checks them (pyproject.toml); the core is ``mimo``."""
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    above = [tuple(name.strip() for name in layer.split("|")) for layer in contract["layers"] if ":" not in layer]
+    return (*above, ("mimo",))
+
+
+LAYERS = layers()
 DUTIES = {
     "commands": "the command line",
     "bench": "speed against the published way",
@@ -32,10 +42,10 @@ PARTS = tuple(DUTIES)
 BLUE, ORANGE = "#1f4e79", "#b35900"
 MEASUREMENT = (
     ("data/importers", "reads another\nprogram's file"),
-    ("data/calibration", "prepares it: gates,\ngains, bad channels"),
+    ("data/calibration", "gates, gains,\nbad channels"),
     ("data/files", "keeps it, checked\nby the schema"),
     ("recon/files.py", "runs methods on\nevery scene"),
-    ("recon/run.py", "states the problem:\ndata, grid, medium"),
+    ("recon/run.py", "states the\nproblem"),
     ("mimo/born.py", "operator of the\nacquisition"),
     ("mimo/least_squares.py", "data step: Gram\nfactor or CG"),
     ("recon/pnp.py", "iterates with\na prior"),
@@ -54,7 +64,7 @@ TRAINING = (
     ("models/stages.py", "adjoint or regu-\nlarised inverse"),
     ("models/unet.py", "network"),
     ("train/reconstructor.py", "loss"),
-    ("train/loop.py", "updates, judges,\nkeeps a checkpoint"),
+    ("train/loop.py", "updates, judges,\nkeeps"),
     ("models/weight_files.py", "weights as a\nmethod of recon"),
 )
 """Way of a training step of a reconstructor, in the same form."""
@@ -82,6 +92,66 @@ def _modules(node: ast.AST) -> list[str]:
             return [f"mimo.{alias.name}" for alias in node.names]
         return [node.module]
     return []
+
+
+def reaches(one: str, other: str) -> bool:
+    """Whether a file or folder imports another, itself or through what it imports."""
+    graph = _graph()
+    reached, todo = set(), {module for module in graph if _belongs(module, one)}
+    while todo:
+        module = todo.pop()
+        reached.add(module)
+        todo |= graph[module] - reached
+    return any(_belongs(module, other) for module in reached)
+
+
+@functools.cache
+def _graph() -> dict[str, set[str]]:
+    """Which module, as a path in the repository, imports which; a name from a package's face leads to its module."""
+    trees = {path: ast.parse(path.read_text()) for part in PARTS for path in (ROOT / part).rglob("*.py")}
+    known = {str(path.relative_to(ROOT)) for path in trees}
+    faces = {
+        _place(path): {alias.name: node.module for node in tree.body for alias in _names(node)}
+        for path, tree in trees.items()
+        if path.name == "__init__.py"
+    }
+    graph = {}
+    for path, tree in trees.items():
+        modules = set()
+        for node in ast.walk(tree):
+            for alias in _names(node):
+                face = faces.get(_path_of(node.module), {})
+                modules |= {face.get(alias.name, node.module), f"{node.module}.{alias.name}"}
+        places = {_path_of(module) for module in modules if module != "mimo"}
+        graph[str(path.relative_to(ROOT))] = (
+            {f"{p}.py" for p in places} | {f"{p}/__init__.py" for p in places}
+        ) & known
+    return graph
+
+
+def _names(node: ast.AST) -> list[ast.alias]:
+    """Return what ``from mimo... import ...`` names, nothing of another statement."""
+    inside = isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mimo"
+    return node.names if inside else []  # type: ignore[attr-defined]
+
+
+def _path_of(module: str) -> str:
+    """Return a module's place in the repository, without a suffix: ``mimo.data.files`` is ``data/files``."""
+    words = module.split(".")
+    return "/".join(words[1:] if len(words) > 1 and words[1] in PARTS else words)
+
+
+def _place(path: Path) -> str:
+    return str(path.parent.relative_to(ROOT))
+
+
+def connected(before: tuple[tuple[str, str], ...], module: str) -> bool:
+    """Whether a step imports one before it on the way, or the other way round; not in between, as calls return."""
+    return any(reaches(one, module) or reaches(module, one) for one, _ in before)
+
+
+def _belongs(module: str, place: str) -> bool:
+    return module == place or module.startswith(f"{place}/")
 
 
 def table() -> str:
@@ -121,6 +191,8 @@ def _draw_way(axes: Axes, way: tuple[tuple[str, str], ...], color: str) -> None:
             raise FileNotFoundError(
                 f"{module} is not there: docs/architecture_figure.py draws a way that is out of date"
             )
+        if x and not connected(way[:x], module):
+            raise ValueError(f"{module} is connected with no step before it: the way drawn is out of date")
         part, _, name = module.partition("/")
         y = lanes.index(part)
         places.append((x, y))

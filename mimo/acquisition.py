@@ -67,7 +67,13 @@ class Acquisition:
     reference_path: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
+        for name, kind in (("array", ArrayGeometry), ("sweep", FrequencySweep), ("grid", VoxelGrid)):
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name} is a {type(getattr(self, name)).__name__}: expected a {kind.__name__}")
         if not isinstance(self.medium, LayeredMedium):
+            number = isinstance(self.medium, int | float | np.number) and not isinstance(self.medium, bool)
+            if not number:
+                raise TypeError(f"medium is {self.medium!r}: expected a permittivity or a LayeredMedium")
             if not (math.isfinite(self.medium) and self.medium > 0):
                 raise ValueError(f"permittivity is {self.medium}: expected a positive relative permittivity")
             object.__setattr__(self, "medium", float(self.medium))

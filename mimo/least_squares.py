@@ -42,8 +42,12 @@ class DataStep(Protocol):
     """
 
     name: str
-    norm: float
     factor: GramFactor | None
+
+    @property
+    def norm(self) -> float:
+        """Largest singular value of A, or a number near it."""
+        ...
 
     @property
     def mean_gain(self) -> float:
@@ -83,7 +87,7 @@ def data_step(A: ImagingOperator, *, cache: bool | Path = True) -> DataStep:
     """
     if A.n_measurement <= MAX_MEASUREMENTS:
         return GramStep(GramFactor.of(A, cache=cache))
-    return ConjugateGradientStep(A, A.norm())
+    return ConjugateGradientStep(A)
 
 
 class GramStep:
@@ -155,8 +159,10 @@ class ConjugateGradientStep:
     name = "conjugate gradients"
     factor: GramFactor | None = None
 
-    def __init__(self, A: ImagingOperator, norm: float, *, tolerance: float = 1e-4, max_iterations: int = 50) -> None:
-        self._A, self.norm = A, norm
+    def __init__(
+        self, A: ImagingOperator, norm: float | None = None, *, tolerance: float = 1e-4, max_iterations: int = 50
+    ) -> None:
+        self._A, self._norm = A, norm
         self._last: torch.Tensor | None = None
         self.tolerance, self.max_iterations = tolerance, max_iterations
 
@@ -207,6 +213,13 @@ class ConjugateGradientStep:
     def first_image(self, y: torch.Tensor) -> torch.Tensor:
         """Return the adjoint's image, scaled to explain the measurement best; see `at_best_level`."""
         return at_best_level(self._A, self._A.adjoint(y), y)
+
+    @property
+    def norm(self) -> float:
+        """See `DataStep`; estimated when it is first asked for, by some tens of products with A."""
+        if self._norm is None:
+            self._norm = self._A.norm()
+        return self._norm
 
     def restarted(self) -> ConjugateGradientStep:
         """Return a step of the same operator without a previous solution."""

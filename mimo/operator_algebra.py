@@ -69,6 +69,8 @@ class OperatorAlgebra:
 
         The estimate is never above the true norm.
         """
+        if iterations < 1:
+            raise ValueError(f"iterations is {iterations}: expected 1 or more")
         rng = torch.Generator().manual_seed(0)
         x = torch.randn(self.volume_shape, dtype=self.dtype, generator=rng).to(self.device)
         size = torch.tensor(0.0)

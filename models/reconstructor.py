@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,22 +22,40 @@ from mimo.models.unrolled import Unrolled
 from mimo.models.weight_files import find_weights, load_weights
 from mimo.options import build_table
 
-__all__ = ["Reconstructor", "build_network", "run_network"]
+__all__ = ["NETWORKS", "Reconstructor", "build_network", "run_network"]
+
+
+def _unet(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
+    return replace(network, in_channels=STAGES[method.stage].channels).build()
+
+
+def _resnet(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
+    channels = STAGES[method.stage].channels
+    return ResNet3D(channels, width=network.width, blocks=method.blocks, norm=network.norm)
+
+
+def _dense(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
+    refine = replace(network, in_channels=1).build() if method.refine else None
+    n_input = 2 * math.prod(acquisition.measurement_shape)
+    return Dense(n_input, acquisition.grid.shape, hidden=method.hidden, refine=refine)
+
+
+def _unrolled(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
+    return Unrolled(replace(network, in_channels=2).build, method.steps)
+
+
+NETWORKS: dict[str, Callable[[MethodConfig, NetworkConfig, Acquisition], nn.Module]] = {
+    "unet": _unet,
+    "resnet": _resnet,
+    "dense": _dense,
+    "unrolled": _unrolled,
+}
+"""What makes the network of a reconstructor, by the name that a configuration gives as ``method.kind``."""
 
 
 def build_network(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
     """Make the network of a reconstructor; only fully connected layers depend on the acquisition."""
-    channels = STAGES[method.stage].channels
-    if method.kind == "unrolled":
-        return Unrolled(replace(network, in_channels=2).build, method.steps)
-    if method.kind == "resnet":
-        return ResNet3D(channels, width=network.width, blocks=method.blocks, norm=network.norm)
-    if method.kind == "dense":
-        refine = replace(network, in_channels=1).build() if method.refine else None
-        return Dense(
-            2 * math.prod(acquisition.measurement_shape), acquisition.grid.shape, hidden=method.hidden, refine=refine
-        )
-    return replace(network, in_channels=channels).build()
+    return NETWORKS[method.kind](method, network, acquisition)
 
 
 class Reconstructor:

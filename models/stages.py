@@ -84,7 +84,7 @@ def _measurement(physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> 
 
 def regularised_inverse(physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
     """``A^H (A A^H + w I)^-1 y`` with the Wiener weight of the noise, ``(n_scene, n_x, n_y, n_z)`` complex."""
-    step = physics.data_step
+    step = physics.data_step.restarted()  # an image does not depend on the one before
     return step.solve(None, step.encode(y), physics.wiener_weight(y, noise_std).to(y.abs().dtype))[0]
 
 

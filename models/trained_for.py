@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mimo import Acquisition, ArrayGeometry, FrequencySweep, VoxelGrid
+from mimo import Acquisition, ArrayGeometry, FrequencySweep, LayeredMedium, VoxelGrid
 
 __all__ = ["acquisition_from_table", "acquisition_table", "differences", "far_from"]
 
@@ -22,7 +22,9 @@ def acquisition_from_table(table: Mapping[str, Any]) -> Acquisition:
     array = ArrayGeometry(
         np.array(table["tx_pos"]), np.array(table["rx_pos"]), None if channels is None else np.array(channels)
     )
-    return Acquisition(array, FrequencySweep(table["freq"]), VoxelGrid(*(np.array(table[axis]) for axis in "xyz")))
+    grid = VoxelGrid(*(np.array(table[axis]) for axis in "xyz"))
+    medium = table.get("permittivity", 1.0) if "layers" not in table else LayeredMedium.parse(table["layers"])
+    return Acquisition(array, FrequencySweep(table["freq"]), grid, medium)
 
 
 def acquisition_table(acquisition: Acquisition) -> dict[str, Any]:
@@ -32,6 +34,10 @@ def acquisition_table(acquisition: Acquisition) -> dict[str, Any]:
     if array.channels is not None:
         table["channels"] = array.channels.tolist()
     axes = {axis: getattr(acquisition.grid, axis).tolist() for axis in "xyz"}
+    if acquisition.layers is not None:
+        table["layers"] = str(acquisition.layers)
+    elif acquisition.permittivity != 1:
+        table["permittivity"] = acquisition.permittivity
     return table | {"freq": acquisition.sweep.freq.tolist()} | axes
 
 
@@ -46,6 +52,8 @@ def differences(ours: Acquisition, theirs: Acquisition) -> list[str]:
         ("voxels along z", ours.grid.z, theirs.grid.z, 1e-6, "m"),
     )
     found = [_compare(*pair) for pair in pairs]
+    if ours.medium != theirs.medium:
+        found.append(f"medium {theirs.medium}, expected {ours.medium}")
     if ours.array.paired is not theirs.array.paired:
         found.append("a list of channels against every pair")
     return [text for text in found if text]
@@ -58,6 +66,8 @@ def far_from(ours: Acquisition, theirs: Acquisition) -> list[str]:
         trained, now = size(ours), size(theirs)
         if abs(now - trained) > FAR * trained:
             found.append(f"{name} {1e3 * now:.3g} mm, trained at {1e3 * trained:.3g} mm")
+    if _index(theirs) < (1 - FAR) * _index(ours) or _index(theirs) > (1 + FAR) * _index(ours):
+        found.append(f"medium {theirs.medium}, trained in {ours.medium}")
     for name, trained, now in (
         ("lowest frequency", ours.sweep.freq[0], theirs.sweep.freq[0]),
         ("highest frequency", ours.sweep.freq[-1], theirs.sweep.freq[-1]),
@@ -74,6 +84,14 @@ def _compare(
         return f"{len(theirs)} {name}, expected {len(ours)}"
     worst = float(np.abs(ours - theirs).max())
     return f"{name} differ by up to {worst:.3g} {unit}" if worst > tolerance else ""
+
+
+def _index(acquisition: Acquisition) -> float:
+    """Refractive index of the medium; of layers, their mean from the array to the middle of the grid."""
+    if acquisition.layers is None:
+        return float(acquisition.permittivity**0.5)
+    antennas = np.concatenate([acquisition.array.tx_pos, acquisition.array.rx_pos])
+    return float(acquisition.layers.mean_index([antennas[:, 2].mean()], [acquisition.grid.center[2]])[0, 0])
 
 
 def _aperture(acquisition: Acquisition) -> float:

@@ -62,7 +62,7 @@ class Unrolled(nn.Module):
     def forward(self, physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> list[torch.Tensor]:
         """Return the image after each network, ``steps + 1`` of ``(n_scene, n_x, n_y, n_z)``; the last is the best."""
         with torch.no_grad():
-            step = physics.data_step
+            step = physics.data_step.restarted()
             start = regularised_inverse(physics, y, noise_std) / step.norm
             peak = start.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-30)
             data = step.encode(y) / (step.norm * peak.flatten()[:, None])

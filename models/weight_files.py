@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-__all__ = ["WEIGHTS", "find_weights", "load_weights", "save_weights"]
+__all__ = ["WEIGHTS", "find_weights", "load_description", "load_weights", "save_weights"]
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the weights that ship."""
@@ -69,12 +70,28 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor],
         When the file is truncated, is not safetensors, or has no configuration of this project or a newer one; the
         message names the file.
     """
+    with _opened(path) as file:
+        config = _description(path, file.metadata() or {})
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+    return {name: value.float() if value.dtype == torch.float16 else value for name, value in state.items()}, config
+
+
+def load_description(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the configuration that a file of weights holds, without its tensors; errors as `load_weights`."""
+    with _opened(path) as file:
+        return _description(path, file.metadata() or {})
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     try:
         with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+            yield file
     except SafetensorError as error:
         raise ValueError(f"{path}: not a whole safetensors file ({error})") from error
+
+
+def _description(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> dict[str, Any]:
     if metadata.get("format") != FORMAT or "config" not in metadata:
         raise ValueError(f"{path}: safetensors without the metadata format = {FORMAT!r} and config, written by train")
     if not metadata.get("version", "").isdigit() or int(metadata["version"]) > VERSION:
@@ -83,7 +100,7 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor],
         config = json.loads(metadata["config"])
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: its configuration is not JSON ({error})") from error
-    return {name: value.float() if value.dtype == torch.float16 else value for name, value in state.items()}, config
+    return dict(config) if isinstance(config, dict) else {}
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 from mimo.models.reconstructor import Reconstructor
-from mimo.models.weight_files import WEIGHTS, find_weights
+from mimo.models.weight_files import WEIGHTS, find_weights, load_description
 from mimo.recon.physics import make_physics, noise_of
 from mimo.recon.registry import ABSENT, FILES, METHODS, Images, Method, Problem
 
@@ -38,14 +38,24 @@ def run_learned(problem: Problem, path: Path) -> Images:
     return Images(trained(physics, problem.measurement, noise_of(problem)), {"weights": path.stem})
 
 
+def scale_of(path: Path) -> str:
+    """Return what the numbers of a network's images are, from its file: see `mimo.recon.registry.Method`.
+
+    A network answers in units of the brightest voxel; an unrolled one ends in the unit of reflectivity.
+    """
+    try:
+        kind = load_description(path).get("method", {}).get("kind")
+    except (OSError, ValueError):  # said when the network is loaded
+        kind = None
+    return "reflectivity" if kind == "unrolled" else "relative"
+
+
 def _method(name: str, path: Path, summary: str) -> Method:
     def run(problem: Problem) -> Images:
         return run_learned(problem, path)
 
     run.__doc__ = f"{summary[0].upper()}{summary[1:]}; trained weights, no options."
-    # a network's output is relative to the brightest voxel; that of an unrolled one is in the unit of reflectivity
-    scale = "reflectivity" if name == "unrolled" else "relative"
-    return Method(name, summary, run, scale=scale)
+    return Method(name, summary, run, scale=scale_of(path))
 
 
 def _from_file(text: str) -> Method:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mimo.models.network_config import MethodConfig, NetworkConfig
+from mimo.models.reconstructor import NETWORKS
 from mimo.models.stages import STAGES
 from mimo.options import build_table, merge_tables, read_tables
+from mimo.synth import PRESETS
 from mimo.train.corruption import CORRUPTIONS
 
 __all__ = [
@@ -30,8 +32,6 @@ __all__ = [
 CONFIGS = Path(__file__).parent / "configs"
 """Folder of the configurations that ship."""
 SCHEDULES = ("cosine", "rsqrt")
-KINDS = ("unet", "resnet", "dense", "unrolled")
-PRESETS = ("paper", "shapes", "both")
 WEIGHTINGS = ("mse", "relative")
 
 
@@ -119,7 +119,7 @@ class SceneConfig:
     position_error: float = 0.0
     """Standard deviation of the antennas' position errors along each axis, metres, drawn for every batch."""
     phase_error: float = 0.0
-    """Standard deviation of the channels' phase errors, degrees, drawn for every batch; each transmit and each receive
+    """Standard deviation of the channels' phase errors, degrees, drawn for every scene; each transmit and each receive
     chain has its share, as in `mimo.synth.Realism`."""
     missing: float = 0.0
     """Largest share of channels without data; the share is uniform below it, and it and the channels are drawn for
@@ -143,9 +143,9 @@ class ReconstructorConfig:
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
-            ("method.kind", self.method.kind, KINDS),
+            ("method.kind", self.method.kind, tuple(NETWORKS)),
             ("method.stage", self.method.stage, tuple(STAGES)),
-            ("data.preset", self.data.preset, PRESETS),
+            ("data.preset", self.data.preset, (*PRESETS, "both")),
             ("optimizer.schedule", self.optimizer.schedule, SCHEDULES),
             ("optimizer.weighting", self.optimizer.weighting, WEIGHTINGS),
         ):

@@ -29,7 +29,7 @@ from mimo.models.unrolled import Unrolled
 from mimo.recon.metrics import psnr, ssim
 from mimo.synth import Realism, random_phase
 from mimo.synth.measuring import Radar, Streams, measure, streams
-from mimo.synth.noise import draw_live
+from mimo.synth.noise import chain_gains, draw_live
 from mimo.train.config import ReconstructorConfig
 from mimo.train.loop import Objective, Share
 from mimo.train.randomness import Stream, fresh_network, step_rng
@@ -172,14 +172,22 @@ class ReconstructionObjective(Objective):
         rng: Streams,
         realism: Realism,
     ) -> MeasuredBatch:
-        """Give scenes a random phase and measure them with one radar, its errors and noise."""
+        """Give scenes a random phase and measure them, with the errors of a radar and noise.
+
+        The chains' gains are drawn for each scene, as the synthesizer does; displaced antennas and gaps, which cost an
+        operator, once for the batch.
+        """
         physics, n_scene = self.physics(n_freq), len(truth)
         truth = truth / truth.max(axis=(1, 2, 3), keepdims=True).clip(1e-30)
         array = physics.operator.array
         live = draw_live(array, realism.missing_channels, rng["missing"]) if realism.missing_channels else None
-        radar = Radar.draw(physics.operator, realism, rng, live=live)
+        placed = Radar.draw(physics.operator, replace(realism, gain_error_db=0.0, phase_error_deg=0.0), rng, live=live)
+        uneven = realism.gain_error_db > 0 or realism.phase_error_deg > 0
+        radars = [
+            replace(placed, gains=chain_gains(array, realism, rng["gain"]) if uneven else None) for _ in range(n_scene)
+        ]
         measured = measure(
-            [radar] * n_scene,
+            radars,
             random_phase(truth, rng["phase"]),
             snr_db=snr_db.tolist(),
             noise=[rng["noise"]] * n_scene,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from mimo.viewer.export_volumes import npy_sidecar, write_nifti, write_npy, writ
 from mimo.viewer.files import images_of_scene
 from mimo.viewer.movie import write_gif, write_mp4
 from mimo.viewer.projections import to_db
+from mimo.viewer.reference import references
 from mimo.viewer.standalone import save_html
 from mimo.viewer.turntables import turntable
 
@@ -99,7 +100,7 @@ def export(
         save_html(path, out)
         return
     found = images_of_scene(path, scene, methods)
-    grid, volumes = found.grid, found.magnitudes()
+    grid, volumes, relative = found.grid, found.magnitudes(), found.relative()
     if suffix == ".ply":
         if len(volumes) != 1:
             raise FileError(path, f"a .ply holds one image: choose with --method one of {', '.join(volumes)}")
@@ -114,6 +115,7 @@ def export(
             floor_db=floor_db,
             level_db=levels_db[0],
             common_scale=common_scale,
+            relative=relative,
             cmap=cmap,
             n_frame=n_frame,
             elevation=elevation,
@@ -121,7 +123,10 @@ def export(
         )
         _put(out, lambda at: MOVIES[suffix](at, _counted(frames, n_frame, progress), fps))
     else:
-        _write_volumes(out, suffix, volumes, grid, linear is False, floor_db, common_scale, path, scene)
+        facts = {"source": path.name, "scene": scene}
+        if linear is False:
+            volumes, facts["unit"] = _decibels(volumes, relative, floor_db, common_scale)
+        _write_volumes(out, suffix, volumes, grid, {"unit": "linear, in each image's own unit"} | facts)
 
 
 def _suffix(out: Path) -> str:
@@ -131,24 +136,23 @@ def _suffix(out: Path) -> str:
     raise ValueError(f"{out} ends in {out.suffix!r}: expected one of {', '.join(SUFFIXES)}")
 
 
+def _decibels(
+    volumes: dict[str, npt.NDArray[np.float32]], relative: Collection[str], floor_db: float, common_scale: bool
+) -> tuple[dict[str, npt.NDArray[np.float32]], str]:
+    """Return the volumes in decibels, and what these are relative to."""
+    names = list(volumes)
+    zeros = references([n in relative for n in names], [float(volumes[n].max()) for n in names], common=common_scale)
+    levels = {n: to_db(volumes[n], zero, floor_db).astype(np.float32) for n, zero in zip(names, zeros, strict=True)}
+    alone = [name for name in names if name in relative]
+    whose = "the largest" if common_scale and len(alone) < len(names) else "its own"
+    but = f" ({', '.join(alone)}: its own)" if whose == "the largest" and alone else ""
+    return levels, f"dB of {whose} maximum{but}, {floor_db:g} or more"
+
+
 def _write_volumes(
-    out: Path,
-    suffix: str,
-    volumes: dict[str, npt.NDArray[np.float32]],
-    grid: VoxelGrid,
-    decibels: bool,
-    floor_db: float,
-    common_scale: bool,
-    path: Path,
-    scene: int,
+    out: Path, suffix: str, volumes: dict[str, npt.NDArray[np.float32]], grid: VoxelGrid, facts: dict[str, Any]
 ) -> None:
-    unit = "linear, in each image's own unit"
-    if decibels:
-        peaks = {name: float(volume.max()) for name, volume in volumes.items()}
-        scales = {name: (max(peaks.values()) if common_scale else peak) or 1.0 for name, peak in peaks.items()}
-        volumes = {name: to_db(volume, scales[name], floor_db).astype(np.float32) for name, volume in volumes.items()}
-        unit = f"dB of {'the largest' if common_scale else 'its own'} maximum, {floor_db:g} or more"
-    facts = {"unit": unit, "source": path.name, "scene": scene}
+    """Write volumes as the suffix says; a numpy file gets its grid and `facts` beside it."""
     _put(out, lambda at: VOLUMES[suffix](at, volumes, grid, facts))
     if suffix == ".npy":
         text = npy_sidecar(volumes, grid, facts)

@@ -16,6 +16,7 @@ from mimo.data import FileError, Reconstruction, open_measurement
 from mimo.options import unknown
 from mimo.viewer.figures import figure, panels_from
 from mimo.viewer.history import curves_from, history_figure
+from mimo.viewer.reference import is_relative
 
 __all__ = ["SceneImages", "figure_of_file", "history_of_file", "images_of_scene"]
 
@@ -45,6 +46,10 @@ class SceneImages:
         """Return magnitudes, float32 ``(n_x, n_y, n_z)``, by name, in the images' own unit; the truth first."""
         found = {} if self.truth is None else {TRUTH: np.abs(self.truth).astype(np.float32, copy=False)}
         return found | {image.method: image.magnitude[0] for image in self.reconstructions}
+
+    def relative(self) -> frozenset[str]:
+        """Return the names of the images whose numbers are known up to a factor only."""
+        return frozenset(r.method for r in self.reconstructions if is_relative(r.method, r.scale))
 
 
 def images_of_scene(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import matplotlib
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from mimo import VoxelGrid
 from mimo.viewer.projections import to_db, voxel_edges
 from mimo.viewer.raycast import Camera, Raycaster, orbit
+from mimo.viewer.reference import references
 from mimo.viewer.style import STYLE
 
 __all__ = ["turntable"]
@@ -40,6 +41,7 @@ def turntable(
     floor_db: float = -40.0,
     level_db: float = -10.0,
     common_scale: bool = False,
+    relative: Collection[str] = (),
     cmap: str = "inferno",
     n_frame: int = 48,
     elevation: float = 20.0,
@@ -58,6 +60,8 @@ def turntable(
         where z is larger.
     linear, floor_db, common_scale, cmap
         As in `mimo.viewer.figures.figure`; of these only the common scale affects a surface.
+    relative
+        Names of images whose numbers are known up to a factor only: a common scale relates them to their own maximum.
     level_db
         Level of the surface, dB relative to the same maximum, below 0.
     n_frame
@@ -93,7 +97,9 @@ def turntable(
             raise ValueError(f"{name} is {value}: expected below 0 dB")
     magnitudes = {name: np.abs(np.asarray(volume)) for name, volume in volumes.items()}
     peaks = {name: float(volume.max()) for name, volume in magnitudes.items()}
-    scales = {name: (max(peaks.values()) if common_scale else peak) or 1.0 for name, peak in peaks.items()}
+    zeros = references([name in relative for name in peaks], list(peaks.values()), common=common_scale)
+    scales = dict(zip(peaks, zeros, strict=True))
+    whose = "the largest maximum" if common_scale and not set(peaks) <= set(relative) else "each maximum"
     casters = {}
     for name, volume in magnitudes.items():
         if not np.isfinite(volume).all():
@@ -101,7 +107,7 @@ def turntable(
         decibels = rendering == "maximum" and not linear
         values = to_db(volume, scales[name], floor_db) if decibels else volume / scales[name]
         casters[name] = Raycaster(values, grid)
-    return _frames(casters, grid, rendering, linear, floor_db, level_db, common_scale, cmap, n_frame, elevation, size)
+    return _frames(casters, grid, rendering, linear, floor_db, level_db, whose, cmap, n_frame, elevation, size)
 
 
 def _frames(
@@ -111,7 +117,7 @@ def _frames(
     linear: bool,
     floor_db: float,
     level_db: float,
-    common_scale: bool,
+    whose: str,
     cmap: str,
     n_frame: int,
     elevation: float,
@@ -128,10 +134,8 @@ def _frames(
     with matplotlib.rc_context(STYLE | {"font.size": 9.0}):
         sheet = _Sheet(list(casters), grid, (tall, wide), size)
         if surface:
-            whose = "the largest maximum" if common_scale else "each maximum"
             sheet.note(f"surfaces {-level_db:g} dB below {whose}, brighter where z is larger")
         else:
-            whose = "the largest maximum" if common_scale else "each maximum"
             unit = "" if linear else " (dB)"
             sheet.bar(ScalarMappable(norm, cmap), f"largest magnitude along the ray, relative to {whose}{unit}")
         colors = matplotlib.colormaps[cmap]

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,11 @@ def test_make_help_names_every_target():
     described = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))
     assert {"help", "demo", "test", "lint", "type", "bench", "notebooks", "clean"} <= described
     assert described == set(re.search(r"\.PHONY: (.*)", makefile)[1].split())
+
+
+@pytest.mark.parametrize("source", ["kernels.c", *sorted(path.name for path in (ROOT / "mimo").glob("*.h"))])
+def test_an_edited_source_of_the_kernels_is_built_again(source):
+    """As make sees it: the installation is out of date when the file is new, and not because of anything else."""
+    plan = ["make", "--dry-run", f"--what-if=mimo/{source}", "type"]
+    done = subprocess.run(plan, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "--editable" in done.stdout

@@ -71,6 +71,8 @@ def test_the_norm_is_reached_from_below(case):
     true = float(torch.linalg.norm(A.columns(0, A.grid.n_voxel), 2))
     rough, fine = A.norm(), A.norm(iterations=300)
     assert rough <= fine <= true * (1 + 1e-12)
+    with pytest.raises(ValueError, match="iterations is 0"):
+        A.norm(iterations=0)
     assert fine == pytest.approx(true, rel=1e-3) and rough == pytest.approx(true, rel=0.05)
 
 
@@ -93,6 +95,10 @@ def test_an_acquisition_is_a_value():
         one.replace(reference_path=path[:1])
     with pytest.raises(ValueError, match="permittivity is -1"):
         one.replace(medium=-1.0)
+    with pytest.raises(TypeError, match="medium is 'wet'"):
+        one.replace(medium="wet")
+    with pytest.raises(TypeError, match="grid is a NoneType: expected a VoxelGrid"):
+        one.replace(grid=None)
     with pytest.raises(AttributeError):
         one.medium = 1.0
 

@@ -9,12 +9,14 @@ import torch
 from cases import GRID, MASKED, PAIRED, SWEEP, operator
 from helper import relative_gap
 
-from mimo import ArrayGeometry, BornOperator, FrequencySweep, GramFactor, VoxelGrid, born_operator, least_squares
+from mimo import ArrayGeometry, BornOperator, FrequencySweep, GramFactor, VoxelGrid, born_operator, gram, least_squares
 from mimo.data import Measurement
 from mimo.least_squares import ConjugateGradientStep, GramStep
-from mimo.recon import make_problem, noise, reconstruct, sparse
+from mimo.models.stages import regularised_inverse
+from mimo.recon import make_problem, noise, reconstruct, run_method, sparse
 from mimo.recon.admm import csalsa
 from mimo.recon.noise import estimate_noise_std, sample
+from mimo.recon.physics import make_physics
 from mimo.recon.prox import magnitude_prox, soft_threshold
 from mimo.recon.registry import Problem
 from mimo.synth import add_noise, draw, random_phase
@@ -249,3 +251,30 @@ def test_the_noise_is_never_more_than_what_the_adjoint_leaves(array, monkeypatch
         assert float(found[i]) <= left * (1 + 1e-5)
     monkeypatch.setattr(GramFactor, "candidates", lambda self: torch.tensor([1e6]))  # all of it noise
     assert float(estimate_noise_std(Problem(A, y))[0]) <= float(y[0].norm()) / math.sqrt(A.n_measurement)
+
+
+def test_too_many_measurements_are_refused_at_once_and_noise_costs_no_norm(scenes, monkeypatch):
+    """Where nothing is factorised, whoever needs no norm of the operator does not pay for it."""
+    monkeypatch.setattr(least_squares, "MAX_MEASUREMENTS", 10)
+    monkeypatch.setattr(gram, "MAX_MEASUREMENTS", 10)
+    problem = make_problem(with_noise(scenes, 20.0))
+    calls = []
+    forward = type(problem.operator).forward
+    monkeypatch.setattr(type(problem.operator), "forward", lambda self, x: calls.append(1) or forward(self, x))
+    with pytest.raises(ValueError, match="too many to factorise"):
+        run_method("tikhonov", problem)
+    assert not calls
+    monkeypatch.setattr(gram, "MAX_MEASUREMENTS", 10**6)
+    estimate_noise_std(problem)
+    assert len(calls) == 1
+
+
+def test_a_learned_image_does_not_depend_on_the_scenes_before(scenes, monkeypatch):
+    """Conjugate gradients start from the solution before: that of another batch must not show."""
+    monkeypatch.setattr(least_squares, "MAX_MEASUREMENTS", 10)
+    both = with_noise(scenes, 20.0, stated=True)
+    physics = make_physics(make_problem(both))
+    y, std = torch.from_numpy(both.values), torch.full((len(both.values),), 0.1, dtype=torch.float64)
+    first = regularised_inverse(physics, y[:1], std[:1])
+    regularised_inverse(physics, y[1:2], std[1:2])
+    assert torch.equal(regularised_inverse(physics, y[:1], std[:1]), first)

@@ -8,9 +8,12 @@ import pytest
 from cases import ARRAY, SWEEP
 from helper import fails
 
-from mimo import VoxelGrid, data, extras
+from mimo import ArrayGeometry, FrequencySweep, VoxelGrid, data, extras
+from mimo.data import Measurement, Reconstruction, save
+from mimo.recon import METHODS
 from mimo.viewer.export_surface import vertex_db
 from mimo.viewer.exports import SUFFIXES, export
+from mimo.viewer.turntables import turntable
 
 EVEN = VoxelGrid.from_extent(x=(-0.2, 0.2, 5), y=(-0.1, 0.2, 7), z=(0.5, 1.0, 11))
 PLATE = VoxelGrid.from_extent(x=(-0.2, 0.2, 5), y=(0.3, 0.3, 1), z=(0.5, 1.0, 11))
@@ -130,6 +133,28 @@ def test_npy_and_what_stands_beside_it(tmp_path, source) -> None:
         np.testing.assert_allclose(values[i], expected, rtol=1e-5, atol=1e-4)
     export(path, tmp_path / "b.npy", methods=["pnp"], scene=1)
     np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), magnitudes["pnp"][1])
+
+
+def test_a_learned_image_keeps_its_own_scale_in_exports_and_films(tmp_path) -> None:
+    """On a common scale an image of a network would lie at -80 dB beside reflectivities of 1e4."""
+    body = np.random.default_rng(0).random((1, *EVEN.shape))
+    images = {"l1": 1e4 * body + 0j, "two-stage": body.astype(np.float32)}
+    made = [Reconstruction(n, v, EVEN, {}, np.ones(1), scale=METHODS[n].scale) for n, v in images.items()]
+    array = ArrayGeometry.mills_cross(n_tx=2, n_rx=3, width=0.3)
+    values = np.ones((1, 4, 2, 3), np.complex64)
+    save(tmp_path / "a.h5", Measurement(values, array, FrequencySweep.linear(4e9, 7e9, 4), EVEN), reconstructions=made)
+    export(tmp_path / "a.h5", tmp_path / "a.npy", linear=False, common_scale=True)
+    assert np.load(tmp_path / "a.npy").max((1, 2, 3)) == pytest.approx([0, 0], abs=1e-5)
+    assert "two-stage: its own" in json.loads((tmp_path / "a.npy.json").read_text())["unit"]
+    volumes = {name: np.abs(volume[0]) for name, volume in images.items()}
+    own = next(turntable(volumes, EVEN, n_frame=2, size=96)).astype(int)
+    kept, lost = (
+        next(turntable(volumes, EVEN, common_scale=True, relative=relative, n_frame=2, size=96)).astype(int)
+        for relative in ({"two-stage"}, ())
+    )
+    right = slice(own.shape[1] // 2, None)
+    picture = slice(own.shape[0] // 4, own.shape[0] // 2)  # the names above and the bar below differ
+    assert np.abs(kept - own)[picture, right].mean() < 1 and np.abs(lost - own)[picture, right].mean() > 10
 
 
 @pytest.mark.parametrize("grid", [EVEN, PLATE, UNEVEN], ids=["volume", "plate", "uneven"])

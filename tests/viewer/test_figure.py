@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import matplotlib
 import numpy as np
 import pytest
+import torch
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
@@ -15,8 +16,10 @@ from skimage.io import imread
 
 from mimo import VoxelGrid
 from mimo.data import Reconstruction
+from mimo.models import save_weights
 from mimo.recon import METHODS
 from mimo.recon.metrics import psnr, ssim
+from mimo.recon.registry import find_method
 from mimo.viewer.contact_sheets import contact_sheet
 from mimo.viewer.figures import Panel, figure, panels_from, save
 from mimo.viewer.projections import maximum_projections, to_db, voxel_edges
@@ -172,6 +175,14 @@ def test_every_method_says_what_its_numbers_are() -> None:
     assert {"backprojection", "kirchhoff", "auto-physics", "deep2s", "two-stage"} <= relative
     assert not relative & {"tikhonov", "l1", "tv", "pnp"}
     assert {method.scale for method in METHODS.values()} == {"relative", "reflectivity"}
+
+
+def test_a_file_of_weights_says_what_its_images_are(tmp_path) -> None:
+    """By the network that it holds, whatever its name."""
+    for kind, scale in (("unrolled", "reflectivity"), ("unet", "relative")):
+        path = tmp_path / f"my-{kind}.safetensors"
+        save_weights(path, {"a": torch.zeros(1)}, {"kind": "reconstructor", "method": {"kind": kind}})
+        assert find_method(str(path)).scale == scale
 
 
 def test_a_long_name_is_drawn_smaller_not_broken() -> None:
