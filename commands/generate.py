@@ -37,7 +37,7 @@ __all__ = ["demo", "synth"]
 @click.option("--seed", default=0, show_default=True)
 @quiet
 @as_json
-@example("mimo demo --preset shapes --seed 4")
+@example("mimo demo --preset shapes --seed 4 --method l1 --method two-stage")
 def demo(
     out: Path,
     methods: tuple[str, ...],

@@ -10,7 +10,7 @@ from mimo.models.weight_files import WEIGHTS, find_weights, load_description
 from mimo.recon.physics import make_physics, noise_of
 from mimo.recon.registry import ABSENT, FILES, METHODS, Images, Method, Problem
 
-__all__ = ["LEARNED", "run_learned"]
+__all__ = ["LEARNED", "run_learned", "scale_of"]
 
 LEARNED = {
     "deep2s": "adjoint, then a 3D U-Net",

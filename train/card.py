@@ -81,6 +81,7 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
         for name in ("position_error", "phase_error", "missing")
         if data[name]
     ]
+    medium = {key: setting[key] for key in ("permittivity", "layers") if key in setting}
     lines = [
         f"# {weights.stem}",
         "",
@@ -92,7 +93,7 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
         f"{' or '.join(map(str, sorted(set(data['n_freq']))))} frequencies from {freq[0] / 1e9:g} to "
         f"{freq[-1] / 1e9:g} GHz; "
         f"{len(x)} x {len(y)} x {len(z)} voxels, x {x[0]:g} to {x[-1]:g} m, y {y[0]:g} to {y[-1]:g} m, "
-        f"z {z[0]:g} to {z[-1]:g} m",
+        f"z {z[0]:g} to {z[-1]:g} m" + "".join(f"; {name} {value}" for name, value in medium.items()),
         f"- scenes: {config.get('scenes', 'synthesized on the fly, preset ' + data['preset'])}, "
         f"SNR {data['snr_db'][0]:g} to {data['snr_db'][1]:g} dB"
         + (f", errors: {', '.join(wrong)}" if wrong else "")
