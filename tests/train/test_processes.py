@@ -10,6 +10,7 @@ import torch
 
 from mimo import ArrayGeometry
 from mimo.synth import generate, paper_grid, paper_sweep
+from mimo.train import load_config, train_reconstructor
 from mimo.train.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -41,12 +42,11 @@ pictures = true
 """
 
 
-def train(folder: Path, n_step: int, *options: str, processes: int) -> dict:
+def train(folder: Path, n_step: int, *options: str) -> dict:
+    """Train by the command line in two processes, as a person starts them."""
     config = folder.with_suffix(".toml")
     config.write_text(CONFIG.format(n_step=n_step))
-    launcher = (
-        ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)] if processes > 1 else []
-    )
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*launcher, str(ROOT / "app.py"), "train", "two-stage", "--config", str(config), "--out", str(folder)]
     given = ["--data", str(folder.with_name("scenes.h5")), "--device", "cpu"]
     done = subprocess.run(
@@ -64,9 +64,14 @@ def test_two_processes_are_one(tmp_path):
     """The same losses to five digits, and the same weights after resuming, to rounding."""
     array = ArrayGeometry.mills_cross(n_tx=3, n_rx=4, width=0.3)
     generate(tmp_path / "scenes.h5", n=5, array=array, sweep=paper_sweep(3), grid=paper_grid((9, 10, 11)))
-    whole = train(tmp_path / "one", 4, processes=1)
-    train(tmp_path / "two", 2, processes=2)
-    resumed = train(tmp_path / "two", 4, "--resume", processes=2)
+    config = tmp_path / "one.toml"
+    config.write_text(CONFIG.format(n_step=4))
+    scenes = tmp_path / "scenes.h5"
+    whole = load_checkpoint(
+        train_reconstructor(load_config(config), tmp_path / "one", scenes=scenes, report=lambda line: None)
+    )
+    train(tmp_path / "two", 2)
+    resumed = train(tmp_path / "two", 4, "--resume")
     assert resumed["step"] == whole["step"] == 4
     assert sorted(path.name for path in (tmp_path / "two").glob("*.png")) == [
         "samples-0000002.png",
