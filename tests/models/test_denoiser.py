@@ -20,7 +20,9 @@ NETWORK = {"width": 8, "levels": 3, "subpixel": 2}
 @pytest.fixture
 def network():
     generator = torch.Generator().manual_seed(2)
-    network = UNet3D(2, **NETWORK)
+    with torch.random.fork_rng():
+        torch.manual_seed(2)  # biases are drawn as the network is made
+        network = UNet3D(2, **NETWORK)
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.ndim > 1:
