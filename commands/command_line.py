@@ -82,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _complain(error.format_message(), BAD_INPUT)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        code = _complain(f"{where}{error.strerror or error}, expected a place that can be read and written", BAD_INPUT)
+        said = f"{error.strerror}, expected a place that can be read and written" if error.strerror else str(error)
+        code = _complain(f"{where}{said}", BAD_INPUT)  # one without the system's words was raised by us, in full
     except ValueError as error:
         code = _complain(str(error), BAD_INPUT)
     except Exception as error:

@@ -131,8 +131,9 @@ def _graph() -> dict[str, set[str]]:
 
 def _names(node: ast.AST) -> list[ast.alias]:
     """Return what ``from mimo... import ...`` names, nothing of another statement."""
-    inside = isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mimo"
-    return node.names if inside else []  # type: ignore[attr-defined]
+    if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mimo":
+        return node.names
+    return []
 
 
 def _path_of(module: str) -> str:

@@ -393,3 +393,9 @@ def test_no_command_and_unknown_command():
 
 def test_a_grid_of_the_readme_parses():
     assert VoxelGrid.parse(shared.PAPER_GRID).shape == (25, 25, 49)
+
+
+def test_a_configuration_that_is_not_there_is_no_matter_of_places():
+    code, _, err = mimo("train", "deep2")
+    assert code == 2 and "no configuration 'deep2'" in err and "deep2s" in err
+    assert "place" not in err and err.count("\n") == 1

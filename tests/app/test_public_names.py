@@ -71,6 +71,8 @@ def test_the_documentation_imports_public_names(where, text):
             names = {alias.name for alias in node.names}
             deeper = {name for name in names if f"{node.module}.{name}" in FACES}
             assert names - deeper <= set(public), f"{where}: {sorted(names - deeper - set(public))}"
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "mimo":
+            assert node.attr in mimo.__all__ or f"mimo.{node.attr}" in FACES, f"{where}: mimo.{node.attr}"
         elif isinstance(node, ast.Import):
             assert {a.name for a in node.names if a.name.split(".")[0] == "mimo"} <= set(FACES), where
 
