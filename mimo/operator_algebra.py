@@ -9,27 +9,14 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator
 
-__all__ = ["DerivedOperator", "OperatorAlgebra"]
+__all__ = ["DerivedOperator", "LinearMap", "OperatorAlgebra"]
 
 NORM_ITERATIONS = 20
 """Iterations of the power method: at the papers' size the norm is then found to a few per mille."""
 
 
-class OperatorAlgebra:
-    """Adds the operators' algebra to a class that has `forward`, its conjugate transpose `adjoint`, and both shapes."""
-
-    dtype: torch.dtype
-    device: torch.device
-
-    @property
-    def volume_shape(self) -> tuple[int, ...]:
-        """Shape of one volume that the operator acts on."""
-        raise NotImplementedError
-
-    @property
-    def measurement_shape(self) -> tuple[int, ...]:
-        """Shape of one measurement that the operator gives."""
-        raise NotImplementedError
+class LinearMap:
+    """Lets a class that has `forward` and its conjugate transpose `adjoint` be called, multiplied and transposed."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``A x``, with leading batch axes."""
@@ -51,6 +38,23 @@ class OperatorAlgebra:
     def H(self) -> DerivedOperator:  # noqa: N802 - the field's name
         """The conjugate transpose: ``A.H(y)`` and ``A.H @ y`` are `adjoint`; ``A.H.H`` is `forward` again."""
         return DerivedOperator("H", self.adjoint, self.forward)
+
+
+class OperatorAlgebra(LinearMap):
+    """Adds the operators' algebra to a class that has `forward`, its conjugate transpose `adjoint`, and both shapes."""
+
+    dtype: torch.dtype
+    device: torch.device
+
+    @property
+    def volume_shape(self) -> tuple[int, ...]:
+        """Shape of one volume that the operator acts on."""
+        raise NotImplementedError
+
+    @property
+    def measurement_shape(self) -> tuple[int, ...]:
+        """Shape of one measurement that the operator gives."""
+        raise NotImplementedError
 
     @property
     def gram(self) -> DerivedOperator:
@@ -119,8 +123,8 @@ class OperatorAlgebra:
         return LinearOperator((m, n), matvec=forward, rmatvec=adjoint, matmat=forward, rmatmat=adjoint, dtype=kind)
 
 
-class DerivedOperator:
-    """Applies an operator that is derived from another one, such as ``A.H``: call it, or multiply with ``@``."""
+class DerivedOperator(LinearMap):
+    """Applies an operator made from another one, such as ``A.H``."""
 
     def __init__(
         self,
@@ -128,20 +132,15 @@ class DerivedOperator:
         forward: Callable[[torch.Tensor], torch.Tensor],
         adjoint: Callable[[torch.Tensor], torch.Tensor],
     ) -> None:
-        self._name, self.forward, self.adjoint = name, forward, adjoint
+        self._name, self._forward, self._adjoint = name, forward, adjoint
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply it, with leading batch axes."""
-        return self.forward(x)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """See `LinearMap`."""
+        return self._forward(x)
 
-    def __matmul__(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply it, with leading batch axes."""
-        return self.forward(x)
-
-    @property
-    def H(self) -> DerivedOperator:  # noqa: N802 - the field's name
-        """Its conjugate transpose."""
-        return DerivedOperator(f"{self._name}.H", self.adjoint, self.forward)
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        """See `LinearMap`."""
+        return self._adjoint(y)
 
     def __repr__(self) -> str:
         return f"<{self._name} of an imaging operator>"
