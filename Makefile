@@ -79,7 +79,7 @@ sanitize: $(READY) $(SANITIZED) ## Build the kernels with address and undefined-
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc OMP_NUM_THREADS=1 MIMO_KERNELS=$(CURDIR)/$(SANITIZED) \
 	$(BIN)/python -m pytest -p no:cacheprovider -p no:benchmark $(SELECT) \
-	tests/mimo/test_operators.py tests/mimo/test_kernels.py tests/mimo/test_range_profiles.py
+	tests/mimo/test_operators.py tests/mimo/test_kernels.py tests/mimo/test_range_profiles.py tests/mimo/test_region.py
 
 $(SANITIZED): mimo/kernels.c $(wildcard mimo/*.h)
 	mkdir -p $(@D)

@@ -51,7 +51,13 @@ def reconstruction_jobs(scenes: Path, few: Path, n_scene: int, n_few: int) -> di
 
     def images(source: Path, method: str, options: dict[str, Any]) -> Callable[[Path, str], object]:
         return lambda out, address: reconstruct_files(
-            [source], out, [method], options={method: options}, scheduler=address, shard_size=SHARD_SIZE
+            [source],
+            out,
+            [method],
+            options={method: options},
+            scheduler=address,
+            shard_size=SHARD_SIZE,
+            check="none",
         )
 
     return {

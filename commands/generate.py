@@ -18,8 +18,8 @@ from mimo.commands.shared import (
     parse_part,
     part,
     pattern,
-    progress_bar,
     quiet,
+    run_bar,
     say,
     scheduler,
     writing,
@@ -61,7 +61,7 @@ def demo(
     with tempfile.TemporaryDirectory() as folder:
         scene = generate(Path(folder, "scene.h5"), n=1, preset=preset, n_freq=n_freq, snr_db=snr_db, seed=seed)
         with writing(out):
-            reconstruct_file(scene, out, chosen, watch=lambda name: progress_bar(name, hidden))
+            reconstruct_file(scene, out, chosen, overwrite=True, watch=lambda name: run_bar(name, hidden))
     picture = out.with_suffix(".png")
     save(figure_of_file(out), picture)
     print_scores(out, as_json, quiet)

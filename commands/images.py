@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from mimo.commands.interrupts import Stopper, stoppable
 from mimo.commands.shared import (
     PAPER_GRID,
     as_json,
     example,
+    grid_text,
     layers,
     medium,
     parse_part,
@@ -20,10 +25,16 @@ from mimo.commands.shared import (
     print_json,
     progress_bar,
     quiet,
+    region,
+    run_bar,
     say,
     scheduler,
     writing,
 )
+
+if TYPE_CHECKING:
+    from mimo.recon.files import Run
+    from mimo.recon.run import Watcher
 
 __all__ = ["evaluate", "print_scores", "reconstruct"]
 
@@ -32,8 +43,20 @@ __all__ = ["evaluate", "print_scores", "reconstruct"]
 @click.argument("sources", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--method", "methods", multiple=True, help="A method's name; may be given several times.")
-@click.option("--grid", metavar="GRID", help="Voxels, START:STOP:COUNT in metres, ends included; else the file's.")
+@click.option(
+    "--grid", metavar="GRID", help="Voxels, START:STOP:COUNT in metres, ends included; else the file's, else a guess."
+)
+@region(
+    "Where the scene is; images are made of this part alone, of a .npy file's voxels too. Else the file's region, else "
+    "auto: not beside antennas, nor outside an array that surrounds the grid"
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the methods that have it.")
+@click.option(
+    "--window",
+    metavar="WINDOW",
+    help="Window over band and aperture for image formers: hann, hamming, taylor:30 (dB), kaiser:6 or none; or apart, "
+    "band=hann,aperture=taylor:30.",
+)
 @pattern
 @layers
 @click.option("--subtract-background", is_flag=True, help="Subtract the file's background scene first.")
@@ -62,6 +85,14 @@ __all__ = ["evaluate", "print_scores", "reconstruct"]
     callback=lambda *a: _list_methods(*a),
     help="List methods and options and end.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace what OUT holds where an image would be lost.")
+@click.option(
+    "--check",
+    type=click.Choice(["fast", "held-out", "none"]),
+    default="fast",
+    show_default=True,
+    help="Find out what the images explain; held-out runs each method again without some data.",
+)
 @click.option("--live", metavar="N", type=click.IntRange(min=1), help="Write OUT every N iterations, to be watched.")
 @click.option("--history", type=click.Path(path_type=Path), help="Write the figures of each iteration here, CSV.")
 @quiet
@@ -73,6 +104,7 @@ def reconstruct(
     methods: tuple[str, ...],
     grid: str | None,
     settings: tuple[str, ...],
+    window: str | None,
     patterns: tuple[str, ...],
     layers: str | None,
     live: int | None,
@@ -88,29 +120,40 @@ def reconstruct(
 ) -> None:
     """Reconstruct every scene of IN and write the measurement and its images to OUT; of several IN to the folder OUT.
 
-    OUT may be IN: images are added to those that it holds, and one of the same method is replaced.
+    OUT may be IN, or hold images already: those of other methods stay, and one made with the same options is not made
+    again. Where an image would be lost, --overwrite is needed.
 
     More scenes than --shard-size, several IN, or one of --workers, --scheduler, --shard-size, --part: scenes are shared
     by processes of one thread each, and an interrupted run resumes when run again. OUT is then another file than IN.
     """
     from mimo import VoxelGrid
-    from mimo.recon.files import in_one_piece, reconstruct_file, reconstruct_files, write_history
+    from mimo.recon.files import guess_of, in_one_piece, reconstruct_file, reconstruct_files, write_history
     from mimo.recon.registry import DEFAULT_METHOD, parse_settings
 
     hidden = quiet or as_json
     names = list(dict.fromkeys(methods or (DEFAULT_METHOD,)))
-    options["options"] = parse_settings(names, settings)
+    options["options"] = parse_settings(names, (*settings, *_window_setting(names, window)))
     options["grid"] = VoxelGrid.parse(grid) if grid else None
     options["memory"] = memory * 2**20
     options |= medium(patterns, layers)
+    for source in sources if grid is None else ():
+        if (guess := guess_of(source)) is not None:
+            say(f"{source} has no grid: {grid_text(guess[0])} ({guess[1]})", hidden=hidden)
     shared = len(sources) > 1 or any(value is not None for value in (workers, scheduler, shard_size, part))
     if live and shared:
         raise click.UsageError("--live shows the one file of one process: expected it without sharing the work")
     with writing(out):
         if not shared and (live or in_one_piece(sources[0], out, options["grid"])):
-            written = reconstruct_file(
-                sources[0], out, names, live=live or 0, watch=lambda name: progress_bar(name, hidden), **options
-            )
+            with stoppable() as stopper:
+                written = reconstruct_file(
+                    sources[0],
+                    out,
+                    names,
+                    live=live or 0,
+                    watch=lambda name: _watched(name, hidden, stopper),
+                    say=lambda line: click.echo(line, err=True),
+                    **options,
+                )
         else:
             with progress_bar(", ".join(names), hidden) as advance:
                 written = reconstruct_files(
@@ -144,8 +187,72 @@ def reconstruct(
         once = each.parameters["setup_seconds"]
         extra = f", {once:.1f} s once for the geometry" if once > 0.05 else ""
         name = f"{each.file.name}: {each.method}" if len(sources) > 1 else each.method
+        extra += _way(each.parameters)
+        if each.method in written.skipped:
+            extra += "; made before with the same options, kept (--overwrite makes it anew)"
         say(f"{name}: {len(each.seconds)} scenes, {each.seconds.mean():.3g} s each{extra}", hidden=quiet)
-    say(f"written to {out}", hidden=quiet)
+        _say_belief(each.parameters, quiet)
+    for line in _comparison(made):
+        say(line, hidden=quiet)
+    what = [f"{word}: {', '.join(n)}" for word, n in (("replaced", written.replaced), ("kept", written.carried)) if n]
+    say(f"written to {out}" + (f" ({'; '.join(what)})" if what else ""), hidden=quiet)
+
+
+@contextmanager
+def _watched(name: str, hidden: bool, stopper: Stopper) -> Iterator[Watcher]:
+    """Show the progress of a method, from whose first step on an interrupt has something to keep."""
+    stopper.something_to_keep = False
+    with run_bar(name, hidden) as shown:
+
+        def note(done: float, total: int) -> None:
+            stopper.something_to_keep = stopper.something_to_keep or done > 0
+            shown.progress(done, total)
+
+        yield replace(shown, progress=note)
+
+
+def _way(parameters: dict[str, Any]) -> str:
+    """Return how a method's least squares were solved and where its noise level is from, as the end of its line."""
+    noise = parameters.get("noise_from") or []
+    sources = [noise] if isinstance(noise, str) else list(dict.fromkeys(noise))
+    named = (("solver", parameters.get("x_step")), ("noise", " or ".join(sources)))
+    return "".join(f", {name} {value}" for name, value in named if value)
+
+
+def _say_belief(parameters: dict[str, Any], quiet: bool) -> None:
+    """Print what the images explain, as `mimo.recon.belief` found it."""
+    from mimo.recon.belief import summary
+
+    if told := summary(parameters):
+        say(f"  {told}", hidden=quiet)
+
+
+def _comparison(made: list[Run]) -> list[str]:
+    """Return lines about images that miss the data far more than others, and about data that look wrong."""
+    from mimo.recon.belief import outdone
+
+    lines = []
+    for file in dict.fromkeys(each.file for each in made):
+        runs = {each.method: each.parameters for each in made if each.file == file}
+        lines += [f"{name} misses the data far more than {best}" for name, best in outdone(runs).items()]
+        told = (text for parameters in runs.values() for text in parameters.get("suspicion", ()) if text)
+        lines += [f"{file}: {text}" for text in dict.fromkeys(told)][:1]
+    return lines
+
+
+def _window_setting(names: list[str], window: str | None) -> list[str]:
+    """Return the setting that --window stands for, after checking its text and that a method takes it."""
+    from mimo import Window
+    from mimo.recon.registry import METHODS, find_method
+
+    if window is None:
+        return []
+    if not any("window" in find_method(name).options for name in names):
+        takers = [name for name, method in METHODS.items() if "window" in method.options]
+        raise click.UsageError(
+            f"--window is for {', '.join(takers)}: expected one of them, not only {', '.join(names)}"
+        )
+    return [f"window={Window.parse(window)}"]
 
 
 def _list_methods(context: click.Context, parameter: click.Parameter, value: bool) -> None:

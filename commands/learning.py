@@ -88,11 +88,19 @@ def train(
     "two minutes.",
 )
 @click.option("--figure", metavar="PNG", type=click.Path(path_type=Path), help="With --cost: draw the times here.")
+@click.option("--windows", is_flag=True, help="Measure a point's lobes under windows instead, a few seconds.")
 @quiet
 @as_json
 @example("mimo bench --rounds 3")
 def bench(
-    rounds: int, large: bool, workers: int | None, cost: bool, figure: Path | None, quiet: bool, as_json: bool
+    rounds: int,
+    large: bool,
+    workers: int | None,
+    cost: bool,
+    figure: Path | None,
+    windows: bool,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Measure the operators against the published way of computing them and the machine's bound, in one run."""
     from mimo.bench.operators import measure, table
@@ -107,8 +115,8 @@ def bench(
 
     if figure is not None and not cost:
         raise click.UsageError("--figure draws what --cost measures: give both")
-    if large + cost + bool(workers) > 1:
-        raise click.UsageError("--large, --cost and --workers measure different things: give one")
+    if large + cost + bool(workers) + windows > 1:
+        raise click.UsageError("--large, --cost, --workers and --windows measure different things: give one")
     if cost:
         from mimo.bench.cost_figure import cost_figure
         from mimo.bench.cost_model import cost_table, measure_costs
@@ -131,6 +139,12 @@ def bench(
 
         found = measure_batches(workers, min(rounds, 5), tell)
         print_json(found) if as_json else say(worker_table(found))
+        return
+    if windows:
+        from mimo.bench.windows import measure_windows, window_table
+
+        lobes = measure_windows(progress=tell)
+        print_json(lobes) if as_json else say(window_table(lobes))
         return
     result = measure(n_rounds=rounds, progress=tell)
     tell("solvers")

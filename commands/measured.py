@@ -19,6 +19,7 @@ from mimo.commands.shared import (
     print_json,
     progress_bar,
     quiet,
+    region,
     say,
     writing,
 )
@@ -48,6 +49,7 @@ CHECK_OPTIONS = {"permittivities": "--permittivities", "grid": "--grid", "patter
 )
 @click.option("--keep-background", is_flag=True, help="Store the background beside the scan instead of subtracting it.")
 @click.option("--permittivity", default=1.0, show_default=True, help="Relative permittivity of the medium.")
+@region("Where the scene is, kept in OUT")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the format.")
 @click.option("--mapping", type=FILE, metavar="TOML", help="Options of the format from a file.")
 @click.option("--list", "list_", is_flag=True, help="Explain the formats and their options and end.")
@@ -61,13 +63,14 @@ def import_(
     backgrounds: tuple[str, ...],
     keep_background: bool,
     permittivity: float,
+    region: str | None,
     settings: tuple[str, ...],
     mapping: Path | None,
     list_: bool,
     quiet: bool,
 ) -> None:
     """Bring a measured file or folder into the program's file format."""
-    from mimo.data import explain_formats, read_measured, save, subtract_background
+    from mimo.data import explain_formats, read_measured, save, subtract_background, with_region
     from mimo.data.files.describe import describe_import, doubt_about_units
     from mimo.data.importers import load_toml, parse_settings
 
@@ -86,6 +89,8 @@ def import_(
     )
     if measurement.background is not None and not keep_background:
         measurement = subtract_background(measurement)
+    if region is not None:
+        measurement = with_region(measurement, region)
     with writing(out):
         save(out, measurement)
     if (doubt := doubt_about_units(measurement)) is not None:
@@ -98,6 +103,7 @@ def import_(
 @click.argument("out", type=FILE, required=False)
 @click.option("--conjugate", is_flag=True, help="Turn the sign of the phase.")
 @click.option("--permittivity", type=float, help="Another relative permittivity of the medium.")
+@region("Where the scene is, kept in OUT")
 @click.option("--mask", "masks", multiple=True, metavar="TX:RX", help="A bad channel; tx=NUMBER, rx=NUMBER: all of it.")
 @click.option("--background", "backgrounds", type=FILE, multiple=True, help="A file without the target; several: mean.")
 @click.option("--subtract-background", is_flag=True, help="Subtract the background (the file's own, or the one given).")
@@ -188,6 +194,8 @@ def _prepared(measurement: Measurement, source: Path, options: dict[str, Any]) -
         measurement = data.conjugate(measurement)
     if options["permittivity"] is not None:
         measurement = data.with_permittivity(measurement, options["permittivity"])
+    if options["region"] is not None:
+        measurement = data.with_region(measurement, options["region"])
     for text in options["masks"]:
         measurement = data.mask_channels(measurement, channels_from_text(text, measurement.array))
     if options["backgrounds"]:
@@ -288,21 +296,36 @@ def _target(text: str) -> PointTarget | Plate:
 
 
 @click.command()
-@click.argument("file", type=FILE)
+@click.argument("file", type=FILE, required=False)
 @click.option("--figure", type=FILE, help="Draw array, range profiles, magnitudes and point-spread function here.")
 @click.option("--scene", default=0, show_default=True, help="Which scene the figure shows, from 0.")
+@click.option("--cache", is_flag=True, help="Say where factorised matrices are kept, and how much room they take.")
+@click.option("--clear-cache", is_flag=True, help="Remove them.")
 @pattern
 @layers
 @as_json
 @example("mimo info out/demo.h5 --figure out/info.png")
 def info(
-    file: Path, figure: Path | None, scene: int, patterns: tuple[str, ...], layers: str | None, as_json: bool
+    file: Path | None,
+    figure: Path | None,
+    scene: int,
+    cache: bool,
+    clear_cache: bool,
+    patterns: tuple[str, ...],
+    layers: str | None,
+    as_json: bool,
 ) -> None:
-    """Say what is in a file: array, sweep, grid, shapes, shards and which are missing, expected resolution, warnings.
+    """Say what is in a file: array, sweep, grid, shapes, shards and which are missing, what images explain, warnings.
 
     A pattern and layers show in the figure's point-spread function. Of a .safetensors file, or by the name of weights
-    that ship, the model card is printed.
+    that ship, the model card is printed. With --cache or --clear-cache no file is needed.
     """
+    if cache or clear_cache:
+        _info_of_cache(clear_cache, as_json)
+        if file is None:
+            return
+    if file is None:
+        raise click.UsageError("give FILE, --cache or --clear-cache")
     from mimo import kernels
     from mimo.data import FileError, describe_file
     from mimo.models.weight_files import WEIGHTS
@@ -312,7 +335,7 @@ def info(
         text, facts = card_of(file)
         print_json(facts) if as_json else click.echo(text)
         return
-    facts = {**describe_file(file), "kernels": kernels.describe()}
+    facts = {**describe_file(file), **_beliefs(file), "kernels": kernels.describe()}
     around = medium(patterns, layers)
     incomplete = facts.get("missing", "none") != "none" or "array" not in facts
     if figure is not None and not incomplete:
@@ -329,3 +352,33 @@ def info(
                 click.echo(f"{name if i == 0 else '':<16}{line}")
     if incomplete:
         raise FileError(file, "is not complete: expected all shards; the command that made it, again, makes the others")
+
+
+def _info_of_cache(clear: bool, as_json: bool) -> None:
+    """Say what the cache of factorised matrices holds, and remove it if wanted."""
+    from mimo import cache
+
+    found = cache.clear() if clear else cache.report()
+    if as_json:
+        print_json({"folder": str(found.folder), "files": found.n_file, "bytes": found.n_bytes, "limit": found.limit})
+        return
+    held = f"{found.n_file} factorised matrices, {cache.as_text(found.n_bytes)}"
+    text = f"removed {held}" if clear else f"{held} of at most {cache.as_text(found.limit)} (MIMO_CACHE_SIZE)"
+    click.echo(f"{found.folder}: {text}")
+
+
+def _beliefs(file: Path) -> dict[str, list[str]]:
+    """Return what the images of a file explain, as ``belief``, a line for each method."""
+    from mimo.data import FileError, open_measurement
+    from mimo.recon.belief import outdone, summary
+
+    try:
+        with open_measurement(file) as opened:
+            runs = {name: opened.run(name)["parameters"] for name in opened.methods}
+    except FileError:  # told by the description
+        return {}
+    lines = [f"{name} {told}" for name, parameters in runs.items() if (told := summary(parameters))]
+    lines += [f"{name} misses the data far more than {best}" for name, best in outdone(runs).items()]
+    suspicions = [text for parameters in runs.values() for text in parameters.get("suspicion", ()) if text]
+    lines += list(dict.fromkeys(suspicions))[:1]
+    return {"belief": lines} if lines else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from mimo import VoxelGrid
     from mimo.data.jobs.outputs import Part
+    from mimo.recon.run import Watcher
 
 __all__ = [
     "PAPER_GRID",
     "as_json",
     "example",
+    "grid_text",
     "layers",
     "medium",
     "parse_part",
@@ -26,10 +30,15 @@ __all__ = [
     "print_json",
     "progress_bar",
     "quiet",
+    "region",
+    "run_bar",
     "say",
     "scheduler",
     "writing",
 ]
+
+TICK = 0.5
+"""Seconds between two looks at the clock."""
 
 PAPER_GRID = "x=-0.15:0.15:25,y=-0.15:0.15:25,z=0.35:0.65:49"
 
@@ -39,8 +48,8 @@ pattern = click.option(
     "patterns",
     multiple=True,
     metavar="PATTERN",
-    help="Amplitude of the antennas about their normals (+z if the file has none): cos:N, or a table in .npz, .h5 or "
-    ".mat; tx=..., rx=...: of one side.",
+    help="Amplitude of the antennas about their normals (if the file has none: +z, or inward where they surround the "
+    "grid): cos:N, or a table in .npz, .h5 or .mat; tx=..., rx=...: of one side.",
 )
 layers = click.option(
     "--layers",
@@ -52,6 +61,12 @@ part = click.option("--part", metavar="I/N", help="Make share I of N only, as a 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for scripts.")
 
 
+def region(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option ``--region``, whose help begins with `what`."""
+    forms = "sphere:X,Y,Z,R, cylinder:X,Y,R, box:X0:X1,Y0:Y1,Z0:Z1 (metres), auto or all"
+    return click.option("--region", metavar="REGION", help=f"{what}: {forms}.")
+
+
 def example(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add a working command line as an example to a command's help; a test runs each of them."""
 
@@ -60,6 +75,12 @@ def example(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return function
 
     return add
+
+
+def grid_text(grid: VoxelGrid) -> str:
+    """Return a grid of evenly spaced voxels as ``--grid`` takes it, to six digits."""
+    axes = (("x", grid.x), ("y", grid.y), ("z", grid.z))
+    return ",".join(f"{name}={axis[0]:.6g}:{axis[-1]:.6g}:{len(axis)}" for name, axis in axes)
 
 
 def medium(patterns: Sequence[str], layers: str | None) -> dict[str, Any]:
@@ -89,6 +110,48 @@ def progress_bar(label: str, hidden: bool, unit: str = "scene") -> Iterator[Call
             bar.update(done - bar.n)
 
         yield advance
+
+
+@contextmanager
+def run_bar(label: str, hidden: bool) -> Iterator[Watcher]:
+    """Yield what shows a method's run as a bar: the share of a preparation with its remaining time, then the scenes.
+
+    The clock ticks also while one step of a library takes minutes.
+    """
+    from tqdm import tqdm
+
+    from mimo.recon.run import Watcher
+
+    shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
+    shapes = {"preparing": shape, "scenes": shape.replace("| {", "| of {total_fmt} scenes, {", 1)}
+    over = threading.Event()
+    with tqdm(
+        desc=f"{label}: preparing", total=1.0, bar_format=shape, disable=True if hidden else None, leave=False
+    ) as bar:
+        phase = "preparing"
+
+        def show(now: str, done: float, total: float) -> None:
+            nonlocal phase
+            if now != phase or done < bar.n:
+                phase, bar.bar_format = now, shapes[now]
+                bar.set_description_str(label if now == "scenes" else f"{label}: {now}", refresh=False)
+                bar.initial = 0
+                bar.reset(total)
+                bar.initial = bar.n = bar.last_print_n = done  # the rate, and so what remains, is that of this phase
+                bar.refresh()
+            bar.total = total
+            bar.update(done - bar.n)
+
+        def tick() -> None:
+            while not over.wait(TICK):
+                bar.refresh()
+
+        if not bar.disable:
+            threading.Thread(target=tick, daemon=True, name="clock").start()
+        try:
+            yield Watcher(lambda done, total: show("scenes", done, total), lambda share: show("preparing", share, 1.0))
+        finally:
+            over.set()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from mimo.data.calibration import (
     subtract_background,
     with_mean_background,
     with_permittivity,
+    with_region,
 )
 from mimo.data.calibration.phase_check import check_phase
 from mimo.data.files.describe import describe_file
@@ -70,4 +71,5 @@ __all__ = [
     "validate",
     "with_mean_background",
     "with_permittivity",
+    "with_region",
 ]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from mimo import Acquisition, ArrayGeometry, FrequencySweep, LayeredMedium, VoxelGrid
 from mimo.data.files.schema import BY_PATH, UnfitError, check_dtype, check_finite, check_shape
 from mimo.pattern import Patterns
+from mimo.region import Region
 
 __all__ = [
     "MEASUREMENT_PATHS",
@@ -22,6 +23,7 @@ __all__ = [
     "Scenes",
     "axis_sizes",
     "check_permittivity",
+    "check_region",
     "checked_steps",
     "checked_values",
     "scene_numbers",
@@ -80,6 +82,23 @@ def check_permittivity(value: float) -> float:
     if not (np.isfinite(number) and number > 0):
         raise UnfitError(f"permittivity is {value!r}: expected a positive number, 1 in free space")
     return number
+
+
+def check_region(text: str | None) -> str | None:
+    """Return the text of a region as it is stored, ``None`` for ``None``.
+
+    ValueError when `mimo.region.Region.parse` cannot read it, or it names a file: that belongs to one grid and one
+    machine, and so not into a measurement.
+    """
+    if text is None:
+        return None
+    try:
+        region = Region.parse(text)
+    except ValueError as error:
+        raise UnfitError(str(error)) from error
+    if region.kind == "file":
+        raise UnfitError(f"region is the file {text}: expected a shape, auto or all; give a file where images are made")
+    return str(region)
 
 
 def checked_values(path: str, value: npt.ArrayLike, sizes: dict[str, int], *, name: str = "") -> Array:
@@ -153,6 +172,9 @@ class Measurement:
     steps
         Processing steps so far, in order: dicts with the name, ``step``, and the parameters, plain values; see
         `mimo.data.provenance.recorded`.
+    region
+        What is known of where the scene is, as `mimo.region.Region.parse` reads it: ``sphere:0,0,0.03,0.05``. ``None``
+        when nothing is known.
 
     Raises
     ------
@@ -174,6 +196,7 @@ class Measurement:
     source: str = ""
     delay: npt.NDArray[np.float64] | None = None
     steps: tuple[dict[str, Any], ...] = ()
+    region: str | None = None
 
     def __post_init__(self) -> None:
         sizes = axis_sizes(self.array, self.sweep, self.grid)
@@ -188,11 +211,14 @@ class Measurement:
         if self.delay is not None and self.gain is None:
             raise UnfitError("calibration/gain is missing: expected it beside calibration/delay, which is there")
         object.__setattr__(self, "steps", checked_steps(self.steps))
+        object.__setattr__(self, "region", check_region(self.region))
 
     def acquisition(
         self, grid: VoxelGrid | None = None, *, pattern: Patterns = None, layers: LayeredMedium | None = None
     ) -> Acquisition:
         """Return the acquisition: array, sweep, medium and removed paths, with the voxels to be imaged.
+
+        It holds every voxel of the grid; `mimo.recon.make_problem` leaves out those outside a region.
 
         Parameters
         ----------
@@ -264,6 +290,9 @@ class Reconstruction:
     scale
         ``"reflectivity"`` when the image has the unit of the truth, ``"relative"`` when it is known up to a factor;
         empty when neither is known.
+    inside
+        bool ``(n_x, n_y, n_z)``: voxels of the region that the image was restricted to; the others are 0 because nobody
+        looked there. ``None`` for all.
 
     Raises
     ------
@@ -281,6 +310,7 @@ class Reconstruction:
     source_sha256: str = ""
     history: Any = None
     scale: str = ""
+    inside: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         if not _METHOD_NAME.fullmatch(self.method):
@@ -297,6 +327,7 @@ class Reconstruction:
         path = self.path
         image = checked_values(path, image, sizes, name=BY_PATH[path].at(self.method))
         object.__setattr__(self, "image", image)
+        object.__setattr__(self, "inside", self._checked_inside(sizes))
         seconds = np.asarray(self.seconds, dtype=np.float64)
         if seconds.shape != (len(image),) or not np.isfinite(seconds).all():
             raise UnfitError(
@@ -306,6 +337,18 @@ class Reconstruction:
         object.__setattr__(self, "seconds", seconds)
         if not isinstance(self.parameters, dict):
             raise TypeError(f"parameters is a {type(self.parameters).__name__}: expected a dict")
+
+    def _checked_inside(self, sizes: dict[str, int]) -> npt.NDArray[np.bool_] | None:
+        """Return `inside` as bool, ``None`` where it leaves out nothing."""
+        if self.inside is None:
+            return None
+        entry = BY_PATH["reconstruction/<method>/inside"]
+        inside = np.asarray(self.inside)
+        check_dtype(entry, inside.dtype, name=entry.at(self.method))
+        check_shape(entry, inside.shape, sizes, name=entry.at(self.method))
+        if not np.isin(inside, (0, 1)).all():
+            raise UnfitError(f"{entry.at(self.method)} holds numbers other than 0 and 1: expected bool")
+        return None if inside.all() else inside.astype(bool)
 
     @property
     def path(self) -> str:

@@ -35,6 +35,7 @@ from mimo.layers import LayeredMedium
 from mimo.pattern import AntennaPattern, CosinePattern, TablePattern
 from mimo.sampling import expected_sampling
 from mimo.sweep import FrequencySweep
+from mimo.windows import Window, windowed
 
 __all__ = [
     "Acquisition",
@@ -49,6 +50,7 @@ __all__ = [
     "PairedBornOperator",
     "TablePattern",
     "VoxelGrid",
+    "Window",
     "backproject",
     "backproject_factorised",
     "backproject_fast",
@@ -57,4 +59,5 @@ __all__ = [
     "kirchhoff",
     "operator_of",
     "range_migration",
+    "windowed",
 ]

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mimo._values import same_arrays
+from mimo._values import frozen_array, same_arrays
 from mimo.array import ArrayGeometry
 from mimo.grid import VoxelGrid
 from mimo.layers import LayeredMedium
 from mimo.pattern import AntennaPattern, Patterns, both_sides
 from mimo.sweep import FrequencySweep
+from mimo.voxels import Voxels
 
 __all__ = ["Acquisition", "medium_of"]
 
@@ -42,6 +43,9 @@ class Acquisition:
         float64, shape ``array.measurement_shape``, metres; ``None`` for zero. Path length already removed from the
         phase of each channel, which is then ``-k (P_t + P_r - reference_path)``. Metres of the homogeneous medium; with
         layers, of free space.
+    inside
+        bool, ``grid.shape``: the voxels that can hold anything, as `mimo.region` makes them; ``None`` for all. Sums run
+        over these alone, and images are 0 elsewhere.
 
     Raises
     ------
@@ -65,6 +69,7 @@ class Acquisition:
     medium: Medium = 1.0
     pattern: Patterns = None
     reference_path: npt.NDArray[np.float64] | None = None
+    inside: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         for name, kind in (("array", ArrayGeometry), ("sweep", FrequencySweep), ("grid", VoxelGrid)):
@@ -88,6 +93,13 @@ class Acquisition:
                 )
             path.setflags(write=False)
             object.__setattr__(self, "reference_path", path)
+        if self.inside is not None:
+            inside = frozen_array("inside", self.inside, np.bool_)
+            if inside.shape != self.grid.shape:
+                raise ValueError(f"inside has shape {inside.shape}: expected that of the grid, {self.grid.shape}")
+            if not inside.any():
+                raise ValueError("inside names no voxel: expected one at least")
+            object.__setattr__(self, "inside", None if inside.all() else inside)
 
     def replace(self, **changes: Any) -> Acquisition:
         """Return a copy in which the named fields have other values."""
@@ -102,6 +114,11 @@ class Acquisition:
     def layers(self) -> LayeredMedium | None:
         """The medium in layers, or ``None`` for a homogeneous one."""
         return self.medium if isinstance(self.medium, LayeredMedium) else None
+
+    @functools.cached_property
+    def voxels(self) -> Voxels:
+        """The voxels that sums run over: those inside, or all."""
+        return Voxels(self.grid, self.inside)
 
     @property
     def measurement_shape(self) -> tuple[int, ...]:
@@ -133,11 +150,13 @@ class Acquisition:
         if not isinstance(other, Acquisition):
             return NotImplemented
         same = all(getattr(self, n) == getattr(other, n) for n in ("array", "sweep", "grid", "medium", "patterns"))
-        return same and same_arrays(self.reference_path, other.reference_path)
+        same = same and same_arrays(self.reference_path, other.reference_path)
+        return same and same_arrays(self.inside, other.inside)
 
     def __hash__(self) -> int:
         path = None if self.reference_path is None else self.reference_path.tobytes()
-        return hash((self.array, self.sweep, self.grid, self.medium, path))
+        inside = None if self.inside is None else self.inside.tobytes()
+        return hash((self.array, self.sweep, self.grid, self.medium, path, inside))
 
 
 def medium_of(permittivity: float, layers: LayeredMedium | None) -> Medium:

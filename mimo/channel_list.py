@@ -150,9 +150,9 @@ class ChannelListSum(SeparableKernel):
         """Images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_channel): the conjugate transpose."""
         if self._compiled is not None:
             return self._compiled.spread(y, self._step_or_none, report)
-        kernels.warn_if_slow(y.numel() * self.grid.n_voxel, self.device, "listed")
+        kernels.warn_if_slow(y.numel() * self.voxels.n_voxel, self.device, "listed")
         conj = y.conj().resolve_conj()
-        out = torch.zeros((len(y), self.grid.n_voxel), dtype=self.dtype, device=self.device)
+        out = torch.zeros((len(y), self.voxels.n_voxel), dtype=self.dtype, device=self.device)
         for channels, first, last in self._tiles(report):
             for f, kernel in enumerate(self._kernels(channels, first, last)):
                 out[:, first:last] += conj[:, f, channels] @ kernel
@@ -168,7 +168,7 @@ class ChannelListSum(SeparableKernel):
 
     def _tiles(self, report: Report) -> Iterator[tuple[slice, int, int]]:
         """Yield tiles of about `PAIRS_AT_ONCE` (channel, voxel) pairs: channels, first voxel, last voxel + 1."""
-        n_channel, n_voxel = len(self._channels), self.grid.n_voxel
+        n_channel, n_voxel = len(self._channels), self.voxels.n_voxel
         wide = min(n_channel, max(1, math.isqrt(PAIRS_AT_ONCE)))
         deep = max(1, PAIRS_AT_ONCE // wide)
         for c in range(0, n_channel, wide):

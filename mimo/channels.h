@@ -140,6 +140,14 @@ INLINE void NAME(phasors)(const double *d, double turns, REAL *out_re, REAL *out
 INLINE void NAME(place_voxels)(const ChannelTask *task, Index first, NAME(Space) * space)
 {
     Index v = first < task->n_voxel ? first : task->n_voxel - 1;
+    for (Index n = 0; n <= ROWS; n++) space->antenna[n] = -1;
+    if (task->listed) { /* some of a grid's voxels: x, y, z of each */
+        for (int n = 0; n < PAIRS; n++) {
+            space->x[n] = task->x[v], space->y[n] = task->y[v], space->z[n] = task->z[v];
+            if (v + 1 < task->n_voxel) v++;
+        }
+        return;
+    }
     Index i = v / (task->n_y * task->n_z), j = v / task->n_z % task->n_y, k = v % task->n_z;
     for (int n = 0; n < PAIRS; n++) {
         space->x[n] = task->x[i], space->y[n] = task->y[j], space->z[n] = task->z[k];
@@ -149,7 +157,6 @@ INLINE void NAME(place_voxels)(const ChannelTask *task, Index first, NAME(Space)
         if (++j < task->n_y) continue;
         j = 0, i++;
     }
-    for (Index n = 0; n <= ROWS; n++) space->antenna[n] = -1;
 }
 
 /* Path, amplitude and, on request, carrier of one antenna for the block at `offset` of the task: from tables, or

@@ -82,8 +82,7 @@ class ChannelSums:
         self._positions = np.ascontiguousarray(positions)
         again = len(channels) > 2 * len(positions)  # antennas serve many channels: worth the cache that their rows take
         self._n_row = min(len(positions), MAX_ROWS if again else FEW_ROWS)
-        grid = acquisition.grid
-        self._axes = [np.ascontiguousarray(axis) for axis in (grid.x, grid.y, grid.z)]
+        self._voxels = acquisition.voxels
         self._turns = acquisition.wavenumber / (2 * np.pi)
         # the kernels themselves form straight paths in a homogeneous medium and isotropic amplitudes, nothing else
         self._tabulated = acquisition.layers is not None or any(acquisition.patterns) or model.near_field
@@ -91,7 +90,7 @@ class ChannelSums:
         self._weights = np.stack(
             [np.ones_like(acquisition.wavenumber), acquisition.wavenumber, acquisition.wavenumber**2]
         )
-        self._padded = -(-grid.n_voxel // CHANNEL_BLOCK) * CHANNEL_BLOCK
+        self._padded = -(-self._voxels.n_voxel // CHANNEL_BLOCK) * CHANNEL_BLOCK
 
     @property
     def n_channel(self) -> int:
@@ -156,7 +155,7 @@ class ChannelSums:
         return self._complex(planar)
 
     def _complex(self, planar: torch.Tensor) -> torch.Tensor:
-        n = self._acquisition.grid.n_voxel
+        n = self._voxels.n_voxel
         return torch.complex(planar[:, 0, :n], planar[:, 1, :n])
 
     def _parts(self, n_part: int) -> list[tuple[int, int]]:
@@ -198,11 +197,11 @@ class ChannelSums:
     ) -> None:
         """Run one kernel ("forward", "spread" or "compressed") on these partitions, one task each."""
         reference = self.reference if to is None else to
-        shape = self._acquisition.grid.shape
-        axes = dict(zip(("x", "y", "z"), (axis.ctypes.data for axis in self._axes), strict=True))
-        common = more | axes
+        voxels, shape = self._voxels, self._acquisition.grid.shape
+        places = dict(zip(("x", "y", "z"), (values.ctypes.data for values in voxels.coordinates), strict=True))
+        common = more | places | {"listed": int(voxels.listed)}
         common |= {"n_freq": len(self._turns), "n_channel": self.n_channel, "n_scene": len(planar)}
-        common |= {"n_moment": n_moment, "n_voxel": self._acquisition.grid.n_voxel, "n_y": shape[1], "n_z": shape[2]}
+        common |= {"n_moment": n_moment, "n_voxel": voxels.n_voxel, "n_y": shape[1], "n_z": shape[2]}
         common |= {"plane": self._padded, "positions": self._positions.ctypes.data, "n_row": self._n_row}
         common |= {"channels": self._channels.ctypes.data, "reference": reference.ctypes.data}
         common |= {"turns": self._turns.ctypes.data, "spreading": int(self._model.divides), "image": planar.data_ptr()}
@@ -219,15 +218,15 @@ class ChannelSums:
         """Return path (metres) and amplitude of every antenna, (n_antenna, n), that the kernel cannot form itself."""
         shape = (len(self._positions), last - first)
         path, amplitude = torch.empty(shape, dtype=torch.float64), torch.empty(shape, dtype=self._real)
-        at_once = max(1, MAKING_PAIRS // len(self._positions))
+        at_once, n_voxel = max(1, MAKING_PAIRS // len(self._positions)), self._voxels.n_voxel
         for start in range(first, last, at_once):
-            index = np.arange(start, min(start + at_once, last)).clip(max=self._acquisition.grid.n_voxel - 1)
-            places = np.unravel_index(index, self._acquisition.grid.shape)
-            points = torch.as_tensor(np.stack([axis[i] for axis, i in zip(self._axes, places, strict=True)], axis=1))
+            stop = min(start + at_once, last)
+            points = self._voxels.points(min(start, n_voxel - 1), min(stop, n_voxel))
+            points = torch.cat([points, points[-1:].expand(stop - start - len(points), 3)])  # the last is repeated
             row = 0
             for side in self._sides[:1] if self._shared else self._sides:
                 some, size = side.path_and_amplitude(self._model, points, near_field=False)
-                where = slice(row, row + len(some)), slice(start - first, start - first + len(index))
+                where = slice(row, row + len(some)), slice(start - first, stop - first)
                 path[where], amplitude[where] = some, size
                 row += len(some)
         return {"path": path, "amplitude": amplitude}

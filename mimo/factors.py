@@ -54,15 +54,14 @@ class SeparableKernel:
         self, acquisition: Acquisition, model: FactorModel, *, dtype: torch.dtype, device: torch.device, memory: int
     ) -> None:
         if model.divides:
-            check_apart(acquisition.array, acquisition.grid)
-        self.acquisition, self.array, self.grid, self.model = acquisition, acquisition.array, acquisition.grid, model
+            check_apart(acquisition)
+        self.acquisition, self.array, self.model = acquisition, acquisition.array, model
+        self.voxels = acquisition.voxels
         self.dtype, self.device, self.memory = dtype, device, memory
         self.real_dtype = torch.float32 if dtype == torch.complex64 else torch.float64
         self.wavenumber = torch.as_tensor(acquisition.wavenumber.copy(), device=device)
         self.even = acquisition.sweep.is_uniform
         self.uniform = self.even and acquisition.flat and not model.near_field
-        axes = (acquisition.grid.x, acquisition.grid.y, acquisition.grid.z)
-        self._axes = [torch.as_tensor(axis.copy(), device=device) for axis in axes]
         self.sides = Side(acquisition, 0, device), Side(acquisition, 1, device)
 
     @property
@@ -71,11 +70,8 @@ class SeparableKernel:
         return len(self.wavenumber)
 
     def points(self, first: int, last: int) -> torch.Tensor:
-        """Return the voxel centres `first` to `last` - 1 in the flattened order, float64 (n, 3), metres."""
-        index = torch.arange(first, last, device=self.device)
-        _, n_y, n_z = self.grid.shape
-        parts = (index // (n_y * n_z), index // n_z % n_y, index % n_z)
-        return torch.stack([axis[i] for axis, i in zip(self._axes, parts, strict=True)], dim=1)
+        """Return the centres of voxels `first` to `last` - 1 of `Acquisition.voxels`, float64 (n, 3), metres."""
+        return self.voxels.points(first, last, self.device)
 
     def making(self, n_antenna: int, n_freq: int) -> int:
         """Return how many voxels to make factors of at a time, so that temporary arrays take `MAKING_BYTES`."""

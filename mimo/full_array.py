@@ -57,8 +57,8 @@ class FullArraySum(SeparableKernel):
         self.compiled = self.device.type == "cpu" and kernels.available()
         self._stride = STRIDE if self.uniform and self.n_freq > 2 else 1
         block = kernels.BLOCK if self.compiled else 1
-        n_block = -(-self.grid.n_voxel // block)
-        needed = math.ceil(self.grid.n_voxel * self._voxel_bytes(self.n_freq) / PARTITION_BYTES)
+        n_block = -(-self.voxels.n_voxel // block)
+        needed = math.ceil(self.voxels.n_voxel * self._voxel_bytes(self.n_freq) / PARTITION_BYTES)
         n_part = min(n_block, max(MIN_PARTITIONS, needed))
         edges = [block * (n_block * i // n_part) for i in range(n_part + 1)]
         self._parts = list(itertools.pairwise(edges))
@@ -141,7 +141,7 @@ class FullArraySum(SeparableKernel):
         tiles, n_part = self._tiles(n_scene), len(self._parts)
         at_once = torch.get_num_threads() if self.compiled else 1
         if self._keep and self.compiled:  # kept tables take no more memory, so only the next report limits the number
-            terms = n_scene * self.grid.n_voxel * self.n_freq * math.prod(self.channel_shape)
+            terms = n_scene * self.voxels.n_voxel * self.n_freq * math.prod(self.channel_shape)
             at_once = max(4 * at_once, math.ceil(n_part * TERMS_AT_ONCE / terms))
         for i, frequencies in enumerate(tiles):
             tables = enumerate(self._each_tables(frequencies))
@@ -219,7 +219,7 @@ class FullArraySum(SeparableKernel):
                 for some in _scenes(len(y))
             ]
             kernels.run("spread_blocks", self.real_dtype, tasks)
-        n_voxel = self.grid.n_voxel
+        n_voxel = self.voxels.n_voxel
         return torch.complex(planar[:, 0, :n_voxel], planar[:, 1, :n_voxel])
 
     def _forward_many(self, x: torch.Tensor, y: torch.Tensor, report: Report) -> None:
@@ -253,7 +253,7 @@ class FullArraySum(SeparableKernel):
                 for index, tables in chunk
             ]
             kernels.run("spread_batches", self.real_dtype, tasks)
-        return scene_packing.unpack(scenes, len(y), padded, self.grid.n_voxel, self._lanes)
+        return scene_packing.unpack(scenes, len(y), padded, self.voxels.n_voxel, self._lanes)
 
     @property
     def _lanes(self) -> int:
@@ -285,7 +285,7 @@ class FullArraySum(SeparableKernel):
         for block in range(0, shape[0], at_once):
             blocks = slice(block, block + at_once)
             start = first + block * kernels.BLOCK
-            points = self.points(start, min(start + at_once * kernels.BLOCK, last, self.grid.n_voxel))
+            points = self.points(start, min(start + at_once * kernels.BLOCK, last, self.voxels.n_voxel))
             for f in range(0, len(places), few):
                 group = places[f : f + few]
                 some = slice(group.start, group.stop, group.step)
@@ -309,8 +309,8 @@ class FullArraySum(SeparableKernel):
         return y
 
     def _spread_torch(self, y: torch.Tensor, report: Report) -> torch.Tensor:
-        kernels.warn_if_slow(y.numel() * self.grid.n_voxel, self.device)
-        out = torch.empty((len(y), self.grid.n_voxel), dtype=self.dtype, device=self.device)
+        kernels.warn_if_slow(y.numel() * self.voxels.n_voxel, self.device)
+        out = torch.empty((len(y), self.voxels.n_voxel), dtype=self.dtype, device=self.device)
         for _, [(index, (tx, rx))] in self._passes(len(y), report):
             first, last = self._parts[index]
             for some in _scenes(len(y)):

@@ -2,7 +2,8 @@
 
 There are far fewer measurements than voxels, so ``(A^H A + weight I)^-1 A^H y = A^H (A A^H + weight I)^-1 y`` needs
 only the M x M matrix ``A A^H``. Its eigendecomposition ``U diag(s) U^H`` serves every weight: a solve is two products
-with the M x M matrix U and a division.
+with the M x M matrix U and a division. Where the acquisition has mirror planes (`mimo.mirror`) the matrix falls into
+blocks, and both the matrix and its eigenvectors are made block by block.
 """
 
 from __future__ import annotations
@@ -11,25 +12,26 @@ import functools
 import hashlib
 import json
 import math
-import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import torch
 from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from mimo import cache as cached
+from mimo.born import operator_of
 from mimo.imaging_operator import ImagingOperator
+from mimo.mirror import mirror_blocks
+from mimo.progress import Report, silent
 
-__all__ = ["MAX_MEASUREMENTS", "GramFactor", "gram_matrix"]
+__all__ = ["MAX_MEASUREMENTS", "GramFactor", "cache_path", "gram_blocks", "gram_matrix", "voxel_matrix"]
 
-FORMAT = 1
+FORMAT = 2
 """Part of the cache key: raise it when the stored numbers change their meaning."""
 
 MAX_MEASUREMENTS = 12_000
@@ -40,6 +42,9 @@ DOUBLE_UP_TO = 4_000
 
 GRAM_TILE = 512
 """Rows and columns of the matrix that one product adds to, so that half the matrix can be left out by symmetry."""
+
+MATRIX_SHARE = 0.4
+"""Share of the time of a factorisation that the matrix takes, for progress alone."""
 
 LONGEST_WAIT = 600
 """Seconds for which a process waits for another one that computes the same factor."""
@@ -52,20 +57,27 @@ class GramFactor:
 
     Parameters
     ----------
-    eigenvalues
-        s, float64 ``(m,)``, ascending, not negative.
-    eigenvectors
-        U, ``(m, m)``, an eigenvector in each column, in the operator's dtype.
     A
         The operator, used to move between measurements and images.
+    values, vectors
+        Of each block of `mirror_blocks`: its eigenvalues, float64 ``(n,)``, not negative, and its eigenvectors,
+        ``(n, n)``, one in each column, in the operator's dtype.
+
+    Attributes
+    ----------
+    eigenvalues
+        s of all blocks, float64 ``(m,)``, ascending.
     """
 
-    def __init__(self, A: ImagingOperator, eigenvalues: torch.Tensor, eigenvectors: torch.Tensor) -> None:
-        self.A, self.eigenvalues, self.eigenvectors = A, eigenvalues, eigenvectors
-        self._keep = _channel_mask(A)
+    def __init__(self, A: ImagingOperator, values: list[torch.Tensor], vectors: list[torch.Tensor]) -> None:
+        self.A, self._vectors = A, vectors
+        self._blocks = mirror_blocks(A.acquisition)
+        self.eigenvalues, self._order = torch.cat(values).sort(stable=True)
+        self._rank = self._order.argsort()
+        self._sizes = [len(value) for value in values]
 
     @classmethod
-    def of(cls, A: ImagingOperator, *, cache: bool | Path = True) -> GramFactor:
+    def of(cls, A: ImagingOperator, *, cache: bool | Path = True, report: Report = silent) -> GramFactor:
         """Factorise ``A A^H``, or read it from the cache when this geometry was factorised before.
 
         Parameters
@@ -73,9 +85,10 @@ class GramFactor:
         A
             The operator.
         cache
-            ``True`` for the user's cache folder (``MIMO_CACHE_DIR`` or the platform's), a folder, or ``False``. The
-            file's name is a hash of everything the matrix depends on; one that cannot be read is made again, with a
-            warning.
+            ``True`` for the user's cache folder (`mimo.cache`), a folder, or ``False``. The file's name is a hash of
+            everything the matrix depends on; one that cannot be read is made again, with a warning.
+        report
+            Told the share done, 0 to 1.
 
         Raises
         ------
@@ -85,23 +98,23 @@ class GramFactor:
         Notes
         -----
         Costs ``4 m^2 n_voxel`` operations for the matrix (half of it by symmetry) and about ``25 m^3`` for the
-        eigendecomposition: together about 12 s on two cores at the papers' size (m = 2340), 44 MB on disk.
+        eigendecomposition; a sixteenth of both where there are two mirror planes.
         """
         if A.n_measurement > MAX_MEASUREMENTS:
             raise ValueError(
                 f"{A.n_measurement} measurements are too many to factorise A A^H: expected {MAX_MEASUREMENTS} or "
                 "fewer; select fewer frequencies or channels"
             )
-        path = None if cache is False else _cache_folder(cache) / f"gram-{_fingerprint(A)}.safetensors"
+        path = None if cache is False else cache_path(A, cache)
         if path is None:
-            return cls._made(A)
+            return cls._made(A, report)
         found = cls._kept(A, path)
         if found is None:
             with _alone(path):
                 found = cls._kept(A, path)  # another process may have made it meanwhile
                 if found is None:
-                    found = cls._made(A)
-                    _write(path, found)
+                    found = cls._made(A, report)
+                    found._store(path)
         return found
 
     @classmethod
@@ -112,9 +125,13 @@ class GramFactor:
         try:
             stored = load_file(path)
             # a copy, laid out like a new factor: the memory layout of a matrix decides the last bits of its products
-            vectors = torch.view_as_complex(stored["eigenvectors"]).to(A.device, A.dtype, copy=True)
-            if vectors.shape == (A.n_measurement, A.n_measurement):
-                return cls(A, stored["eigenvalues"].to(A.device), vectors)
+            blocks = range(len(stored) // 2)
+            values = [stored[f"values.{i}"].to(A.device) for i in blocks]
+            vectors = [torch.view_as_complex(stored[f"vectors.{i}"]).to(A.device, A.dtype, copy=True) for i in blocks]
+            sizes = [len(block.rows) for block in mirror_blocks(A.acquisition)]
+            if [tuple(v.shape) for v in vectors] == [(n, n) for n in sizes]:
+                cached.touch(path)
+                return cls(A, values, vectors)
         except (SafetensorError, OSError, KeyError, RuntimeError) as error:
             warnings.warn(f"{path} cannot be read and is made again: {error}", RuntimeWarning, stacklevel=3)
             with suppress(OSError):
@@ -122,29 +139,63 @@ class GramFactor:
         return None
 
     @classmethod
-    def _made(cls, A: ImagingOperator) -> GramFactor:
+    def _made(cls, A: ImagingOperator, report: Report = silent) -> GramFactor:
         """Compute the factor; see `DOUBLE_UP_TO` for the precision."""
-        matrix = gram_matrix(A)
-        if A.n_measurement > DOUBLE_UP_TO:
-            matrix = matrix.to(A.dtype)
-        values, vectors = torch.linalg.eigh(matrix)
-        return cls(A, values.double().clamp_min(0), vectors.to(A.dtype).contiguous())
+        values, vectors = [], []
+        matrices = gram_blocks(A, lambda share: report(share * MATRIX_SHARE))
+        total = sum(len(matrix) ** 3 for matrix in matrices)
+        for matrix in matrices:
+            if len(matrix) > DOUBLE_UP_TO:
+                matrix = matrix.to(A.dtype)
+            s, U = torch.linalg.eigh(matrix)
+            values.append(s.double().clamp_min(0))
+            vectors.append(U.to(A.dtype).contiguous())
+            report(MATRIX_SHARE + (1 - MATRIX_SHARE) * sum(len(v) ** 3 for v in vectors) / total)
+        return cls(A, values, vectors)
+
+    def _store(self, path: Path) -> None:
+        """Write the factor to the cache; a failure is a warning there, as only time is lost."""
+        tensors = {}
+        for i, (values, vectors) in enumerate(zip(self._values(), self._vectors, strict=True)):
+            tensors[f"values.{i}"] = values.cpu()
+            tensors[f"vectors.{i}"] = torch.view_as_real(vectors.cpu()).contiguous()
+        cached.store(path, sum(t.nbytes for t in tensors.values()), lambda place: save_file(tensors, place))
+
+    def _values(self) -> list[torch.Tensor]:
+        """Return the eigenvalues of each block."""
+        return [part.contiguous() for part in self.eigenvalues[self._rank].split(self._sizes)]
+
+    @property
+    def eigenvectors(self) -> torch.Tensor:
+        """U of all measurements that are not masked, ``(m, m)``, in the order of `eigenvalues`; made at each call."""
+        unit = torch.eye(len(self.eigenvalues), dtype=self.A.dtype, device=self.A.device)
+        every = self._spread(unit.T)
+        keep = self.A.mask_of_measurements()
+        return every if keep is None else every[keep]
 
     def coefficients(self, y: torch.Tensor) -> torch.Tensor:
         """Return the coefficients ``U^H y``, ``(..., m)``, of measurements ``(..., *A.measurement_shape)``."""
-        flat = y.to(self.A.dtype).reshape(*y.shape[: y.ndim - len(self.A.measurement_shape)], -1)
-        if self._keep is not None:
-            flat = flat[..., self._keep]
-        return (flat.conj().resolve_conj() @ self.eigenvectors).conj().resolve_conj()
+        batch = y.shape[: y.ndim - len(self.A.measurement_shape)]
+        flat = y.to(self.A.dtype).reshape(math.prod(batch), -1).T
+        pairs = zip(self._blocks, self._vectors, strict=True)
+        # the conjugate of the few, not of the matrix: U^H y = conj(U^T conj(y))
+        parts = torch.cat([vectors.T @ block.take(flat).conj().resolve_conj() for block, vectors in pairs])
+        return parts[self._order].conj_physical_().T.reshape(*batch, -1)
 
     def measurement(self, coefficients: torch.Tensor) -> torch.Tensor:
         """Return the measurements ``U c``, ``(..., *A.measurement_shape)``, zero where masked, of ``(..., m)``."""
-        flat = coefficients.to(self.A.dtype) @ self.eigenvectors.T
-        if self._keep is not None:
-            full = torch.zeros((*flat.shape[:-1], len(self._keep)), dtype=flat.dtype, device=flat.device)
-            full[..., self._keep] = flat
-            flat = full
-        return flat.reshape(*flat.shape[:-1], *self.A.measurement_shape)
+        batch = coefficients.shape[:-1]
+        flat = coefficients.to(self.A.dtype).reshape(-1, coefficients.shape[-1]).T
+        return self._spread(flat).T.reshape(*batch, *self.A.measurement_shape)
+
+    def _spread(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """Return the flattened measurements (all, n) of coefficients (m, n)."""
+        shape = (math.prod(self.A.measurement_shape), coefficients.shape[1])
+        total = torch.zeros(shape, dtype=coefficients.dtype, device=coefficients.device)
+        parts = coefficients[self._rank].split(self._sizes)
+        for block, vectors, part in zip(self._blocks, self._vectors, parts, strict=True):
+            block.add_to(total, vectors @ part)
+        return total
 
     def solve(self, y: torch.Tensor, weight: float | torch.Tensor) -> torch.Tensor:
         """Return ``(A A^H + weight I)^-1 y``, shaped as `y`; `weight` > 0 is one number or one a scene ``(...)``."""
@@ -225,39 +276,91 @@ class GramFactor:
         return self.candidates()[gap.argmin(-1)]
 
 
-def gram_matrix(A: ImagingOperator) -> torch.Tensor:
+def gram_matrix(A: ImagingOperator, report: Report = silent) -> torch.Tensor:
     """Compute ``A A^H`` of the unmasked measurements, complex128 ``(m, m)``, Hermitian to the last bit.
 
     Products are formed in the operator's precision for one block of voxels after another and summed in complex128, as
     many small terms are added to large sums. Only tiles on and above the diagonal are computed; the triangle above it
     then gives the one below, and the diagonal is made real.
     """
-    m, keep = A.n_measurement, _channel_mask(A)
+    m, keep = A.n_measurement, A.mask_of_measurements()
     total = torch.zeros((m, m), dtype=torch.complex128, device=A.device)
-    tiles = [slice(i, min(i + GRAM_TILE, m)) for i in range(0, m, GRAM_TILE)]
-    block = max(1, min(4096, 2**27 // (m * A.dtype.itemsize)))
-    for first in range(0, A.grid.n_voxel, block):
-        rows = A.columns(first, min(first + block, A.grid.n_voxel))
-        rows = rows if keep is None else rows[keep]
-        conj = rows.conj().resolve_conj()
-        for i, tile in enumerate(tiles):
-            for other in tiles[i:]:
-                total[tile, other] += rows[tile] @ conj[other].T
+    for first, last in _voxel_blocks(A.n_voxel, m, A.dtype):
+        rows = A.columns(first, last)
+        _add_product(total, rows if keep is None else rows[keep])
+        report(last / A.n_voxel)
+    return _hermitian(total)
+
+
+def gram_blocks(A: ImagingOperator, report: Report = silent) -> list[torch.Tensor]:
+    """Compute the blocks of ``A A^H`` that belong to `mirror_blocks`, each as `gram_matrix` does, ``(n, n)``.
+
+    The columns of one voxel of each set of mirror images are enough: those of the others are the same numbers in
+    another order.
+    """
+    blocks = mirror_blocks(A.acquisition)
+    if len(blocks) == 1:
+        return [gram_matrix(A, report)]
+    there = blocks[0].voxels  # the block of even combinations has every set
+    index = A.acquisition.voxels.index
+    inside = np.zeros(A.grid.n_voxel, bool)
+    inside[there if index is None else index[there]] = True
+    one_each = A.acquisition.replace(inside=inside.reshape(A.grid.shape))
+    columns = operator_of(one_each, dtype=A.dtype, device=A.device, memory=A.memory).columns
+    totals = [torch.zeros((len(b.rows),) * 2, dtype=torch.complex128, device=A.device) for b in blocks]
+    sizes = [torch.zeros(len(there), dtype=torch.float64, device=A.device) for _ in blocks]
+    for block, size in zip(blocks, sizes, strict=True):
+        size[np.searchsorted(there, block.voxels)] = torch.as_tensor(block.sizes, device=A.device)
+    for first, last in _voxel_blocks(len(there), A.n_measurement, A.dtype):
+        rows = columns(first, last)
+        for block, size, total in zip(blocks, sizes, totals, strict=True):
+            _add_product(total, block.take(rows) * size[first:last].to(rows.real.dtype))
+        report(last / len(there))
+    return [_hermitian(total) for total in totals]
+
+
+def voxel_matrix(A: ImagingOperator, report: Report = silent) -> torch.Tensor:
+    """Compute ``A^H A`` of the voxels inside, complex128 ``(n_voxel, n_voxel)``: the small matrix of small grids.
+
+    All columns are in memory at once; products are formed in the operator's precision.
+    """
+    columns = []
+    for first, last in _voxel_blocks(A.n_voxel, A.n_measurement, A.dtype):
+        columns.append(A.columns(first, last))
+        report(last / A.n_voxel / 2)
+    rows = torch.cat(columns, dim=1).mT
+    total = torch.zeros((A.n_voxel,) * 2, dtype=torch.complex128, device=A.device)
+    _add_product(total, rows)
+    report(1.0)
+    return _hermitian(total.conj().resolve_conj())
+
+
+def _voxel_blocks(n_voxel: int, m: int, dtype: torch.dtype) -> Iterator[tuple[int, int]]:
+    """Yield ranges of voxels whose columns take 24 MiB or so: fewer make slow products, more leave the caches."""
+    block = max(64, min(4096, 3 * 2**23 // (m * dtype.itemsize)))
+    for first in range(0, n_voxel, block):
+        yield first, min(first + block, n_voxel)
+
+
+def _add_product(total: torch.Tensor, rows: torch.Tensor) -> None:
+    """Add ``rows rows^H`` to `total`, on tiles on and above the diagonal."""
+    conj = rows.conj().resolve_conj()
+    tiles = [slice(i, min(i + GRAM_TILE, len(rows))) for i in range(0, len(rows), GRAM_TILE)]
+    for i, tile in enumerate(tiles):
+        for other in tiles[i:]:
+            total[tile, other] += rows[tile] @ conj[other].T
+
+
+def _hermitian(total: torch.Tensor) -> torch.Tensor:
+    """Return the Hermitian matrix whose upper triangle is that of `total`."""
     upper = torch.triu(total, 1)
     return upper + upper.mH + torch.diag(total.diagonal().real.to(total.dtype))
 
 
-def _channel_mask(A: ImagingOperator) -> torch.Tensor | None:
-    """Return which of the flattened measurements carry data, bool ``(prod(measurement_shape),)``; ``None`` for all."""
-    if A.array.mask is None:
-        return None
-    return torch.as_tensor(np.tile(A.array.mask.ravel(), A.sweep.n_freq), device=A.device)
-
-
-def _cache_folder(cache: bool | Path) -> Path:
-    if isinstance(cache, Path):
-        return cache
-    return Path(os.environ.get("MIMO_CACHE_DIR") or platformdirs.user_cache_dir("mimo-imaging"))
+def cache_path(A: ImagingOperator, cache: bool | Path = True) -> Path:
+    """Return the file that the factor of an operator is kept in, in the cache folder or the folder that is given."""
+    folder = cache if isinstance(cache, Path) else cached.folder()
+    return folder / f"gram-{_fingerprint(A)}.safetensors"
 
 
 def _fingerprint(A: ImagingOperator) -> str:
@@ -267,7 +370,8 @@ def _fingerprint(A: ImagingOperator) -> str:
     if any(value is not None for value in (A.acquisition.pattern, A.acquisition.layers)):
         facts |= {"pattern": repr(A.acquisition.pattern), "layers": repr(A.acquisition.layers)}
     digest.update(json.dumps(facts, sort_keys=True).encode())
-    more = (A.acquisition.reference_path, array.tx_normal, array.rx_normal)
+    inside = () if A.acquisition.inside is None else (A.acquisition.inside,)
+    more = (A.acquisition.reference_path, array.tx_normal, array.rx_normal, *inside)
     for values in (array.tx_pos, array.rx_pos, array.channels, array.mask, A.sweep.freq, grid.x, grid.y, grid.z, *more):
         part = np.zeros(0) if values is None else values
         digest.update(f"{part.dtype.str}{part.shape}".encode() + np.ascontiguousarray(part).tobytes())
@@ -290,19 +394,3 @@ def _alone(path: Path) -> Iterator[None]:
         if lock.is_locked:
             Path(lock.lock_file).unlink(missing_ok=True)
             lock.release()
-
-
-def _write(path: Path, factor: GramFactor) -> None:
-    """Write a factor to a file beside its place and rename it; a failure is a warning, as only time is lost."""
-    vectors = torch.view_as_real(factor.eigenvectors.cpu()).contiguous()
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        save_file({"eigenvalues": factor.eigenvalues.cpu(), "eigenvectors": vectors}, temporary)
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        warnings.warn(f"the factorised Gram matrix is not cached: {error}", RuntimeWarning, stacklevel=3)

@@ -22,7 +22,8 @@ DEFAULT_MEMORY = 2**30
 class KernelSum(Protocol):
     """Computes an operator's sums over flattened scenes; `adjoint` is the exact conjugate transpose of `forward`.
 
-    ``*channels`` is (n_tx, n_rx), or (n_channel,) for listed channels; `report` is told the share done, 0 to 1.
+    ``*channels`` is (n_tx, n_rx), or (n_channel,) for listed channels; n_voxel counts the voxels inside the
+    acquisition's region. `report` is told the share done, 0 to 1.
     """
 
     def forward(self, x: torch.Tensor, report: Report = silent) -> torch.Tensor:
@@ -118,6 +119,11 @@ class ImagingOperator(OperatorAlgebra):
         return self.grid.shape
 
     @property
+    def n_voxel(self) -> int:
+        """Number of voxels that the sums run over: those inside the acquisition's region."""
+        return self.acquisition.voxels.n_voxel
+
+    @property
     def measurement_shape(self) -> tuple[int, ...]:
         """``(n_freq, n_tx, n_rx)``, or ``(n_freq, n_channel)`` when paired."""
         return (self.sweep.n_freq, *self.array.measurement_shape)
@@ -127,13 +133,18 @@ class ImagingOperator(OperatorAlgebra):
         """Complex numbers in one measurement that carry data."""
         return self.sweep.n_freq * self.array.n_channel
 
+    def mask_of_measurements(self) -> torch.Tensor | None:
+        """Return which of the flattened measurements carry data, bool ``(prod(measurement_shape),)``; None for all."""
+        return None if self._mask is None else self._mask.flatten().repeat(self.sweep.n_freq)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Compute the measurement of a reflectivity, ``y = A x``.
 
         Parameters
         ----------
         x
-            ``(..., n_x, n_y, n_z)``, complex or real of the operator's precision, on its device.
+            ``(..., n_x, n_y, n_z)``, complex or real of the operator's precision, on its device. Values outside
+            the acquisition's region do not count.
 
         Returns
         -------
@@ -158,7 +169,7 @@ class ImagingOperator(OperatorAlgebra):
         Returns
         -------
         torch.Tensor
-            ``(..., n_x, n_y, n_z)`` in the operator's dtype.
+            ``(..., n_x, n_y, n_z)`` in the operator's dtype; 0 outside the acquisition's region.
 
         Raises
         ------
@@ -175,22 +186,21 @@ class ImagingOperator(OperatorAlgebra):
         """Apply an image former to a measurement with any leading axes (no gradients).
 
         `former` takes measurements (n_scene, *measurement_shape), masked channels set to zero, and returns images
-        (n_scene, n_voxel). The result is (..., n_x, n_y, n_z).
+        (n_scene, n_voxel) of the voxels inside. The result is (..., n_x, n_y, n_z), 0 outside.
         """
         y = self._checked("measurement", y, self.measurement_shape)
         with torch.no_grad():
             return self._apply_adjoint(y, former)
 
     def columns(self, first: int, last: int) -> torch.Tensor:
-        """Return the columns of A for voxels `first` to `last` - 1 of the flattened volume.
+        """Return the columns of A for voxels `first` to `last` - 1 of the flattened volume, counting those inside.
 
         Shape ``(prod(measurement_shape), last - first)``, masked channels zero. The columns are dense: ask for few at a
         time.
         """
         columns = self.kernel_sum(BORN).columns(first, last)
-        if self._mask is not None:
-            columns = columns * self._mask.flatten().repeat(self.sweep.n_freq)[:, None]
-        return columns
+        keep = self.mask_of_measurements()
+        return columns if keep is None else columns * keep[:, None]
 
     def _checked(self, name: str, value: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
         if not isinstance(value, torch.Tensor):
@@ -207,7 +217,8 @@ class ImagingOperator(OperatorAlgebra):
         batch = x.shape[:-3]
         if not x.numel():
             return torch.empty((*batch, *self.measurement_shape), dtype=self.dtype, device=self.device)
-        y = kernel.forward(x.resolve_conj().reshape(-1, self.grid.n_voxel), self._report)
+        flat = x.resolve_conj().reshape(-1, self.grid.n_voxel)
+        y = kernel.forward(self.acquisition.voxels.pick(flat), self._report)
         if self._mask is not None:
             y = y * self._mask
         return y.reshape(*batch, *self.measurement_shape)
@@ -219,7 +230,7 @@ class ImagingOperator(OperatorAlgebra):
         y = y.resolve_conj()
         if self._mask is not None:
             y = torch.where(self._mask, y, torch.zeros((), dtype=y.dtype, device=y.device))
-        x = former(y.reshape(-1, *self.measurement_shape))
+        x = self.acquisition.voxels.put(former(y.reshape(-1, *self.measurement_shape)))
         return x.reshape(*batch, *self.volume_shape)
 
     def __repr__(self) -> str:
@@ -231,6 +242,7 @@ class ImagingOperator(OperatorAlgebra):
                 ("reference_path", None if reference is None else reference.tolist(), None),
                 ("pattern", self.acquisition.pattern, None),
                 ("layers", self.acquisition.layers, None),
+                ("n_voxel", self.n_voxel, self.grid.n_voxel),
                 ("dtype", self.dtype, torch.complex64),
                 ("device", str(self.device), "cpu"),
             )

@@ -38,8 +38,9 @@ typedef struct {
     Index n_freq, n_channel, n_scene, n_moment;
     Index first, last; /* of the task; `first` and the padded end of a volume are multiples of a block */
     Index n_voxel, n_y, n_z;
+    Index listed;                             /* whether x, y and z name every voxel, not the planes of a grid */
     Index plane;                              /* voxels in a padded volume: from its real to its imaginary part */
-    const double *x, *y, *z;                 /* the grid's axes, metres */
+    const double *x, *y, *z;                 /* the grid's axes, or each voxel's place, metres */
     const double *positions;                 /* [n_antenna][3], metres */
     const int *channels;                     /* [n_channel][2], antennas */
     Index n_row;                              /* antennas whose paths and amplitudes are kept, ROWS at most */
@@ -181,10 +182,11 @@ EXPORT const Fact *layout(void)
         PLACE(Task, h_ratio), PLACE(Task, source), PLACE(Task, target), PLACE(Task, n_block),
         SIZE(ChannelTask), PLACE(ChannelTask, n_freq), PLACE(ChannelTask, n_channel), PLACE(ChannelTask, n_scene),
         PLACE(ChannelTask, n_moment), PLACE(ChannelTask, first), PLACE(ChannelTask, last), PLACE(ChannelTask, n_voxel),
-        PLACE(ChannelTask, n_y), PLACE(ChannelTask, n_z), PLACE(ChannelTask, plane), PLACE(ChannelTask, x),
-        PLACE(ChannelTask, y), PLACE(ChannelTask, z), PLACE(ChannelTask, positions), PLACE(ChannelTask, channels),
-        PLACE(ChannelTask, n_row), PLACE(ChannelTask, reference), PLACE(ChannelTask, turns), PLACE(ChannelTask, step),
-        PLACE(ChannelTask, carrier), PLACE(ChannelTask, spreading), PLACE(ChannelTask, table), PLACE(ChannelTask, path),
+        PLACE(ChannelTask, n_y), PLACE(ChannelTask, n_z), PLACE(ChannelTask, listed), PLACE(ChannelTask, plane),
+        PLACE(ChannelTask, x), PLACE(ChannelTask, y), PLACE(ChannelTask, z), PLACE(ChannelTask, positions),
+        PLACE(ChannelTask, channels), PLACE(ChannelTask, n_row), PLACE(ChannelTask, reference),
+        PLACE(ChannelTask, turns), PLACE(ChannelTask, step), PLACE(ChannelTask, carrier),
+        PLACE(ChannelTask, spreading), PLACE(ChannelTask, table), PLACE(ChannelTask, path),
         PLACE(ChannelTask, amplitude), PLACE(ChannelTask, weights), PLACE(ChannelTask, n_profile),
         PLACE(ChannelTask, data), PLACE(ChannelTask, image),
         SIZE(Job), PLACE(Job, kernel), PLACE(Job, tasks), PLACE(Job, task_bytes), PLACE(Job, n_task),

@@ -102,7 +102,7 @@ class ChannelTask(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_ssize_t) for name in ("n_freq", "n_channel", "n_scene", "n_moment", "first", "last")),
-        *((name, ctypes.c_ssize_t) for name in ("n_voxel", "n_y", "n_z", "plane")),
+        *((name, ctypes.c_ssize_t) for name in ("n_voxel", "n_y", "n_z", "listed", "plane")),
         *((name, ctypes.c_void_p) for name in ("x", "y", "z", "positions", "channels")),
         ("n_row", ctypes.c_ssize_t),
         *((name, ctypes.c_void_p) for name in ("reference", "turns")),

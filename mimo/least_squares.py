@@ -1,8 +1,12 @@
 """Solve least squares between a measurement and an image: the data step of every solver and of unrolled networks.
 
 A solver or an unrolled network alternates between a *data step*, which fits the image to the measurement, and a prior.
-`data_step` chooses how the data step is solved: exactly, through the factorised ``A A^H`` (`GramStep`), or by conjugate
-gradients (`ConjugateGradientStep`) where there are too many measurements to factorise.
+There are four ways to solve it (`SOLVERS`), and `data_step` takes the one that is predicted to be done first:
+
+- `GramStep`, ``spectrum``: through the eigendecomposition of ``A A^H``; dear to prepare, serves every weight;
+- `CholeskyStep`, ``cholesky`` and ``voxels``: through a Cholesky factor of ``A A^H + kappa I``, or of
+  ``A^H A + kappa I`` where there are fewer voxels than measurements; for one weight at a time;
+- `ConjugateGradientStep`, ``cg``: nothing to prepare, some products with the operator for each solve.
 """
 
 from __future__ import annotations
@@ -11,15 +15,34 @@ import functools
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 
-from mimo.gram import MAX_MEASUREMENTS, GramFactor
+from mimo.gram import GramFactor, gram_matrix, voxel_matrix
 from mimo.imaging_operator import ImagingOperator
+from mimo.krylov import bidiagonalise, weights_of
+from mimo.progress import Report, silent
+from mimo.solver_choice import SOLVERS, Choice, choose_solver
 
-__all__ = ["ConjugateGradientStep", "DataStep", "GramStep", "Weight", "at_best_level", "data_step", "per_scene"]
+__all__ = [
+    "SOLVERS",
+    "CholeskyStep",
+    "ConjugateGradientStep",
+    "DataStep",
+    "GramStep",
+    "Weight",
+    "at_best_level",
+    "data_step",
+    "krylov_norm",
+    "krylov_tikhonov",
+    "per_scene",
+]
 
 Weight = float | torch.Tensor
 """One number, or one for each scene ``(n_scene,)``."""
+
+NORM_STEPS = 12
+"""Products that the norm is found from where nothing is factorised."""
 
 N_PROBE = 8
 """Random volumes that the mean gain is estimated from where nothing is factorised."""
@@ -39,10 +62,13 @@ class DataStep(Protocol):
         Largest singular value of A, or a number near it.
     factor
         The factorised ``A A^H``, or ``None`` where it is not.
+    choice
+        Why it was chosen, and the seconds predicted for each way; ``None`` for a step that was made by hand.
     """
 
     name: str
     factor: GramFactor | None
+    choice: Choice | None
 
     @property
     def norm(self) -> float:
@@ -56,6 +82,10 @@ class DataStep(Protocol):
 
     def encode(self, y: torch.Tensor) -> torch.Tensor:
         """Return measurements ``(n_scene, *A.measurement_shape)`` in the step's coordinates, ``(n_scene, m)``."""
+        ...
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what images measure, ``A x / norm``, ``(n_scene, m)`` in the step's coordinates."""
         ...
 
     def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,19 +105,48 @@ class DataStep(Protocol):
         ...
 
 
-def data_step(A: ImagingOperator, *, cache: bool | Path = True) -> DataStep:
-    """Return the data step of an operator: exact up to `mimo.gram.MAX_MEASUREMENTS` measurements, else iterative.
+def data_step(
+    A: ImagingOperator,
+    *,
+    cache: bool | Path = True,
+    solver: str = "auto",
+    solves: int | None = None,
+    one_weight: bool = False,
+    report: Report = silent,
+) -> DataStep:
+    """Return the data step of an operator, solved in the way that is predicted to be done first.
 
     Parameters
     ----------
     A
         The operator.
     cache
-        Where the factorisation is kept, as in `mimo.GramFactor.of`.
+        Where an eigendecomposition is kept, as in `mimo.GramFactor.of`.
+    solver
+        ``auto``, or one of `SOLVERS`.
+    solves
+        How often a scene will be solved, times the number of scenes; ``None``: too often for the preparation to count.
+    one_weight
+        Whether every solve has the same kappa, which a Cholesky factor needs.
+    report
+        Told the share of the preparation that is done, 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        When there is no such solver, or the operator is too large for it.
     """
-    if A.n_measurement <= MAX_MEASUREMENTS:
-        return GramStep(GramFactor.of(A, cache=cache))
-    return ConjugateGradientStep(A)
+    choice = choose_solver(A, solver, solves=solves, one_weight=one_weight)
+    step: DataStep
+    if choice.solver == "spectrum":
+        step = GramStep(GramFactor.of(A, cache=cache, report=report))
+    elif choice.solver == "cg":
+        step = ConjugateGradientStep(A)
+    else:
+        make = gram_matrix if choice.solver == "cholesky" else voxel_matrix
+        step = CholeskyStep(A, make(A, report), by_voxels=choice.solver == "voxels")
+    step.choice = choice
+    return step
 
 
 class GramStep:
@@ -104,7 +163,8 @@ class GramStep:
         What the operator is divided by; its largest singular value when ``None``.
     """
 
-    name = "gram"
+    name = "spectrum"
+    choice: Choice | None = None
 
     def __init__(self, factor: GramFactor, norm: float | None = None) -> None:
         self.factor: GramFactor | None = factor
@@ -114,11 +174,15 @@ class GramStep:
     @property
     def mean_gain(self) -> float:
         """See `DataStep`."""
-        return float(self._factor.eigenvalues.sum()) / self.norm**2 / self._factor.A.grid.n_voxel
+        return float(self._factor.eigenvalues.sum()) / self.norm**2 / self._factor.A.n_voxel
 
     def encode(self, y: torch.Tensor) -> torch.Tensor:
         """Return ``U^H y``, ``(n_scene, m)``."""
         return self._factor.coefficients(y)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """See `DataStep`."""
+        return self.encode(self._factor.A.forward(x)) / self.norm
 
     def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
         """See `DataStep`."""
@@ -136,6 +200,84 @@ class GramStep:
     def restarted(self) -> GramStep:
         """Return itself, as it remembers nothing."""
         return self
+
+
+class CholeskyStep:
+    """Solves the data step exactly through a Cholesky factor, made for one kappa and kept until another is asked for.
+
+    With ``r = (A A^H + kappa I)^-1 (s2 - A s1)`` the solution is ``x = s1 + A^H r`` and ``A x = s2 - kappa r``. By
+    voxels it is ``x = (A^H A + kappa I)^-1 (A^H s2 + kappa s1)``.
+
+    Parameters
+    ----------
+    A
+        The operator.
+    matrix
+        ``A A^H`` of the measurements that are not masked, or ``A^H A`` of the voxels inside.
+    by_voxels
+        Whether it is that of the voxels.
+    """
+
+    factor: GramFactor | None = None
+    choice: Choice | None = None
+
+    def __init__(self, A: ImagingOperator, matrix: torch.Tensor, *, by_voxels: bool) -> None:
+        self._A, self._by_voxels = A, by_voxels
+        self.name = "voxels" if by_voxels else "cholesky"
+        self.norm = _largest(matrix) ** 0.5
+        self.mean_gain = float(matrix.diagonal().real.double().sum()) / self.norm**2 / A.n_voxel
+        self._matrix = matrix.to(A.dtype) / self.norm**2
+        self._kappa, self._cholesky = 0.0, self._matrix
+        self._keep = None if A.array.mask is None else A.mask_of_measurements()
+
+    def encode(self, y: torch.Tensor) -> torch.Tensor:
+        """Return the measurements that are not masked, ``(n_scene, m)``."""
+        return y.flatten(1) if self._keep is None else y.flatten(1)[:, self._keep]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """See `DataStep`."""
+        return self.encode(self._A.forward(x)) / self.norm
+
+    def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `DataStep`; `kappa` is one number."""
+        A, scale, weight = self._A, self.norm, self._one(kappa)
+        if weight != self._kappa:
+            eye = torch.eye(len(self._matrix), dtype=self._matrix.dtype, device=self._matrix.device)
+            self._kappa, self._cholesky = weight, torch.linalg.cholesky(self._matrix + weight * eye)
+        if self._by_voxels:
+            wanted = A.adjoint(self._decode(s2)) / scale
+            wanted = wanted if s1 is None else wanted + weight * s1
+            voxels = A.acquisition.voxels
+            x = voxels.put(self._apply(voxels.pick(wanted.flatten(1)))).reshape(wanted.shape)
+            return x, self.encode(A.forward(x)) / scale
+        rest = s2 if s1 is None else s2 - self.encode(A.forward(s1)) / scale
+        r = self._apply(rest)
+        update = A.adjoint(self._decode(r)) / scale
+        return update if s1 is None else s1 + update, s2 - weight * r
+
+    def first_image(self, y: torch.Tensor) -> torch.Tensor:
+        """Return a Tikhonov solution; see `krylov_tikhonov`."""
+        return krylov_tikhonov(self._A, y)[0]
+
+    def restarted(self) -> CholeskyStep:
+        """Return itself, as it remembers nothing of solutions."""
+        return self
+
+    def _one(self, kappa: Weight) -> float:
+        weights = torch.as_tensor(kappa, dtype=torch.float64).unique()
+        if len(weights) != 1:
+            raise ValueError(f"kappa has {len(weights)} values: expected one, as a Cholesky factor serves one weight")
+        return float(weights)
+
+    def _apply(self, values: torch.Tensor) -> torch.Tensor:
+        return torch.cholesky_solve(values.T, self._cholesky).T
+
+    def _decode(self, flat: torch.Tensor) -> torch.Tensor:
+        if self._keep is not None:
+            full = torch.zeros((len(flat), len(self._keep)), dtype=flat.dtype, device=flat.device)
+            full[:, self._keep] = flat
+            flat = full
+        return flat.reshape(len(flat), *self._A.measurement_shape)
 
 
 class ConjugateGradientStep:
@@ -156,8 +298,9 @@ class ConjugateGradientStep:
         Iterations at most; each is one forward and one adjoint.
     """
 
-    name = "conjugate gradients"
+    name = "cg"
     factor: GramFactor | None = None
+    choice: Choice | None = None
 
     def __init__(
         self, A: ImagingOperator, norm: float | None = None, *, tolerance: float = 1e-4, max_iterations: int = 50
@@ -171,11 +314,16 @@ class ConjugateGradientStep:
         """See `DataStep`; from `N_PROBE` random volumes, the same ones every time."""
         A, rng = self._A, torch.Generator().manual_seed(0)
         x = torch.randn((N_PROBE, *A.volume_shape), dtype=A.dtype, generator=rng).to(A.device)
-        return float(A.forward(x).abs().square().sum() / x.abs().square().sum()) / self.norm**2
+        counted = A.acquisition.voxels.pick(x.flatten(1))  # those outside a region do not count
+        return float(A.forward(x).abs().square().sum() / counted.abs().square().sum()) / self.norm**2
 
     def encode(self, y: torch.Tensor) -> torch.Tensor:
         """Return the measurement itself, flattened to ``(n_scene, m)``."""
         return y.flatten(1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """See `DataStep`."""
+        return self.encode(self._A.forward(x)) / self.norm
 
     def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
         """See `DataStep`; it starts from the solution of the call before, or from `s1`, whichever is nearer."""
@@ -211,19 +359,83 @@ class ConjugateGradientStep:
         return x, A.forward(x).flatten(1) / scale
 
     def first_image(self, y: torch.Tensor) -> torch.Tensor:
-        """Return the adjoint's image, scaled to explain the measurement best; see `at_best_level`."""
-        return at_best_level(self._A, self._A.adjoint(y), y)
+        """Return a Tikhonov solution; see `krylov_tikhonov`."""
+        return krylov_tikhonov(self._A, y)[0]
 
     @property
     def norm(self) -> float:
-        """See `DataStep`; estimated when it is first asked for, by some tens of products with A."""
+        """See `DataStep`; estimated when it is first asked for, by a few products with A."""
         if self._norm is None:
-            self._norm = self._A.norm()
+            self._norm = krylov_norm(self._A)
         return self._norm
 
     def restarted(self) -> ConjugateGradientStep:
         """Return a step of the same operator without a previous solution."""
-        return ConjugateGradientStep(self._A, self.norm, tolerance=self.tolerance, max_iterations=self.max_iterations)
+        again = ConjugateGradientStep(self._A, self.norm, tolerance=self.tolerance, max_iterations=self.max_iterations)
+        again.choice = self.choice
+        return again
+
+
+def krylov_tikhonov(
+    A: ImagingOperator,
+    y: torch.Tensor,
+    *,
+    weight: str = "gcv",
+    noise_std: float | torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return Tikhonov solutions without a factorisation, from some tens of products (`mimo.krylov`).
+
+    Parameters
+    ----------
+    A, y
+        The operator, and measurements ``(n_scene, *A.measurement_shape)``.
+    weight
+        ``gcv``, generalised cross-validation, whose trace is estimated from one random measurement (Golub, von Matt, J.
+        Comput. Graph. Stat. 6 (1997) 1), or ``discrepancy``, which needs `noise_std`.
+    noise_std
+        Standard deviation of the complex noise, one number or one for each scene.
+
+    Returns
+    -------
+    image, weight
+        Complex ``(n_scene, *A.volume_shape)`` and float64 ``(n_scene,)``.
+    """
+    if weight == "discrepancy":
+        found = bidiagonalise(A, y)
+        weights = np.tile(weights_of(krylov_norm(A)), (len(y), 1))
+        std = np.broadcast_to(torch.as_tensor(noise_std, dtype=torch.float64).cpu().numpy(), (len(y),))
+        score = np.abs(found.residuals(weights) - A.n_measurement * np.square(std)[:, None])
+        chosen = weights[0][score.argmin(1)]
+        return found.solution(chosen), torch.as_tensor(chosen)
+    rng = torch.Generator().manual_seed(0)
+    phase = torch.rand((1, *y.shape[1:]), dtype=y.real.dtype, generator=rng).to(y.device)
+    probe = torch.polar(torch.ones_like(phase), 2 * torch.pi * phase)
+    mask = A.mask_of_measurements()
+    if mask is not None:
+        probe = probe * mask.reshape(y.shape[1:])
+    found = bidiagonalise(A, torch.cat([y, probe]))
+    weights = np.tile(weights_of(krylov_norm(A)), (len(y) + 1, 1))
+    score = found.residuals(weights)[:-1] / found.leverage(weights)[-1] ** 2
+    chosen = np.concatenate([weights[0][score.argmin(1)], weights[0][-1:]])
+    return found.solution(chosen)[:-1], torch.as_tensor(chosen[:-1])
+
+
+def krylov_norm(A: ImagingOperator) -> float:
+    """Return the largest singular value of A, from below and to a few per mille, by `NORM_STEPS` products."""
+    rng = torch.Generator().manual_seed(0)
+    y = torch.randn((1, *A.measurement_shape), dtype=A.dtype, generator=rng).to(A.device)
+    return bidiagonalise(A, y, steps=NORM_STEPS).norm
+
+
+def _largest(matrix: torch.Tensor) -> float:
+    """Return the largest eigenvalue of a Hermitian, positive matrix by the power method."""
+    rng = torch.Generator().manual_seed(0)
+    v = torch.randn(len(matrix), dtype=matrix.dtype, generator=rng).to(matrix.device)
+    size = v.norm()
+    for _ in range(30):
+        v = matrix @ (v / size)
+        size = v.norm()
+    return float(size)
 
 
 def at_best_level(A: ImagingOperator, image: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

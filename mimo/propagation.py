@@ -16,8 +16,8 @@ import numpy.typing as npt
 import torch
 
 from mimo.acquisition import Acquisition
-from mimo.array import PLUS_Z, ArrayGeometry
-from mimo.grid import VoxelGrid
+from mimo.array import PLUS_Z
+from mimo.region import surrounds
 
 __all__ = [
     "BACKPROJECTION",
@@ -95,9 +95,8 @@ class Side:
 
     def __init__(self, acquisition: Acquisition, side: int, device: torch.device) -> None:
         array = acquisition.array
-        positions, normals = ((array.tx_pos, array.tx_normal), (array.rx_pos, array.rx_normal))[side]
-        self.positions = torch.as_tensor(positions.copy(), device=device)
-        self._normals = torch.as_tensor(antenna_normals(normals, len(positions)), device=device)
+        self.positions = torch.as_tensor((array.tx_pos, array.rx_pos)[side].copy(), device=device)
+        self._normals = torch.as_tensor(antenna_normals(acquisition, side), device=device)
         self._pattern, self._layers = acquisition.patterns[side], acquisition.layers
         self._freq = torch.as_tensor(acquisition.sweep.freq.copy(), device=device)
         self._wavenumber = torch.as_tensor(acquisition.wavenumber.copy(), device=device)
@@ -144,10 +143,21 @@ def distances(antennas: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
     return torch.linalg.vector_norm(antennas[:, None, :] - points[None, :, :], dim=-1)
 
 
-def antenna_normals(normals: npt.NDArray[np.float64] | None, n: int) -> npt.NDArray[np.float64]:
-    """Return unit boresight vectors, float64 (n, 3): +z where the array names none."""
+def antenna_normals(acquisition: Acquisition, side: int) -> npt.NDArray[np.float64]:
+    """Return unit boresight vectors of the transmitters (side 0) or the receivers (1), float64 (n, 3).
+
+    Where the array names none, antennas that surround the grid (`mimo.region.surrounds`) look towards the middle of the
+    voxels that are imaged, all others along +z.
+    """
+    array = acquisition.array
+    positions, normals = ((array.tx_pos, array.tx_normal), (array.rx_pos, array.rx_normal))[side]
     if normals is None:
-        return np.tile(np.array(PLUS_Z), (n, 1))
+        normals = np.tile(np.array(PLUS_Z), (len(positions), 1))
+        if surrounds(array, acquisition.grid):
+            low, high = acquisition.voxels.bounds()
+            inward = (low + high) / 2 - positions
+            apart = np.linalg.norm(inward, axis=1) > COINCIDENT
+            normals[apart] = inward[apart]
     return normals / np.linalg.norm(normals, axis=1, keepdims=True)
 
 
@@ -160,16 +170,22 @@ def phasor(distance: torch.Tensor, wavenumber: torch.Tensor) -> torch.Tensor:
     return torch.polar(torch.ones_like(phase), -phase)
 
 
-def check_apart(array: ArrayGeometry, grid: VoxelGrid) -> None:
-    """Raise `ValueError`, naming voxel and antenna, when they coincide (nearer than `COINCIDENT`)."""
+def check_apart(acquisition: Acquisition) -> None:
+    """Raise `ValueError`, naming voxel and antenna, when they coincide (nearer than `COINCIDENT`).
+
+    Voxels outside the acquisition's region do not count.
+    """
+    array, grid, inside = acquisition.array, acquisition.grid, acquisition.inside
     for side, positions in (("tx", array.tx_pos), ("rx", array.rx_pos)):
         nearest = grid.nearest(positions)
         centre = np.stack([axis[nearest[:, i]] for i, axis in enumerate((grid.x, grid.y, grid.z))], axis=1)
         gap = np.linalg.norm(centre - positions, axis=1)
+        if inside is not None:
+            gap[~inside[tuple(nearest.T)]] = np.inf
         if gap.min() < COINCIDENT:
             antenna = int(gap.argmin())
             voxel, where = tuple(map(int, nearest[antenna])), tuple(map(float, centre[antenna]))
             raise ValueError(
                 f"voxel {voxel} at {where} m coincides with {side} antenna {antenna}: this kernel divides by their "
-                f"distance; move the grid or leave the voxel out"
+                f"distance; move the grid or leave the voxel out, as region auto does"
             )

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from mimo.models.lattice import apply_without_lattice, has_lattice
 from mimo.models.network_config import NetworkConfig
 from mimo.models.tiling import apply_tiled
+from mimo.models.unet import UNet3D
 from mimo.models.weight_files import find_weights, load_weights
 from mimo.options import build_table
 
@@ -62,6 +64,9 @@ class Denoiser:
         Voxels that go through the network at once. A batch is cut into groups of volumes that fit; a volume that does
         not goes through in tiles that overlap by 32 voxels (`mimo.models.tiling`). Tiled and whole results differ by
         less than one per cent of the maximum (tested): tiles see a little less of the volume around them.
+    lattice_free
+        Whether the output of a network behind a sub-pixel shuffle is freed of its lattice (`mimo.models.lattice`).
+        Training, which wants the network as it is, says no.
 
     Notes
     -----
@@ -71,13 +76,19 @@ class Denoiser:
     """
 
     def __init__(
-        self, network: nn.Module, *, info: Mapping[str, Any] | None = None, max_voxels: int = MAX_VOXELS
+        self,
+        network: nn.Module,
+        *,
+        info: Mapping[str, Any] | None = None,
+        max_voxels: int = MAX_VOXELS,
+        lattice_free: bool = True,
     ) -> None:
         if max_voxels < 1:
             raise ValueError(f"max_voxels is {max_voxels}, expected at least 1")
         self.network = network.eval()
         self.info = dict(info or {})
         self.max_voxels = max_voxels
+        self.lattice_free = lattice_free
 
     @classmethod
     def load(
@@ -180,7 +191,10 @@ class Denoiser:
 
     def _apply(self, inputs: torch.Tensor) -> torch.Tensor:
         """Run the network on its own device and bring the result back."""
-        out: torch.Tensor = self.network(inputs.to(self.device))
+        given = inputs.to(self.device)
+        if self.lattice_free and isinstance(self.network, UNet3D) and has_lattice(self.network):
+            return apply_without_lattice(self.network, given).to(inputs.device)
+        out: torch.Tensor = self.network(given)
         return out.to(inputs.device)
 
     def _level(self, magnitude: torch.Tensor, sigma: float | torch.Tensor | None) -> torch.Tensor:

@@ -13,11 +13,13 @@ from torch import nn
 
 from mimo import Acquisition
 from mimo.models.dense import Dense
+from mimo.models.lattice import apply_without_lattice, has_lattice
 from mimo.models.network_config import MethodConfig, NetworkConfig
 from mimo.models.precision import mixed_precision
 from mimo.models.resnet import ResNet3D
 from mimo.models.stages import STAGES, Physics, features
 from mimo.models.trained_for import acquisition_from_table, differences, far_from
+from mimo.models.unet import UNet3D
 from mimo.models.unrolled import Unrolled
 from mimo.models.weight_files import find_weights, load_weights
 from mimo.options import build_table
@@ -156,20 +158,28 @@ class Reconstructor:
         -------
         float32 ``(n_scene, n_x, n_y, n_z)``, at least 0, in units of the brightest voxel of the training's scenes
         """
-        return run_network(self.module, self.method, physics, y, noise_std)[-1].clamp_min(0)
+        return run_network(self.module, self.method, physics, y, noise_std, lattice_free=True)[-1].clamp_min(0)
 
 
 def run_network(
-    module: nn.Module, method: MethodConfig, physics: Physics, y: torch.Tensor, noise_std: torch.Tensor
+    module: nn.Module,
+    method: MethodConfig,
+    physics: Physics,
+    y: torch.Tensor,
+    noise_std: torch.Tensor,
+    *,
+    lattice_free: bool = False,
 ) -> list[torch.Tensor]:
     """Images ``(n_scene, n_x, n_y, n_z)``: one, or of an unrolled network one after each step; the last is the best.
 
-    They may be negative, where a network's output is linear.
+    They may be negative, where a network's output is linear. With `lattice_free` the one image of a network behind a
+    sub-pixel shuffle is freed of its lattice (`mimo.models.lattice`); training wants the network as it is.
     """
     if method.kind == "unrolled":
         images: list[torch.Tensor] = module(physics, y, noise_std)
         return images
     given = features(method.stage, physics, y, noise_std)
     with mixed_precision(given.device):
-        out: torch.Tensor = module(given)
+        free = lattice_free and isinstance(module, UNet3D) and has_lattice(module)
+        out: torch.Tensor = apply_without_lattice(module, given) if free else module(given)
     return [out[:, 0].float()]

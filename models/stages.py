@@ -49,7 +49,7 @@ class Physics:
         A scene of independent voxels of variance p has ``E|y|^2 = p n_voxel mean_gain + n noise_std^2``; the ratio is
         kept between `LEAST_WEIGHT` and 1e3 of the largest eigenvalue, 1.
         """
-        m, n_voxel = self.operator.n_measurement, self.operator.grid.n_voxel
+        m, n_voxel = self.operator.n_measurement, self.operator.n_voxel
         noise = self.noise_power(y, noise_std)
         signal = (y.abs().double().square().flatten(1).sum(1) - noise).clamp_min(1e-30)
         return (noise / m * n_voxel * self.data_step.mean_gain / signal).clamp(LEAST_WEIGHT, 1e3)

@@ -178,6 +178,10 @@ class UNet3D(nn.Module):
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """Map (batch, in_channels, n_x, n_y, n_z) to (batch, out_channels, n_x, n_y, n_z), real."""
+        return self.finish(volume, self.raw(volume))
+
+    def raw(self, volume: torch.Tensor) -> torch.Tensor:
+        """Map (batch, in_channels, n_x, n_y, n_z) to the last layer's maps, of which `finish` makes the output."""
         if volume.ndim != 5 or volume.shape[1] != self.in_channels:
             raise ValueError(
                 f"the input has shape {tuple(volume.shape)}, expected (batch, {self.in_channels}, n_x, n_y, n_z)"
@@ -207,6 +211,10 @@ class UNet3D(nn.Module):
         if self.detail is not None:
             out = torch.cat((out, volume), dim=1).contiguous(memory_format=torch.channels_last_3d)
             out = self.detail(out)
+        return out
+
+    def finish(self, volume: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """Make the output of the input and the last layer's maps: a nonlinearity, or a correction of the input."""
         if self.output == "sigmoid":
             return out.sigmoid()
         if self.output == "magnitude":

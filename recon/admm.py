@@ -43,7 +43,8 @@ def csalsa(
     kappa: float,
     max_iterations: int,
     tolerance: float,
-    balance: bool = False,
+    balance: bool | torch.Tensor = False,
+    settled: bool | torch.Tensor = False,
     prior: Callable[[torch.Tensor], torch.Tensor] | None = None,
     truth: torch.Tensor | None = None,
     observer: Observer | None = None,
@@ -69,7 +70,13 @@ def csalsa(
         A scene stops after `max_iterations`, or earlier when the relative change of its image is below `tolerance` and
         its residual is below 1.01 eps.
     balance
-        Adapt the weight of each scene by residual balancing (relative residuals: Wohlberg, arXiv 1704.06209).
+        Which scenes, all or bool ``(n_scene,)``: adapt their weight by residual balancing (relative residuals:
+        Wohlberg, arXiv 1704.06209).
+    settled
+        Which scenes, all or bool ``(n_scene,)``: start ``v2`` from what `start` measures, projected on the ball, not
+        from `y`. Where the ball is nearly as large as the measurement, the first images otherwise take up all of what
+        cannot be explained, and priors take long to get rid of it. Such a start may be the result for all that the
+        stopping rule knows, so at least `BALANCED` iterations are made.
     prior
         Function that gives R of each scene, ``(n_scene,)``, for the history.
     truth, observer, keep
@@ -94,14 +101,26 @@ def csalsa(
         if prior is not None:
             figures["prior"] = prior(image)
         done = (figures["relative_change"] < tolerance) & (figures["residual"] < RESIDUAL)
+        done &= ~s["settled"] | (i + 1 >= BALANCED)
         d1, d2 = s["d1"] - (x - image), s["d2"] - (ax - v2)
         new = {"image": image, "v2": v2, "d1": d1, "d2": d2}
-        if balance and i < BALANCED:
+        if some and i < BALANCED:
             factor = _balance(x - image, image - s["image"], image, d1)
+            factor = torch.where(s["balanced"], factor, torch.ones_like(factor))
             new |= {"weight": s["weight"] * factor, "d1": d1 * factor[:, None, None, None], "d2": d2 * factor[:, None]}
         return new, figures, done
 
-    state = {"image": start, "v2": y, "d1": torch.zeros_like(start), "d2": torch.zeros_like(y), "y": y, "eps": eps}
+    first = y
+    settled = torch.as_tensor(settled, device=y.device).expand(len(y))
+    balanced = torch.as_tensor(balance, device=y.device).expand(len(y))
+    some = bool(balanced.any())
+    if bool(settled.any()):
+        seen = step.forward(start)
+        gap = seen - y
+        near = y + gap * (eps / gap.norm(dim=1).clamp_min(1e-38)).clamp(max=1)[:, None]
+        first = torch.where(settled[:, None], near, y)
+    state = {"image": start, "v2": first, "d1": torch.zeros_like(start), "d2": torch.zeros_like(y), "y": y, "eps": eps}
+    state["balanced"], state["settled"] = balanced, settled
     state["weight"] = torch.as_tensor(weight, dtype=eps.dtype, device=eps.device).expand(len(y)).clone()
     return iterate(update, state, max_iterations=max_iterations, truth=truth, observer=observer, keep=keep)
 

@@ -54,7 +54,7 @@ Seconds = dict[str, list[float]]
 
 def exact_seconds(A: ImagingOperator) -> float:
     """Predict the seconds of `mimo.backproject`, which computes its factors anew."""
-    voxels, channels, n_freq = A.grid.n_voxel, A.array.n_channel, A.sweep.n_freq
+    voxels, channels, n_freq = A.n_voxel, A.array.n_channel, A.sweep.n_freq
     if A.array.paired:
         return CALL + voxels * channels * (PAIR + PAIR_STEP * n_freq)
     antennas = A.array.n_tx + A.array.n_rx
@@ -66,7 +66,7 @@ def profile_seconds(A: ImagingOperator) -> float:
     if not A.acquisition.flat:
         raise ValueError("the antennas' pattern is complex or depends on the frequency: expected a real one")
     channels, antennas = A.array.n_channel, A.array.n_tx + A.array.n_rx
-    return CALL + A.grid.n_voxel * (channels * PROFILE + antennas * ROW) + channels * A.sweep.n_freq * TRANSFORM
+    return CALL + A.n_voxel * (channels * PROFILE + antennas * ROW) + channels * A.sweep.n_freq * TRANSFORM
 
 
 def factorised_seconds(A: ImagingOperator) -> float:

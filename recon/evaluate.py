@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mimo.data import FileError, open_measurement
+from mimo.recon.belief import outdone
 from mimo.recon.metrics import psnr, ssim
 
 __all__ = ["score_file", "score_table"]
@@ -20,6 +21,7 @@ def score_table(scores: list[dict[str, Any]]) -> str:
         psnr_text = f"{row['psnr_db']:.2f} ± {row['psnr_db_std']:.2f}"
         ssim_text = f"{row['ssim']:.3f} ± {row['ssim_std']:.3f}"
         lines.append(f"{row['method']:<18}{psnr_text:>16}{ssim_text:>16}{row['seconds']:>10.3g}{row['n_scene']:>8}")
+    lines += [f"{row['method']} {row['remark']}" for row in scores if row.get("remark")]
     return "\n".join(lines)
 
 
@@ -31,8 +33,8 @@ def score_file(path: Path) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        One for each method, with ``method``, ``n_scene``, ``psnr_db``, ``psnr_db_std``, ``ssim``, ``ssim_std`` and
-        ``seconds``.
+        One for each method, with ``method``, ``n_scene``, ``psnr_db``, ``psnr_db_std``, ``ssim``, ``ssim_std``,
+        ``seconds`` and ``remark``: that its images explain far less of the measurement than another's, or nothing.
 
     Raises
     ------
@@ -45,6 +47,7 @@ def score_file(path: Path) -> list[dict[str, Any]]:
         if not file.methods:
             raise FileError(path, "reconstruction is missing: expected at least one image, run reconstruct first")
         rows = []
+        missing = outdone({method: file.run(method)["parameters"] for method in file.methods})
         for method in file.methods:
             psnrs, ssims, seconds = np.zeros(file.n_scene), np.zeros(file.n_scene), file.run(method)["seconds"]
             for block in file.blocks():
@@ -61,6 +64,7 @@ def score_file(path: Path) -> list[dict[str, Any]]:
                     "ssim": float(ssims.mean()),
                     "ssim_std": float(ssims.std()),
                     "seconds": float(seconds.mean()),
+                    "remark": f"misses the data far more than {missing[method]}" if method in missing else "",
                 }
             )
     return rows

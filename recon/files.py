@@ -18,9 +18,11 @@ import numpy.typing as npt
 
 from mimo import LayeredMedium, VoxelGrid, data
 from mimo.data import FileError, Reconstruction
+from mimo.data.calibration.scene_extent import guessed_grid
 from mimo.data.history import History
 from mimo.data.jobs.cluster import automatic_workers
 from mimo.data.jobs.outputs import Output, Part, run_outputs
+from mimo.data.jobs.tasks import read_recipe
 from mimo.imaging_operator import DEFAULT_MEMORY
 from mimo.pattern import Patterns
 from mimo.recon.registry import find_method
@@ -39,6 +41,7 @@ __all__ = [
     "Run",
     "Written",
     "automatic_size",
+    "guess_of",
     "in_one_piece",
     "reconstruct_file",
     "reconstruct_files",
@@ -80,6 +83,9 @@ class Written:
     made
         The new images of `reconstruct_file`, fewer than the methods after an interrupt. ``None`` from
         `reconstruct_files`, which leaves its images in the files.
+    skipped, replaced, carried
+        Of `reconstruct_file`: methods whose images were there already and made with the same options, those whose
+        images were there and were made anew, and those that were not asked for and stayed.
     """
 
     outputs: list[Path]
@@ -87,11 +93,16 @@ class Written:
     left_behind: bool
     missing: list[Path] = field(default_factory=list)
     made: list[Reconstruction] | None = None
+    skipped: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    carried: list[str] = field(default_factory=list)
 
     def runs(self, *, history: bool = False) -> list[Run]:
         """Return how each method was run on each file, nothing while shards are missing; with histories if wanted."""
         if self.made is not None:
-            return [Run(self.outputs[0], m.method, m.parameters, m.seconds, m.history) for m in self.made]
+            path = self.outputs[0]
+            made = [Run(path, m.method, m.parameters, m.seconds, m.history) for m in self.made]
+            return made + runs_of(path, self.skipped, history=history) if self.skipped else made
         outputs = [] if self.missing else self.outputs
         return [run for path in outputs for run in runs_of(path, self.methods, history=history)]
 
@@ -105,11 +116,15 @@ def reconstruct_file(
     subtract_background: bool = False,
     pattern: Patterns = None,
     layers: LayeredMedium | None = None,
+    region: str | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     device: str = "auto",
     memory: int = DEFAULT_MEMORY,
     live: int = 0,
     watch: Watch = unwatched,
+    check: str = "fast",
+    overwrite: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> Written:
     """Reconstruct every scene of `source` and write the measurement and all its images to `out`, which may be `source`.
 
@@ -118,27 +133,36 @@ def reconstruct_file(
     Parameters
     ----------
     source, out
-        Files of the schema. Images that `source` holds are carried over; one of the same method is replaced.
+        Files of the schema. Images that `source` holds are carried over.
     methods
         Names of the methods, which share one operator.
     grid
-        Voxels; the file's own by default. On another grid the file's truth and images are not carried over.
+        Voxels; the file's own by default, or a guess (`guess_of`) where it has none. On another grid the file's truth
+        and images are not carried over.
     subtract_background
         Subtract the file's background first.
     options
         Options of each method by its name.
-    pattern, layers, device, memory
+    pattern, layers, region, device, memory
         As in `mimo.recon.make_problem`.
     live
         Write `out` every so many iterations of an iterative method, with the images so far; 0: only at the end.
     watch
-        Called with a method's name; returns a context manager that yields a function to be called as
-        ``progress(scenes done, scenes in all)``, or ``None``.
+        Called with a method's name; returns a context manager that yields a `mimo.recon.run.Watcher`, or ``None``.
+    check
+        As in `mimo.recon.reconstruct`.
+    overwrite
+        Replace images that `out` holds already, and a file of another measurement. Without it images of other methods
+        stay in `out`, one made with the same options is not made again, and where another would be lost it is an error
+        (`mimo.recon.existing`).
+    say
+        Called with a line of text, before a method starts, when it will take long or much memory.
 
     Raises
     ------
     ValueError
-        When a file, a method, an option or the geometry does not fit; nothing is written then.
+        When a file, a method, an option or the geometry does not fit, or an image would be lost; nothing is written
+        then.
     """
     order = Order.of(
         methods,
@@ -147,17 +171,21 @@ def reconstruct_file(
         subtract_background=subtract_background,
         pattern=pattern,
         layers=layers,
+        region=region,
         device=device,
         memory=memory,
+        check=check,
     )
     try:
         read = Source.of(Path(source))
         left_behind = read.leaves_behind(order)
-        made = ImageShard(Path(out), 0, read.n_scene, order, read).run(live=live, watch=watch)
+        shard = ImageShard(Path(out), 0, read.n_scene, order, read)
+        plan = shard.run(live=live, watch=watch, overwrite=overwrite, say=say)
     finally:
         forget_file()
         forget_operator()
-    return Written([Path(out)], list(methods), left_behind, made=made)
+    stayed = (plan.skipped, plan.replaced, plan.carried)
+    return Written([Path(out)], list(methods), left_behind, [], plan.made, *stayed)
 
 
 def reconstruct_files(
@@ -169,6 +197,7 @@ def reconstruct_files(
     subtract_background: bool = False,
     pattern: Patterns = None,
     layers: LayeredMedium | None = None,
+    region: str | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     device: str = "auto",
     memory: int = DEFAULT_MEMORY,
@@ -177,6 +206,8 @@ def reconstruct_files(
     shard_size: int | None = None,
     part: Part | None = None,
     progress: bool | Callable[[int, int], None] = False,
+    check: str = "fast",
+    overwrite: bool = False,
 ) -> Written:
     """Reconstruct every scene of one or several files, in shards that any number of processes can make.
 
@@ -191,7 +222,7 @@ def reconstruct_files(
     out
         The file for one source, a folder for files of the same names for several. A file of more than `shard_size`
         scenes has virtual datasets over the shards in the folder ``<stem>-shards`` beside it; keep both together.
-    methods, options, grid, subtract_background, pattern, layers, device, memory
+    methods, options, grid, subtract_background, pattern, layers, region, device, memory
         As in `reconstruct_file`; the memory is that of each process.
     workers
         Number of processes. More than one are workers of a local dask cluster, which needs the extra ``cluster``. By
@@ -206,13 +237,17 @@ def reconstruct_files(
         The share of the shards that this process makes, one of several that are given the same parameters.
     progress
         ``True`` shows a bar; a function is called with (scenes done, scenes in all).
+    check
+        As in `mimo.recon.reconstruct`; what a run that is taken up finds done is not checked again.
+    overwrite
+        Remove files at the places of outputs, and of their shards, that were made in another way.
 
     Raises
     ------
     ValueError
         When a parameter, a method or the geometry does not fit, or an extra is missing; nothing is written then.
     mimo.data.FileError
-        When a file that was made in another way is at the place of an output: nothing is overwritten.
+        When a file that was made in another way is at the place of an output, unless `overwrite` is set.
     """
     for name, value in (("workers", workers), ("shard_size", shard_size)):
         if value is not None and value < 1:
@@ -224,8 +259,10 @@ def reconstruct_files(
         subtract_background=subtract_background,
         pattern=pattern,
         layers=layers,
+        region=region,
         device=device,
         memory=memory,
+        check=check,
     )
     places = _places([Path(source).absolute() for source in sources], Path(out).absolute())
     outputs, left_behind, sizes = [], False, []
@@ -237,6 +274,8 @@ def reconstruct_files(
             operator, _ = order.operator(first)  # refused here, if it must be, before workers start
             sizes.append(shard_size or automatic_size(operator.grid.n_voxel))
             outputs.append(_output(order, source, place, sizes[-1]))
+            if overwrite:
+                _remove_others(outputs[-1])
         if workers is None:
             of = 1 if part is None else part.of
             n_scene = -(-sum(output.n_scene for output in outputs) // of)
@@ -246,6 +285,12 @@ def reconstruct_files(
     finally:
         forget_file()
     return Written([output.path for output in outputs], list(methods), left_behind, missing)
+
+
+def guess_of(source: Path) -> tuple[VoxelGrid, str] | None:
+    """Return the grid that is guessed for a file without one, and in words how; ``None`` for a file that has a grid."""
+    with data.open_measurement(source) as file:
+        return None if file.grid is not None else guessed_grid(file.measurement([0]))
 
 
 def in_one_piece(source: Path, out: Path, grid: VoxelGrid | None) -> bool:
@@ -281,6 +326,16 @@ def _output(order: Order, source: Source, place: Path, shard_size: int) -> Outpu
 
     n_scene = source.n_scene
     return Output.of_scenes(place, n_scene, shard_size, make, order.describe(source, 0, n_scene))
+
+
+def _remove_others(output: Output) -> None:
+    """Remove the files of an output that were made in another way, so that they are not in its way."""
+    found = read_recipe(output.path)
+    if output.path.exists() and found != output.recipe:
+        output.path.unlink()
+    for task in output.tasks if output.joined else ():
+        if read_recipe(task.path) not in (None, task.recipe):
+            task.path.unlink()
 
 
 def _places(sources: Sequence[Path], out: Path) -> dict[Path, Path]:

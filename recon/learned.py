@@ -35,7 +35,8 @@ def run_learned(problem: Problem, path: Path) -> Images:
     far = trained.check(physics)
     if far:
         warnings.warn(f"{path.stem} is used far from its training: {'; '.join(far)}", RuntimeWarning, stacklevel=2)
-    return Images(trained(physics, problem.measurement, noise_of(problem)), {"weights": path.stem})
+    image = problem.restrict(trained(physics, problem.measurement, noise_of(problem)))
+    return Images(image, {"weights": path.stem})
 
 
 def scale_of(path: Path) -> str:

@@ -1,22 +1,95 @@
-"""Estimate the noise level of a measurement from the data alone."""
+"""Find the noise level of a measurement: that of the noise, or that of all that the model cannot explain."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
-from mimo import FrequencySweep, GramFactor, operator_of
+from mimo import GramFactor, ImagingOperator
+from mimo.least_squares import DataStep
+from mimo.recon.cross_validation import predict_held_out
+from mimo.recon.held_out import part_of
 from mimo.recon.registry import Problem
 
-__all__ = ["estimate_noise_std", "sample"]
+__all__ = ["Noise", "estimate_noise_std", "find_noise", "sample"]
 
 N_SAMPLE = 1000
 """Number of measurements from which the noise is estimated when there are too many to factorise."""
 
+CREDIBLE = 0.5
+"""The likelihood is believed where a sparse image predicts this share of the signal that it finds, on held-out data."""
 
-def estimate_noise_std(problem: Problem) -> torch.Tensor:
+POOR = 0.25
+"""Where a sparse image predicts less than this share of the data held out, the likelihood is not asked."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Says how much of each scene is noise, and how that was found.
+
+    Attributes
+    ----------
+    std
+        Standard deviation of one complex measurement, float64 ``(n_scene,)``.
+    little
+        Whether the model explains so little of a scene that the data held out had to say how much, bool ``(n_scene,)``.
+    found
+        What to record with the images: ``noise_from``, one of ``stated`` (by the file's SNR), ``likelihood`` and
+        ``held-out`` for each scene, and ``held_out_share``.
+    """
+
+    std: torch.Tensor
+    little: torch.Tensor
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+def find_noise(problem: Problem, step: DataStep, operator: ImagingOperator) -> Noise:
+    """Find the noise level that a solver should respect, for each scene by itself.
+
+    The file's SNR is believed. Without one the likelihood of `estimate_noise_std` holds on data that the model explains
+    but for white noise. What it does not explain is neither white nor independent, and the likelihood finds too little
+    noise then. So it is checked by predicting channels held out: where a sparse image predicts less than half of the
+    signal that the likelihood finds, the residual of that image is the noise level.
+
+    Parameters
+    ----------
+    problem
+        The scenes.
+    step
+        Their data step; its factorisation serves the likelihood.
+    operator
+        The operator as the solver sees it, with weighted columns.
+    """
+    y = problem.measurement
+    little = torch.zeros(len(y), dtype=torch.bool, device=y.device)
+    if problem.noise_std is not None:
+        return Noise(problem.noise_std, little, {"noise_from": ["stated"] * len(y)})
+    size = y.flatten(1).norm(dim=1).double() / problem.operator.n_measurement**0.5
+    std = wanted = None
+    if step.factor is not None:
+        std = estimate_noise_std(problem, step.factor)
+        wanted = CREDIBLE * (1 - (std / size.clamp_min(1e-300)).square()).clamp_min(0)
+    enough = torch.full_like(size, POOR) if wanted is None else wanted
+    predicted = predict_held_out(operator, y, step.norm, enough=enough, report=problem.prepared)
+    if predicted is not None:
+        little = predicted.held_out < enough
+    if std is None:
+        std = size.clone() if bool(little.all()) else estimate_noise_std(problem)
+    found: dict[str, Any] = {"noise_from": ["held-out" if one else "likelihood" for one in little.tolist()]}
+    if predicted is not None and bool(little.any()):
+        if step.factor is None:
+            std = torch.where(little, predicted.residual * size, std)
+        else:
+            std = torch.where(little, torch.maximum(std, predicted.residual * size), std)
+        shares = predicted.held_out.tolist()
+        found["held_out_share"] = [s if one else None for s, one in zip(shares, little.tolist(), strict=True)]
+    return Noise(std, little, found)
+
+
+def estimate_noise_std(problem: Problem, factor: GramFactor | None = None) -> torch.Tensor:
     """Estimate the standard deviation of the complex noise of each scene from the data alone, float64 ``(n_scene,)``.
 
     Reflectivity of random phase makes the coefficients ``c = U^H y`` along the eigenvectors of ``A A^H`` independent
@@ -36,7 +109,10 @@ def estimate_noise_std(problem: Problem) -> torch.Tensor:
     counts as noise.
     """
     most = _left_by_adjoint(problem)
-    factor = problem.data_step().factor
+    if factor is None and (made := problem._shared.get("data step")) is not None:
+        factor = made.factor
+    if factor is None and problem.operator.n_measurement <= N_SAMPLE:
+        factor = problem.data_step(solver="spectrum").factor
     if factor is None:
         problem = sample(problem, N_SAMPLE)
         factor = GramFactor.of(problem.operator)
@@ -68,20 +144,6 @@ def sample(problem: Problem, n: int, *, seed: int = 0) -> Problem:
     """Return the problem of about `n` of the measurements: randomly chosen channels at randomly chosen frequencies."""
     A, rng = problem.operator, np.random.default_rng(seed)
     n_freq = min(A.sweep.n_freq, max(1, round(n**0.5)))
-    channels = A.array.channel_indices()
-    n_channel = min(len(channels), max(1, n // n_freq))
+    n_channel = min(A.array.n_channel, max(1, n // n_freq))
     freq = np.sort(rng.choice(A.sweep.n_freq, n_freq, replace=False))
-    chosen = np.sort(rng.choice(len(channels), n_channel, replace=False))
-    place = (chosen,) if A.array.paired else tuple(channels[chosen].T)
-    array = replace(A.array, channels=channels[chosen], mask=None)
-    path = A.acquisition.reference_path
-    seen = A.acquisition.replace(
-        array=array,
-        sweep=FrequencySweep(A.sweep.freq[freq]),
-        reference_path=None if path is None else path[place],
-    )
-    operator = operator_of(seen, dtype=A.dtype, device=A.device, memory=A.memory)
-    values = problem.measurement[:, torch.from_numpy(freq).to(A.device)]
-    if not A.array.paired:
-        values, chosen = values.flatten(2), np.ravel_multi_index(tuple(channels[chosen].T), A.measurement_shape[1:])
-    return Problem(operator, values[..., torch.from_numpy(chosen).to(A.device)])
+    return part_of(problem, freq, np.sort(rng.choice(A.array.n_channel, n_channel, replace=False)))

@@ -31,9 +31,10 @@ from mimo.least_squares import Weight, per_scene
 from mimo.models import Denoiser
 from mimo.recon.admm import csalsa
 from mimo.recon.iteration import Observer, Solution, State, iterate, relative_change
-from mimo.recon.prox import MagnitudeMap, Prox, magnitude_prox
+from mimo.recon.prox import MagnitudeMap, Prox, magnitude_prox, within
 from mimo.recon.registry import Images, Problem, reconstructor
-from mimo.recon.scaling import Scaled, scale
+from mimo.recon.robust import run_scaled
+from mimo.recon.scaling import Scaled, Setup
 
 __all__ = ["CONSTRAINED_KAPPA", "annealed", "denoiser_prox", "pnp"]
 
@@ -73,6 +74,9 @@ def pnp(
     tolerance: float = 0.02,
     eps: str | float = "auto",
     start: str = "tikhonov",
+    solver: str = "auto",
+    sensitivity: str | float = "auto",
+    loss: str = "squares",
 ) -> Images:
     """Alternate least squares for the data and a denoiser of the magnitude, as the head of this module describes.
 
@@ -82,7 +86,8 @@ def pnp(
     falls geometrically from `sigma_start` to `sigma_end` over `iterations`. Levels are relative to the initial image's
     largest magnitude; with `blind` the denoiser estimates its own. At the last level a scene stops when the relative
     change of its image is below `tolerance`, or after `max_iterations`. `start` names the method that makes the initial
-    image.
+    image (where the model explains little of the data, l1's replaces ``tikhonov``). `solver`, `sensitivity` and `loss`
+    are those of l1.
     """
     if splitting not in SPLITTINGS:
         raise ValueError(f"splitting is {splitting!r}: expected one of {', '.join(SPLITTINGS)}")
@@ -90,26 +95,27 @@ def pnp(
         raise ValueError(f"sigma falls from {sigma_start} to {sigma_end}: expected positive numbers, the larger first")
     if iterations < 1:
         raise ValueError(f"iterations is {iterations}: expected 1 or more")
-    prox = _prox(problem, denoiser, blind)
+    prox = within(_prox(problem, denoiser, blind), problem.inside)
     constrained = splitting == "admm"
-    scaled = scale(problem, start)
-    limit = problem.limit(max_iterations if constrained else max(iterations, max_iterations))
-    if constrained:
-        solution = csalsa(
-            scaled.step,
-            prox,
-            scaled.data,
-            scaled.bound(eps),
-            scaled.start,
-            weight=sigma_end,
-            kappa=CONSTRAINED_KAPPA,
-            max_iterations=limit,
-            tolerance=tolerance,
-            truth=problem.truth,
-            observer=scaled.observer(problem),
-        )
-    else:
-        solution = annealed(
+
+    def run(scaled: Scaled) -> Solution:
+        limit = problem.limit(max_iterations if constrained else max(iterations, max_iterations))
+        if constrained:
+            return csalsa(
+                scaled.step,
+                prox,
+                scaled.data,
+                scaled.bound(eps),
+                scaled.start,
+                weight=sigma_end,
+                kappa=CONSTRAINED_KAPPA,
+                max_iterations=limit,
+                tolerance=tolerance,
+                settled=scaled.little,
+                truth=problem.truth,
+                observer=scaled.observer(problem),
+            )
+        return annealed(
             scaled,
             prox,
             duals=splitting == "annealed",
@@ -120,7 +126,8 @@ def pnp(
             truth=problem.truth,
             observer=scaled.observer(problem),
         )
-    return scaled.images(solution)
+
+    return run_scaled(problem, start, Setup(solver, sensitivity, max_iterations, constrained, "l1"), loss, run)
 
 
 def annealed(

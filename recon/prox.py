@@ -34,6 +34,7 @@ __all__ = [
     "magnitude_prox",
     "soft_threshold",
     "total_variation",
+    "within",
 ]
 
 MagnitudeMap = Callable[[torch.Tensor, Weight], torch.Tensor]
@@ -76,6 +77,28 @@ def magnitude_prox(prox_of_r: MagnitudeMap) -> Prox:
 def soft_threshold(magnitude: torch.Tensor, weight: Weight) -> torch.Tensor:
     """Apply the proximal map of ``weight * sum |m|`` to magnitudes: ``max(m - weight, 0)``."""
     return (magnitude - per_scene(weight, magnitude)).clamp_min(0)
+
+
+def within(prox: Prox, inside: torch.Tensor | None) -> Prox:
+    """Make the proximal map of a regulariser that also demands zero outside a region.
+
+    It is exact where the regulariser does not couple voxels inside with those outside, as with a sum over voxels, and
+    with `TotalVariationProx` of the same region; the output of a denoiser is cut off.
+
+    Parameters
+    ----------
+    prox
+        The regulariser's own map.
+    inside
+        bool ``(n_x, n_y, n_z)``: the region's voxels; ``None`` for all, which returns `prox` itself.
+    """
+    if inside is None:
+        return prox
+
+    def restricted(x: torch.Tensor, weight: Weight) -> torch.Tensor:
+        return prox(x, weight) * inside.to(x.device)
+
+    return restricted
 
 
 def l1_norm(x: torch.Tensor) -> torch.Tensor:
@@ -121,6 +144,9 @@ class TotalVariationProx:
         A scene is done when the relative change of its image in an iteration is below this.
     max_iterations
         Most iterations of a call.
+    inside
+        bool ``(n_x, n_y, n_z)``: voxels of a region; magnitudes outside are 0, so that its border is an edge like any
+        other: a border that costs nothing would draw the image to it. ``None`` for all voxels.
 
     Attributes
     ----------
@@ -128,8 +154,11 @@ class TotalVariationProx:
         Number of iterations of the last call.
     """
 
-    def __init__(self, *, tolerance: float = 1e-4, max_iterations: int = 200) -> None:
+    def __init__(
+        self, *, tolerance: float = 1e-4, max_iterations: int = 200, inside: torch.Tensor | None = None
+    ) -> None:
         self.tolerance, self.max_iterations = tolerance, max_iterations
+        self._inside = inside
         self.iterations = 0
         self._dual: torch.Tensor | None = None
 
@@ -145,8 +174,14 @@ class TotalVariationProx:
     def __call__(self, magnitude: torch.Tensor, weight: Weight) -> torch.Tensor:
         """Return the minimisers for magnitudes ``(n_scene, n_x, n_y, n_z)``, in that shape and non-negative."""
         weight = per_scene(weight, magnitude).expand(len(magnitude), 1, 1, 1)
+        inside = None if self._inside is None else self._inside.to(magnitude.device)
+
+        def allowed(m: torch.Tensor) -> torch.Tensor:
+            """Return the nearest magnitudes that are not negative, and zero outside."""
+            return m.clamp_min(0) if inside is None else m.clamp_min(0) * inside
+
         if not bool((weight > 0).any()):
-            return magnitude.clamp_min(0)
+            return allowed(magnitude)
         dual = self._dual
         if dual is None or dual.dtype != magnitude.dtype or dual[:, 0].shape != magnitude.shape:
             dual = magnitude.new_zeros((len(magnitude), 3, *magnitude.shape[1:]))
@@ -154,17 +189,17 @@ class TotalVariationProx:
         n_axes = sum(n > 1 for n in magnitude.shape[1:])
         step = 1 / (4 * max(1, n_axes) * weight.clamp_min(torch.finfo(magnitude.dtype).tiny))
         active = torch.arange(len(magnitude), device=magnitude.device)
-        result = (magnitude + weight * divergence(dual)).clamp_min(0)
+        result = allowed(magnitude + weight * divergence(dual))
         dual, ahead = dual.clone(), ahead.clone()
         for iteration in range(1, self.max_iterations + 1):
             self.iterations = iteration
-            part = (magnitude[active] + weight[active] * divergence(ahead[active])).clamp_min(0)
+            part = allowed(magnitude[active] + weight[active] * divergence(ahead[active]))
             moved = ahead[active] + step[active][:, None] * gradient(part)
             moved = moved / moved.square().sum(1, keepdim=True).sqrt().clamp_min(1)
             following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
             ahead[active] = moved + (momentum - 1) / following * (moved - dual[active])
             dual[active], momentum = moved, following
-            image = (magnitude[active] + weight[active] * divergence(moved)).clamp_min(0)
+            image = allowed(magnitude[active] + weight[active] * divergence(moved))
             change = (image - result[active]).flatten(1).norm(dim=1)
             result[active] = image
             active = active[change > self.tolerance * image.flatten(1).norm(dim=1).clamp_min(1e-30)]

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
 
-from mimo import ImagingOperator
+from mimo import ImagingOperator, windowed
 from mimo.data.history import Entry
 from mimo.least_squares import DataStep, data_step
 from mimo.options import check_value, is_plain, kinds_of, options_of, read_value, split_settings, unknown
 from mimo.progress import Report, silent
 from mimo.recon.iteration import Observer
+from mimo.solver_choice import choose_solver
 
 __all__ = [
     "ABSENT",
@@ -36,6 +37,10 @@ __all__ = [
 
 DEFAULT_METHOD = "pnp"
 """What `reconstruct` runs when no method is named."""
+
+SOLVES = 40
+"""How often least squares are solved for a scene, by default: so often as an iterative method does, for all methods to
+choose the same way."""
 
 T = TypeVar("T")
 
@@ -58,6 +63,11 @@ class Problem:
         Called after each iteration (`mimo.recon.iteration.Observer`), or ``None``.
     report
         Called with the finished share of the work, 0 to 1, by methods that apply the operator once.
+    region
+        The region that the operator's acquisition was restricted to, as `mimo.region.Region.parse` reads it; empty when
+        nobody said.
+    prepared
+        Called with the finished share of a preparation, 0 to 1; several may follow each other, each from 0.
     """
 
     operator: ImagingOperator
@@ -67,6 +77,25 @@ class Problem:
     observer: Observer | None = None
     report: Report = silent
     _shared: dict[str, Any] = field(default_factory=dict, repr=False)
+    region: str = ""
+    prepared: Report = silent
+
+    @property
+    def inside(self) -> torch.Tensor | None:
+        """The voxels that can hold anything, bool (n_x, n_y, n_z) on the operator's device; ``None`` for all."""
+        acquisition, device = self.operator.acquisition, self.operator.device
+        if acquisition.inside is None:
+            return None
+        key = f"inside on {device}"
+        if key not in self._shared:
+            self._shared[key] = torch.as_tensor(acquisition.inside.copy(), device=device)
+        inside: torch.Tensor = self._shared[key]
+        return inside
+
+    def restrict(self, image: torch.Tensor) -> torch.Tensor:
+        """Return images (..., n_x, n_y, n_z) with zeros outside the region; the same tensor where there is none."""
+        inside = self.inside
+        return image if inside is None else image * inside.to(image.device)
 
     def shared(self, name: str, make: Callable[[ImagingOperator], T]) -> T:
         """Return ``make(operator)``, computed once for all scenes and then kept as `name`; its time is set-up time."""
@@ -76,14 +105,49 @@ class Problem:
             self._shared["seconds"] = self._shared.get("seconds", 0.0) + time.perf_counter() - started
         return self._shared[name]
 
-    def data_step(self, *, cache: bool = True) -> DataStep:
-        """Return the solver of least squares between measurements and images, prepared once and shared."""
-        return self.shared("data step", lambda A: data_step(A, cache=cache))
+    def data_step(
+        self,
+        *,
+        cache: bool = True,
+        solver: str = "auto",
+        solves: int = SOLVES,
+        one_weight: bool = False,
+        operator: ImagingOperator | None = None,
+    ) -> DataStep:
+        """Return the solver of least squares between measurements and images, prepared once and shared.
 
-    def form(self, former: Callable[..., torch.Tensor], **options: Any) -> Images:
-        """Return the images of an image former, ``former(measurement, operator, **options)``, and report progress."""
+        Parameters
+        ----------
+        cache, solver, one_weight
+            As in `mimo.least_squares.data_step`.
+        solves
+            How often each scene will be solved. The number of scenes does not count, as a scene's image may not depend
+            on how many others there are.
+        operator
+            Another operator than the problem's, such as a weighted one; nothing is shared then.
+        """
+        told: dict[str, Any] = {"cache": cache, "solver": solver, "one_weight": one_weight}
+        told["solves"] = solves
+        if operator is not None:
+            return data_step(operator, **told, report=self.prepared)
+        found: DataStep | None = self._shared.get("data step")
+        if found is not None and found.name == "spectrum" and solver in ("auto", "spectrum"):
+            return found
+        choice = choose_solver(self.operator, solver, solves=solves, one_weight=one_weight)
+        if found is not None and found.name != choice.solver:
+            del self._shared["data step"]
+        told["solver"] = choice.solver
+        step = self.shared("data step", lambda A: data_step(A, **told, report=self.prepared))
+        step.choice = choice
+        return step
+
+    def form(self, former: Callable[..., torch.Tensor], *, window: str, **options: Any) -> Images:
+        """Return the images of an image former, ``former(measurement, operator, **options)``, and report progress.
+
+        The measurement is weighted by `window` before; see `mimo.windowed`.
+        """
         with self.operator.watched(self.report):
-            return Images(former(self.measurement, self.operator, **options))
+            return Images(former(windowed(self.measurement, self.operator, window), self.operator, **options))
 
     def limit(self, iterations: int) -> int:
         """Return how many iterations may be made: `iterations`, or none once the run has been interrupted."""
@@ -94,7 +158,7 @@ class Problem:
         std = None if self.noise_std is None else self.noise_std[start:stop]
         truth = None if self.truth is None else self.truth[start:stop]
         part = self.measurement[start:stop]
-        return Problem(self.operator, part, std, truth, self.observer, self.report, self._shared)
+        return replace(self, measurement=part, noise_std=std, truth=truth)
 
 
 @dataclass
@@ -240,7 +304,7 @@ def run_start(method: str, problem: Problem) -> torch.Tensor:
 
     A keyboard interrupt during it ends the run: the other method makes no iterations and is marked as interrupted.
     """
-    quiet = Problem(problem.operator, problem.measurement, problem.noise_std, _shared=problem._shared)
+    quiet = replace(problem, truth=None, observer=None, report=silent)
     made = find_method(method).run(quiet)
     if made.interrupted:
         problem._shared["interrupted"] = True

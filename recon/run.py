@@ -17,18 +17,23 @@ from mimo.data import Measurement, Reconstruction, divide_gain
 from mimo.data.history import Batch, Entry, History
 from mimo.imaging_operator import DEFAULT_MEMORY
 from mimo.pattern import Patterns, describe_patterns
+from mimo.progress import Report, silent
+from mimo.recon.belief import CHECKS, check_images
 from mimo.recon.registry import Images, Problem, find_method
+from mimo.region import Region
 
 __all__ = [
     "BATCH",
     "Live",
     "Progress",
+    "Watcher",
     "build_problem",
     "make_operator",
     "make_problem",
     "pick_device",
     "program_version",
     "reconstruct",
+    "region_of",
     "run_method",
 ]
 
@@ -37,6 +42,23 @@ BATCH = 16
 
 Progress = Callable[[float, int], None]
 """Called with the number of finished scenes, which may be a fraction, and the number of all scenes."""
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Shows how far a run has come.
+
+    Attributes
+    ----------
+    progress
+        Told of scenes.
+    preparing
+        Told the finished share of what is prepared for all scenes, 0 to 1: a matrix and its factors, the search for the
+        noise level. Several preparations may follow each other, each from 0.
+    """
+
+    progress: Progress
+    preparing: Report = silent
 
 
 @dataclass(frozen=True)
@@ -78,6 +100,7 @@ def make_problem(
     *,
     pattern: Patterns = None,
     layers: LayeredMedium | None = None,
+    region: str | Region | None = None,
     device: str = "auto",
     dtype: torch.dtype = torch.complex64,
     memory: int = DEFAULT_MEMORY,
@@ -93,17 +116,28 @@ def make_problem(
         Voxels; the measurement's own by default.
     pattern, layers
         Antennas' pattern and a layered medium, as in `mimo.BornOperator`; layers replace the file's permittivity.
+    region
+        Where the scene is (`mimo.region.Region.parse`); the measurement's own by default, else ``auto``. Images are
+        computed inside alone and 0 elsewhere.
     device, dtype, memory
         As in `mimo.BornOperator`; ``auto`` takes CUDA where there is one.
 
     Raises
     ------
     ValueError
-        When there is no grid, a voxel lies on an antenna, the pattern sees no voxel, or there is no such device.
+        When there is no grid, a voxel lies on an antenna, the pattern sees no voxel, the region holds none, or there is
+        no such device.
     """
     acquisition = measurement.acquisition(grid, pattern=pattern, layers=layers)
+    chosen = region_of(region, measurement)
+    acquisition = acquisition.replace(inside=chosen.inside(acquisition))
     operator = make_operator(acquisition, device=device, dtype=dtype, memory=memory)
-    return build_problem(operator, measurement)
+    return build_problem(operator, measurement, region=str(chosen))
+
+
+def region_of(region: str | Region | None, measurement: Measurement) -> Region:
+    """Return the region that is named, else the measurement's own, else ``auto``."""
+    return region if isinstance(region, Region) else Region.parse(region or measurement.region or "auto")
 
 
 def make_operator(
@@ -121,15 +155,18 @@ def make_operator(
         if not operator.forward(full).any():
             raise ValueError(
                 "the antennas' pattern sees no voxel of the grid: expected antennas that look towards it; their "
-                "normals are those of the file, +z where it has none"
+                "normals are those of the file; where it has none, +z, or inward where they surround the grid"
             )
     return operator
 
 
-def build_problem(operator: ImagingOperator, measurement: Measurement, shared: dict[str, Any] | None = None) -> Problem:
+def build_problem(
+    operator: ImagingOperator, measurement: Measurement, shared: dict[str, Any] | None = None, *, region: str = ""
+) -> Problem:
     """Make the problem of a measurement with a given operator: divide out the channel gain, find noise and truth.
 
     `shared` is the store of `Problem.shared`: pass that of an earlier problem with the same operator to reuse it.
+    `region` is the text of the region that the operator was restricted to, to be recorded.
     """
     if measurement.gain is not None:
         measurement = divide_gain(measurement)
@@ -137,7 +174,8 @@ def build_problem(operator: ImagingOperator, measurement: Measurement, shared: d
     truth = None
     if measurement.truth is not None and operator.grid == measurement.grid:
         truth = torch.tensor(np.abs(measurement.truth), device=operator.device)
-    return Problem(operator, y, _noise_std(measurement, y), truth, _shared={} if shared is None else shared)
+    shared = {} if shared is None else shared
+    return Problem(operator, y, _noise_std(measurement, y), truth, _shared=shared, region=region)
 
 
 def _noise_std(measurement: Measurement, y: torch.Tensor) -> torch.Tensor | None:
@@ -159,12 +197,15 @@ def reconstruct(
     *,
     pattern: Patterns = None,
     layers: LayeredMedium | None = None,
+    region: str | Region | None = None,
     device: str = "auto",
     dtype: torch.dtype = torch.complex64,
     memory: int = DEFAULT_MEMORY,
     progress: Progress | None = None,
+    preparing: Report = silent,
     live: Live | None = None,
     source_sha256: str = "",
+    check: str = "fast",
     **options: Any,
 ) -> Reconstruction:
     """Reconstruct every scene of a measurement with a named method.
@@ -177,14 +218,19 @@ def reconstruct(
         The data.
     grid
         Voxels; the measurement's own by default.
-    pattern, layers, device, dtype, memory
+    pattern, layers, region, device, dtype, memory
         As in `make_problem`.
     progress
         Called as ``progress(scenes done, scenes in all)``; unfinished scenes count by the share that is done.
+    preparing
+        Called with the finished share of what is prepared before; see `Watcher`.
     live
         Gets the images of an iterative method while it goes on.
     source_sha256
         SHA-256 of the measurement's file, to be recorded with the result.
+    check
+        How it is found out what the images explain (`mimo.recon.belief`), which goes into ``parameters``: ``fast``,
+        ``held-out`` (each method is run again without the data held out) or ``none``. It takes no part in the times.
     **options
         Options of the method (``METHODS[method].options``); an unknown one is an error that names the nearest, a value
         of another type one that names what is expected.
@@ -200,8 +246,10 @@ def reconstruct(
     ValueError
         When the method, an option or the geometry does not fit.
     """
-    problem = make_problem(measurement, grid, pattern=pattern, layers=layers, device=device, dtype=dtype, memory=memory)
-    return run_method(method, problem, progress=progress, live=live, source_sha256=source_sha256, **options)
+    medium: dict[str, Any] = {"pattern": pattern, "layers": layers, "region": region}
+    problem = make_problem(measurement, grid, **medium, device=device, dtype=dtype, memory=memory)
+    told: dict[str, Any] = {"progress": progress, "preparing": preparing, "live": live}
+    return run_method(method, problem, **told, source_sha256=source_sha256, check=check, **options)
 
 
 def run_method(
@@ -209,8 +257,10 @@ def run_method(
     problem: Problem,
     *,
     progress: Progress | None = None,
+    preparing: Report = silent,
     live: Live | None = None,
     source_sha256: str = "",
+    check: str = "fast",
     **options: Any,
 ) -> Reconstruction:
     """Run a method on a problem, which several methods may share; the other arguments are those of `reconstruct`.
@@ -220,13 +270,15 @@ def run_method(
     """
     chosen = find_method(method)
     options = chosen.check_options(options)
+    if check not in CHECKS:
+        raise ValueError(f"check is {check!r}: expected {', '.join(CHECKS[:-1])} or {CHECKS[-1]}")
     n_scene = len(problem.measurement)
     pieces: list[Images] = []
     seconds, setup = np.zeros(n_scene), 0.0
     interrupted: list[bool] = []
 
     def record(images: list[torch.Tensor], **more: Any) -> Reconstruction:
-        image = torch.cat(images).cpu().numpy()
+        image = problem.restrict(torch.cat(images)).cpu().numpy()
         if not math.isfinite(float(np.abs(image).sum())):
             raise ValueError(f"{method} gave NaN or infinite values: the measurement or an option is out of range")
         parameters = {**chosen.options, **_named(options), **_joined(pieces), **_medium(problem)}
@@ -242,6 +294,7 @@ def run_method(
             version=program_version(),
             source_sha256=source_sha256,
             scale=chosen.scale,
+            inside=problem.operator.acquisition.inside,
             **more,
         )
 
@@ -268,7 +321,8 @@ def run_method(
             if progress is not None:
                 progress(start + (stop - start) * share, n_scene)
 
-        part = replace(problem.scenes(start, stop), observer=observe, report=report)
+        told: dict[str, Any] = {"observer": observe, "report": report, "prepared": preparing}
+        part = replace(problem.scenes(start, stop), **told)
         before = problem._shared.get("seconds", 0.0)
         started = time.perf_counter()
         pieces.append(chosen.run(part, **options))
@@ -280,6 +334,10 @@ def run_method(
         once = problem._shared.get("seconds", 0.0) - before
         setup += once
         seconds[start:stop] = (time.perf_counter() - started - once) / (stop - start)
+        if check != "none":
+            bare, last = problem.scenes(start, stop), pieces[-1]
+            made = replace(last, image=problem.restrict(last.image))
+            last.found |= check_images(chosen, options, bare, made, check=check)
         if progress is not None:
             progress(stop, n_scene)
     problem._shared.pop("interrupted", None)
@@ -308,18 +366,22 @@ def _named(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _medium(problem: Problem) -> dict[str, str]:
-    """Return pattern and layers of the operator, where there are any, as the command line takes them."""
+    """Return pattern, layers and region of the operator, where they are told, as the command line takes them."""
     wave = problem.operator.acquisition
     told = {"pattern": describe_patterns(wave.pattern), "layers": None if wave.layers is None else str(wave.layers)}
+    told["region"] = problem.region or None
     return {name: text for name, text in told.items() if text is not None}
 
 
 def _joined(pieces: list[Images]) -> dict[str, Any]:
-    found = dict(pieces[0].found) if pieces else {}
-    for piece in pieces[1:]:
-        for name, value in piece.found.items():
-            if isinstance(value, list):
-                found[name] = found[name] + value
+    """Join what was found of the groups of scenes; a list has ``None`` for scenes of a group that did not find it."""
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys(name for piece in pieces for name in piece.found):
+        values = [piece.found.get(name) for piece in pieces]
+        found[name] = next((value for value in values if value is not None), None)
+        if isinstance(found[name], list):
+            each = (v if v is not None else [None] * len(p.image) for v, p in zip(values, pieces, strict=True))
+            found[name] = [entry for value in each for entry in value]
     return found
 
 

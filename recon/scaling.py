@@ -6,19 +6,90 @@ weights, noise levels and tolerances have the same meaning for any unit of the m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
-from mimo.least_squares import DataStep, at_best_level
+from mimo import ImagingOperator
+from mimo.least_squares import ConjugateGradientStep, DataStep, at_best_level
 from mimo.recon.iteration import Observer, Solution
-from mimo.recon.noise import estimate_noise_std
-from mimo.recon.registry import Images, Problem, run_start
+from mimo.recon.noise import Noise, find_noise
+from mimo.recon.registry import SOLVES, Images, Problem, run_start
+from mimo.region import surrounds
+from mimo.weighted_operator import WeightedOperator, column_norms
 
-__all__ = ["Scaled", "first_image", "scale"]
+__all__ = ["Scaled", "Setup", "Start", "Weights", "column_factors", "first_image", "reweighted", "scale"]
+
+ROUGH = 1e-3, 5
+"""Tolerance and iterations of conjugate gradients where the model explains little of every scene."""
 
 Start = str | torch.Tensor
 """A method's name, or complex images ``(n_scene, n_x, n_y, n_z)``."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Says how the least squares of a run are set up: options that all solvers share.
+
+    Attributes
+    ----------
+    solver
+        ``auto`` or one of `mimo.least_squares.SOLVERS`.
+    sensitivity
+        Exponent of the columns' norms by which the image is multiplied before the prior sees it: 1 makes a unit equally
+        visible everywhere, 0 leaves it. ``auto`` is 1 where the antennas surround the grid (`mimo.region.surrounds`),
+        else 0: seen from one side, the fall of brightness with depth is smooth, and networks were trained with it.
+    solves
+        How often each scene will be solved.
+    one_weight
+        Whether kappa is the same in all of them.
+    unexplained_start
+        What replaces ``tikhonov`` as the initial image where the model explains little of the data
+        (`mimo.recon.noise.find_noise`): ``adjoint``, or a method's name. The weight that predicts best is then so large
+        that nothing but the adjoint is left of the regularised inverse.
+    """
+
+    solver: str = "auto"
+    sensitivity: str | float = "auto"
+    solves: int = SOLVES
+    one_weight: bool = True
+    unexplained_start: str = "adjoint"
+
+    def exponent(self, problem: Problem) -> float:
+        """Return the exponent as a number; `ValueError` when it is neither ``auto`` nor a finite number."""
+        if self.sensitivity == "auto":
+            acquisition = problem.operator.acquisition
+            return 1.0 if surrounds(acquisition.array, acquisition.grid) else 0.0
+        if isinstance(self.sensitivity, str) or not -2 <= self.sensitivity <= 2:
+            raise ValueError(f"sensitivity is {self.sensitivity!r}: expected auto or an exponent from -2 to 2")
+        return float(self.sensitivity)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Holds the weights of channels in a robust data term.
+
+    Attributes
+    ----------
+    squares
+        Weight of each channel's squares, real ``A.measurement_shape[1:]``, 0 to 1.
+    typical
+        Median over channels of the rms residual of one measurement, float64 ``(n_scene,)``.
+    good, off
+        Mean over all channels of the weights of those that fit; and of the weighted energy that those which are off are
+        left with, over the square of the typical residual. A bound that left them less would make the image fit them.
+    """
+
+    squares: torch.Tensor
+    typical: torch.Tensor
+    good: float
+    off: float
+
+    def noise_std(self, std: torch.Tensor) -> torch.Tensor:
+        """Return the rms of weighted residuals where channels that fit have noise of `std`, float64 ``(n_scene,)``."""
+        return (std.square() * self.good + self.typical.square() * self.off).sqrt()
 
 
 @dataclass
@@ -37,6 +108,12 @@ class Scaled:
         Standard deviation of the noise of one measurement on this scale, ``(n_scene,)``.
     size
         Factor from images on this scale to reflectivity, ``(n_scene,)``.
+    columns
+        Factor of each voxel from images on this scale to reflectivity, ``(n_x, n_y, n_z)``; ``None`` for 1.
+    found
+        What to record with the images.
+    little
+        Which scenes the model explains so little of that data held out had to say how much, bool ``(n_scene,)``.
     """
 
     step: DataStep
@@ -44,6 +121,14 @@ class Scaled:
     start: torch.Tensor
     noise: torch.Tensor
     size: torch.Tensor
+    columns: torch.Tensor | None = None
+    found: dict[str, Any] = field(default_factory=dict)
+    little: bool | torch.Tensor = False
+
+    def reflectivity(self, image: torch.Tensor) -> torch.Tensor:
+        """Return images on this scale as reflectivity."""
+        image = image * self.size[:, None, None, None]
+        return image if self.columns is None else image * self.columns
 
     def bound(self, eps: str | float) -> torch.Tensor:
         """Return the bound on the residual's norm, ``(n_scene,)``: from the noise, or a fraction of the data's norm."""
@@ -58,8 +143,7 @@ class Scaled:
         told = problem.observer
         if told is None:
             return None
-        size = self.size[:, None, None, None]
-        return lambda i, of, image, history: told(i, of, lambda: image() * size, history)
+        return lambda i, of, image, history: told(i, of, lambda: self.reflectivity(image()), history)
 
     def images(self, solution: Solution, **found: object) -> Images:
         """Return a solution as images of reflectivity, with the values that are recorded with them."""
@@ -69,11 +153,16 @@ class Scaled:
             "converged": solution.converged,
             "noise_std_relative": (self.noise * self.data.shape[1] ** 0.5 / _norm(self.data)).tolist(),
         }
-        image = solution.image * self.size[:, None, None, None]
-        return Images(image, found, max(solution.iterations), solution.history, solution.interrupted)
+        return Images(
+            self.reflectivity(solution.image),
+            found | self.found,
+            max(solution.iterations),
+            solution.history,
+            solution.interrupted,
+        )
 
 
-def scale(problem: Problem, start: Start = "tikhonov") -> Scaled:
+def scale(problem: Problem, start: Start = "tikhonov", setup: Setup = Setup()) -> Scaled:
     """Bring a problem to the common scale.
 
     Parameters
@@ -82,27 +171,139 @@ def scale(problem: Problem, start: Start = "tikhonov") -> Scaled:
         The problem that a reconstructor is given.
     start
         Initial image, or the name of the method that makes it; see `first_image`.
+    setup
+        How the least squares are set up.
 
     Raises
     ------
     ValueError
-        When the start does not fit.
+        When the start, or an option of the set-up, does not fit.
     """
     y = problem.measurement
     problem.shared("born factors", lambda A: A.prepare())
-    step = problem.data_step().restarted()
+    exponent = setup.exponent(problem)
+    columns = column_factors(problem, setup)
+    told: dict[str, Any] = {"solver": setup.solver, "solves": setup.solves, "one_weight": setup.one_weight}
+    A: ImagingOperator = problem.operator
+    if columns is None:
+        step = problem.data_step(**told).restarted()
+    else:
+        A = WeightedOperator(A, columns=columns)
+        made = problem.shared(f"data step {exponent} {told}", lambda _: problem.data_step(**told, operator=A))
+        step = made.restarted()
     norm = step.norm
-    image = first_image(problem, start)
+    noise = _noise_of(problem, step, A, exponent)
+    if isinstance(step, ConjugateGradientStep) and bool(noise.little.all()):
+        # the residual may be nearly as large as the data: the last digits of the least squares are lost on it
+        step.tolerance, step.max_iterations = ROUGH
+    image = _start_of(problem, start, A, columns, noise, setup.unexplained_start)
     size = image.abs().flatten(1).amax(1)
     size = torch.where(size > 0, size, torch.ones_like(size))
-    std = problem.noise_std if problem.noise_std is not None else estimate_noise_std(problem)
+    found = dict(noise.found)
+    if columns is not None:
+        found["sensitivity_used"] = exponent
     return Scaled(
         step=step,
         data=step.encode(y) / (norm * size[:, None]),
         start=image / size[:, None, None, None],
-        noise=std.to(size.dtype) / (norm * size),
+        noise=noise.std.to(size.dtype) / (norm * size),
         size=size,
+        columns=columns,
+        found=found,
+        little=noise.little,
     )
+
+
+def reweighted(
+    problem: Problem,
+    scaled: Scaled,
+    image: torch.Tensor,
+    weights: Weights,
+) -> Scaled:
+    """Bring a problem to the common scale again, its channels weighted, from an image that a solver has reached.
+
+    Parameters
+    ----------
+    problem
+        The problem that a reconstructor is given.
+    scaled
+        The problem on the scale of the run before.
+    image
+        Reflectivity, ``(n_scene, n_x, n_y, n_z)``.
+    weights
+        The channels' weights; their typical residual is the noise level where the file does not state one.
+    """
+    rows = weights.squares.sqrt().to(problem.measurement.real.dtype)
+    A = WeightedOperator(problem.operator, columns=scaled.columns, rows=rows)
+    step = problem.data_step(solver="cg", operator=A)
+    std = weights.noise_std(weights.typical if problem.noise_std is None else problem.noise_std)
+    start = _seen_from(image, scaled.columns)
+    size = start.abs().flatten(1).amax(1)
+    size = torch.where(size > 0, size, scaled.size)
+    return replace(
+        scaled,
+        step=step,
+        data=step.encode(problem.measurement * rows) / (step.norm * size[:, None]),
+        start=start / size[:, None, None, None],
+        noise=std.to(size.dtype) / (step.norm * size),
+        size=size,
+        found=dict(scaled.found),
+    )
+
+
+def column_factors(problem: Problem, setup: Setup) -> torch.Tensor | None:
+    """Return the factors from images as a prior sees them to reflectivity, ``(n_x, n_y, n_z)``; ``None`` for 1."""
+    exponent = setup.exponent(problem)
+    if not exponent:
+        return None
+    return problem.shared(f"columns {exponent}", lambda A: _columns(A, exponent))
+
+
+def _columns(A: ImagingOperator, exponent: float) -> torch.Tensor:
+    """Return the factors that make columns equally long, to the power `exponent`; their mean inside is about 1."""
+    norms = column_norms(A)
+    inside = norms > 0
+    mean = norms[inside].mean()
+    return torch.where(inside, (mean / norms.clamp_min(1e-30)) ** exponent, torch.zeros_like(norms))
+
+
+def _noise_of(problem: Problem, step: DataStep, A: ImagingOperator, exponent: float) -> Noise:
+    """Return the noise of a problem's scenes, found once for a method and the one that makes its initial image."""
+    data = hashlib.sha256(problem.measurement.cpu().numpy().tobytes()).hexdigest()
+    key = (exponent, step.factor is not None, problem.noise_std is None, data)
+    known: tuple[object, Noise] | None = problem._shared.get("noise")
+    if known is None or known[0] != key:
+        known = (key, find_noise(problem, step, A))
+        problem._shared["noise"] = known
+    return known[1]
+
+
+def _start_of(
+    problem: Problem,
+    start: Start,
+    A: ImagingOperator,
+    columns: torch.Tensor | None,
+    noise: Noise,
+    unexplained_start: str,
+) -> torch.Tensor:
+    """Return the image to start from, as the solver sees it."""
+    y, little = problem.measurement, noise.little[:, None, None, None]
+    if start != "tikhonov" or not bool(little.any()):
+        return _seen_from(first_image(problem, start), columns)
+    adjoint = at_best_level(A, A.adjoint(y), y)
+    return (
+        adjoint
+        if bool(little.all())
+        else torch.where(little, adjoint, _seen_from(first_image(problem, start), columns))
+    )
+
+
+def _seen_from(image: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
+    """Return images as a solver sees them: divided by the columns' factors, 0 outside."""
+    if columns is None:
+        return image
+    seen = columns > 0
+    return torch.where(seen, image / torch.where(seen, columns, torch.ones_like(columns)), torch.zeros_like(image))
 
 
 def first_image(problem: Problem, start: Start) -> torch.Tensor:
@@ -110,7 +311,6 @@ def first_image(problem: Problem, start: Start) -> torch.Tensor:
 
     A method's image may have any scale (back-projection) or no phase (a network). An image without phase is given that
     of the regularised inverse, and every image the factor that fits the measurement best, ``<A x, y> / |A x|^2``.
-    Where there are too many measurements to factorise, the adjoint replaces the regularised inverse.
 
     Raises
     ------

@@ -14,25 +14,27 @@ from typing import Any
 
 from mimo import Acquisition, ImagingOperator, LayeredMedium, VoxelGrid, data
 from mimo.data import FileError, Measurement, MeasurementFile, Reconstruction
+from mimo.data.calibration.scene_extent import guessed_grid
 from mimo.data.history import History
 from mimo.data.jobs.tasks import Advance, FileTask, fingerprint
 from mimo.pattern import Patterns, describe_patterns
+from mimo.progress import silent
+from mimo.recon.existing import Plan, plan_of
+from mimo.recon.forecast import forecast, warning
 from mimo.recon.registry import FILES, find_method
-from mimo.recon.run import Live, Progress, build_problem, make_operator, program_version, run_method
+from mimo.recon.run import Live, Watcher, build_problem, make_operator, program_version, region_of, run_method
+from mimo.region import Region
 
 __all__ = ["ImageShard", "Order", "Source", "Watch", "forget_file", "forget_operator", "unwatched"]
 
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 """Version of the recipe of a shard, raised whenever the same measurement and options would give other images."""
 
-Watch = Callable[[str], AbstractContextManager[Progress | None]]
-"""Called with a method's name; returns a context manager that yields a progress function, or ``None``.
-
-The function is called as ``progress(scenes done, scenes in all)``.
-"""
+Watch = Callable[[str], AbstractContextManager[Watcher | None]]
+"""Called with a method's name; returns a context manager that yields what shows the run, or ``None``."""
 
 
-def unwatched(name: str) -> AbstractContextManager[Progress | None]:
+def unwatched(name: str) -> AbstractContextManager[Watcher | None]:
     """Report no progress of a method: the default `Watch`."""
     return nullcontext()
 
@@ -51,8 +53,10 @@ class Order:
     subtract_background: bool
     pattern: Patterns
     layers: LayeredMedium | None
+    region: str | None
     device: str
     memory: int
+    check: str = "fast"
 
     @classmethod
     def of(cls, methods: Sequence[str], options: Mapping[str, Mapping[str, Any]] | None, **rest: Any) -> Order:
@@ -67,6 +71,10 @@ class Order:
             option.
         """
         checked, weights, options = {}, {}, options or {}
+        region = None if rest["region"] is None else Region.parse(rest["region"])
+        if region is not None and region.kind == "file":  # absolute, as workers may be in other folders
+            region = replace(region, path=str(Path(region.path).absolute()))
+        rest["region"] = None if region is None else str(region)
         for name in methods:
             method = find_method(name)
             whole = name
@@ -87,16 +95,24 @@ class Order:
             "grid": None if self.grid is None else fingerprint(self.grid),
             "subtract_background": self.subtract_background,
             "pattern": describe_patterns(self.pattern),
-            "layers": None if self.layers is None else str(self.layers),
+            "layers": self.layers_text,
+            "region": self.region,
+            "region_sha256": data.file_sha256(self.region) if self.region and self.region.endswith(".npy") else None,
             "device": self.device,
             "scenes": [start, stop],
         }
         return data.to_json("options", fields)
 
+    @property
+    def layers_text(self) -> str | None:
+        """The layers as the command line takes them, or ``None``."""
+        return None if self.layers is None else str(self.layers)
+
     def operator(self, measurement: Measurement) -> tuple[ImagingOperator, dict[str, Any]]:
         """Return the operator of a measurement and the store of `Problem.shared`, kept from one shard to the next."""
         acquisition = measurement.acquisition(pattern=self.pattern, layers=self.layers)
-        return _operator(acquisition, self.device, self.memory)
+        inside = region_of(self.region, measurement).inside(acquisition)
+        return _operator(acquisition.replace(inside=inside), self.device, self.memory)
 
 
 @dataclass(frozen=True)
@@ -149,8 +165,16 @@ class ImageShard(FileTask):
         self.run(recipe=self.recipe)
         advance(self.n_scene)
 
-    def run(self, *, recipe: str = "", watch: Watch = unwatched, live: int = 0) -> list[Reconstruction]:
-        """Read the scenes, run the methods, write the file, and return the new images.
+    def run(
+        self,
+        *,
+        recipe: str = "",
+        watch: Watch = unwatched,
+        live: int = 0,
+        overwrite: bool = False,
+        say: Callable[[str], None] | None = None,
+    ) -> Plan:
+        """Read the scenes, run the methods, write the file, and return what was made and what stayed.
 
         Parameters
         ----------
@@ -162,37 +186,61 @@ class ImageShard(FileTask):
             Shows the progress of each method.
         live
             Write the file every so many iterations of an iterative method, with the images so far; 0: only at the end.
+        overwrite
+            Replace images that the file holds already (`mimo.recon.existing`); without meaning where there is a recipe.
+        say
+            Told in a line, before a method starts, of what will take long (`mimo.recon.forecast`).
         """
         measurement, images = self.source.read(self.start, self.stop, self.order)
         if not recipe:
             forget_file()  # nothing else is read from it, and it may be the file to write
         operator, shared = self.order.operator(measurement)
-        problem = build_problem(operator, measurement, shared)
+        region = str(region_of(self.order.region, measurement))
+        problem = build_problem(operator, measurement, shared, region=region)
+
+        plan = Plan(images, list(self.order.methods))
+        if not recipe:
+            plan = plan_of(
+                self.path,
+                self.source.path,
+                measurement,
+                images,
+                self.order.methods,
+                medium={"pattern": describe_patterns(self.order.pattern), "layers": self.order.layers_text},
+                inside=operator.acquisition.inside,
+                overwrite=overwrite,
+            )
+        images = plan.images
 
         def write(made: Reconstruction | None = None) -> None:
             if made is not None:
                 images[made.method] = made
             data.save(self.path, measurement, reconstructions=list(images.values()), recipe=recipe)
 
-        new = []
-        for name, options in self.order.methods.items():
-            with watch(name) as progress:
+        for name in plan.todo:
+            options = self.order.methods[name]
+            if say is not None and (line := warning(name, forecast(find_method(name), problem, options))):
+                say(line)
+            with watch(name) as watcher:
                 made = run_method(
                     name,
                     problem,
-                    progress=progress,
+                    progress=None if watcher is None else watcher.progress,
+                    preparing=silent if watcher is None else watcher.preparing,
                     live=Live(live, write) if live else None,
                     source_sha256=self.source.sha256,
+                    check=self.order.check,
                     **options,
                 )
             images[made.method] = made
-            new.append(made)
+            plan.made.append(made)
             if made.parameters.get("interrupted"):
                 if recipe:
                     raise KeyboardInterrupt
                 break
-        write()
-        return new
+        if plan.made or not plan.skipped:
+            write()
+        return plan
 
 
 def forget_file() -> None:
@@ -230,6 +278,8 @@ def _take(file: MeasurementFile, scenes: range, order: Order) -> tuple[Measureme
     measurement = file.measurement(chosen)
     if order.subtract_background:
         measurement = data.subtract_background(measurement)
+    if order.grid is None and measurement.grid is None:
+        return replace(measurement, grid=guessed_grid(measurement)[0]), {}
     if order.grid not in (None, measurement.grid):
         return replace(measurement, grid=order.grid, truth=None), {}
     kept = {method: file.reconstruction(method, chosen) for method in file.methods}

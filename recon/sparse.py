@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from mimo.recon.admm import csalsa
-from mimo.recon.prox import TotalVariationProx, l1_norm, magnitude_prox, soft_threshold, total_variation
+from mimo.recon.iteration import Solution
+from mimo.recon.prox import TotalVariationProx, l1_norm, magnitude_prox, soft_threshold, total_variation, within
 from mimo.recon.registry import Images, Problem, reconstructor
-from mimo.recon.scaling import scale
+from mimo.recon.robust import run_scaled
+from mimo.recon.scaling import Scaled, Setup
 
 __all__ = ["l1", "tv"]
 
@@ -21,6 +23,9 @@ def l1(
     start: str = "tikhonov",
     max_iterations: int = 60,
     tolerance: float = 0.01,
+    solver: str = "auto",
+    sensitivity: str | float = "auto",
+    loss: str = "squares",
 ) -> Images:
     """Minimise ``sum |x|`` subject to ``|A x - y| <= eps`` (`mimo.recon.admm.csalsa`).
 
@@ -29,26 +34,34 @@ def l1(
     of the measurement and change only how fast the minimiser is reached. `balance` adapts the weight, so that few
     iterations reach it. For bodies of random phase the minimiser is too sparse, and images of earlier iterations are
     better: hence the defaults. For few bright points, set `balance`. `eps` is the bound relative to the measurement's
-    norm, or ``auto``: from the file's SNR, or else estimated from the data. `start` names the method that makes the
-    initial image.
+    norm, or ``auto``: from the file's SNR, or else from what can be explained (`mimo.recon.noise.find_noise`). `start`
+    names the method that makes the initial image. `solver` chooses how least squares are solved (``auto``,
+    ``spectrum``, ``cholesky``, ``voxels``, ``cg``), `sensitivity` the exponent of the voxels' visibility by which the
+    prior sees the image (``auto``: 1 where antennas surround the grid, else 0), and `loss` a data term that stands
+    channels which are off (``squares``, ``huber``, ``student``).
     """
-    scaled = scale(problem, start)
-    solution = csalsa(
-        scaled.step,
-        magnitude_prox(soft_threshold),
-        scaled.data,
-        scaled.bound(eps),
-        scaled.start,
-        weight=weight,
-        kappa=kappa,
-        max_iterations=problem.limit(max_iterations),
-        tolerance=tolerance,
-        balance=balance,
-        prior=l1_norm,
-        truth=problem.truth,
-        observer=scaled.observer(problem),
+    return run_scaled(
+        problem,
+        start,
+        Setup(solver, sensitivity, max_iterations),
+        loss,
+        lambda scaled: csalsa(
+            scaled.step,
+            within(magnitude_prox(soft_threshold), problem.inside),
+            scaled.data,
+            scaled.bound(eps),
+            scaled.start,
+            weight=weight,
+            kappa=kappa,
+            max_iterations=problem.limit(max_iterations),
+            tolerance=tolerance,
+            settled=scaled.little,
+            balance=balance or scaled.little,
+            prior=l1_norm,
+            truth=problem.truth,
+            observer=scaled.observer(problem),
+        ),
     )
-    return scaled.images(solution)
 
 
 @reconstructor("tv", "piecewise constant magnitude: least total variation that explains the data to the noise")
@@ -63,6 +76,9 @@ def tv(
     tolerance: float = 0.01,
     inner_tolerance: float = 1e-3,
     inner_iterations: int = 50,
+    solver: str = "auto",
+    sensitivity: str | float = "auto",
+    loss: str = "squares",
 ) -> Images:
     """Minimise the isotropic total variation of ``|x|`` subject to ``|A x - y| <= eps`` (`mimo.recon.admm.csalsa`).
 
@@ -74,21 +90,25 @@ def tv(
     fills the volume. That is why the solver starts from l1's image, whose surroundings are empty, and takes few and
     small steps.
     """
-    inner = TotalVariationProx(tolerance=inner_tolerance, max_iterations=inner_iterations)
-    scaled = scale(problem, start)
-    solution = csalsa(
-        scaled.step,
-        magnitude_prox(inner),
-        scaled.data,
-        scaled.bound(eps),
-        scaled.start,
-        weight=weight,
-        kappa=kappa,
-        max_iterations=problem.limit(max_iterations),
-        tolerance=tolerance,
-        prior=total_variation,
-        truth=problem.truth,
-        observer=scaled.observer(problem),
-        keep=inner.keep,
-    )
-    return scaled.images(solution)
+    inside = problem.inside
+
+    def run(scaled: Scaled) -> Solution:
+        inner = TotalVariationProx(tolerance=inner_tolerance, max_iterations=inner_iterations, inside=inside)
+        return csalsa(
+            scaled.step,
+            magnitude_prox(inner),
+            scaled.data,
+            scaled.bound(eps),
+            scaled.start,
+            weight=weight,
+            kappa=kappa,
+            max_iterations=problem.limit(max_iterations),
+            tolerance=tolerance,
+            settled=scaled.little,
+            prior=total_variation,
+            truth=problem.truth,
+            observer=scaled.observer(problem),
+            keep=inner.keep,
+        )
+
+    return run_scaled(problem, start, Setup(solver, sensitivity, max_iterations), loss, run)

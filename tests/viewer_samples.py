@@ -18,8 +18,10 @@ def noise(rng, *shape):
     return (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
 
 
-def make_file(path: Path, *, grid=GRID, n_scene=N_SCENE, images=None, truth=True, seed=0, **options) -> Path:
-    """Write a file of two methods, or of the given images by name, on a grid."""
+def make_file(
+    path: Path, *, grid=GRID, n_scene=N_SCENE, images=None, truth=True, seed=0, inside=None, **options
+) -> Path:
+    """Write a file of two methods, or of the given images by name, on a grid; of the voxels `inside` alone."""
     rng = np.random.default_rng(seed)
     array = ArrayGeometry(rng.normal(size=(2, 3)) * 0.1, rng.normal(size=(3, 3)) * 0.1, mask=[[1, 1, 0], [1, 1, 1]])
     sweep = FrequencySweep([4e9, 5e9, 6e9, 7e9])
@@ -31,6 +33,8 @@ def make_file(path: Path, *, grid=GRID, n_scene=N_SCENE, images=None, truth=True
     )
     if images is None:
         images = {"alpha": noise(rng, n_scene, *grid.shape), "beta": np.abs(noise(rng, n_scene, *grid.shape)) ** 3}
+    if inside is not None:
+        images = {name: image * inside for name, image in images.items()}
     history = [{"residual": [0.5 / (n + 1) + s for s in range(n_scene)], "sigma": 0.1 * n} for n in range(6)]
     made = [
         Reconstruction(
@@ -42,6 +46,7 @@ def make_file(path: Path, *, grid=GRID, n_scene=N_SCENE, images=None, truth=True
             6,
             history=history,
             scale="relative" if name == "kirchhoff" else "reflectivity",
+            inside=inside,
         )
         for name, image in images.items()
     ]

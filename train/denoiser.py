@@ -47,7 +47,7 @@ class RunPairs:
         if self.state["round"] != wanted:
             network = self.config.network.build_empty().to(self.device)
             network.load_state_dict(dict(averaged))
-            pairs = self.pairs.collect(Denoiser(network), wanted)
+            pairs = self.pairs.collect(Denoiser(network, lattice_free=False), wanted)
             self.state = {"round": wanted, "noisy": pairs.noisy.half(), "target": pairs.target.half()}
             self.state["sigma"] = pairs.sigma
         chosen = torch.from_numpy(rng.integers(len(self.state["sigma"]), size=self.config.optimizer.batch))

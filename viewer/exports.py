@@ -60,7 +60,7 @@ def export(
         A file with images or a truth.
     out
         File to write; its suffix, one of `SUFFIXES`, chooses the format. An ``.npy`` gets ``OUT.json`` beside it, with
-        the grid.
+        the grid. Volumes are NaN outside a region that was imaged.
     scene
         Number of the scene, from 0. An ``.html`` page holds all scenes.
     methods
@@ -116,6 +116,7 @@ def export(
             level_db=levels_db[0],
             common_scale=common_scale,
             relative=relative,
+            inside=found.inside(),
             cmap=cmap,
             n_frame=n_frame,
             elevation=elevation,
@@ -126,6 +127,9 @@ def export(
         facts = {"source": path.name, "scene": scene}
         if linear is False:
             volumes, facts["unit"] = _decibels(volumes, relative, floor_db, common_scale)
+        if inside := found.inside():
+            volumes |= {name: np.where(part, volumes[name], np.float32(np.nan)) for name, part in inside.items()}
+            facts["outside the region"] = "NaN"
         _write_volumes(out, suffix, volumes, grid, {"unit": "linear, in each image's own unit"} | facts)
 
 

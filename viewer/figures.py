@@ -20,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mimo import VoxelGrid
 from mimo.options import unknown
+from mimo.recon.belief import explained_text
 from mimo.recon.metrics import psnr, ssim
 from mimo.viewer.page import LINE, NARROWEST, NARROWEST_ROWS, TITLE, Cell, Page, columns, drawn_lengths, rows, tiles
 from mimo.viewer.projections import View, maximum_projections, to_db, voxel_edges
@@ -31,6 +32,8 @@ __all__ = ["Imaged", "Panel", "figure", "panels_from", "save"]
 
 SUFFIXES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 PNG_DPI = 200
+OUTSIDE, HATCH = "#d9d9d9", "#b0b0b0"
+"""Colours of what lies outside a region: lighter than any colour of a dark map's lower end."""
 LAYOUTS = {"rows": rows, "columns": columns}
 
 
@@ -48,12 +51,16 @@ class Panel:
         Text beside the name, such as the PSNR.
     relative
         Whether its values are known only up to a factor, as those of back-projection.
+    inside
+        bool ``(n_x, n_y, n_z)``: voxels of the region that was imaged; what lies outside is hatched instead of drawn as
+        0. ``None`` for all.
     """
 
     title: str
     volume: npt.NDArray[Any]
     caption: str = ""
     relative: bool = False
+    inside: npt.NDArray[np.bool_] | None = None
 
 
 class Imaged(Protocol):
@@ -101,8 +108,11 @@ def panels_from(truth: npt.ArrayLike | None, reconstructions: Iterable[Imaged], 
             taken = np.ravel(reconstruction.seconds)
             seconds = float(taken[scene if len(taken) > 1 else 0]) if len(taken) else 0.0
             facts += [f"{_number(seconds)} s"] if seconds else []  # none: its method was still running
+        if true is None and (told := explained_text(getattr(reconstruction, "parameters", {}), scene)):
+            facts.append(told)
         alone = is_relative(reconstruction.method, reconstruction.scale)
-        panels.append(Panel(reconstruction.method, magnitude, ", ".join(facts), alone))
+        inside = getattr(reconstruction, "inside", None)
+        panels.append(Panel(reconstruction.method, magnitude, ", ".join(facts), alone, inside))
     return panels
 
 
@@ -194,7 +204,9 @@ def figure(
     if len(wide) == 3 and layout == "rows" and width_mm is not None and width_mm < NARROWEST_ROWS:
         raise ValueError(f"width_mm is {width_mm:g}: expected {NARROWEST_ROWS:g} mm or more, or the layout columns")
     lay_out = LAYOUTS[layout]
-    note = "* has no unit: relative to its own maximum" if any(starred) else ""
+    notes = ["* has no unit: relative to its own maximum"] if any(starred) else []
+    notes += ["hatched: outside the region"] if any(panel.inside is not None for panel in panels) else []
+    note = "; ".join(notes)
     if len(wide) == 3:
         page = lay_out(headers, grid, title, width_mm, note)
     else:
@@ -217,6 +229,11 @@ def figure(
             axes = drawing.add_axes(page.rect(cell), label=f"{name}: {cell.view.name}")
             image = np.ravel(volume) if cell.view.name == "profile" else maximum_projections(volume)[cell.view.name]
             values = image / scale if linear else to_db(image, scale, floor_db)
+            inside = panels[cell.panel].inside
+            if inside is not None:  # where no voxel of a line of sight was imaged
+                kept = np.ravel(inside) if cell.view.name == "profile" else maximum_projections(inside)[cell.view.name]
+                values = np.ma.masked_where(kept == 0, values)
+                axes.patch.set(facecolor=OUTSIDE, edgecolor=HATCH, hatch="////", linewidth=0)
             if len(wide) == 1:
                 axes.plot(getattr(grid, wide[0]), values, color="#1f4e79", linewidth=0.9)
                 axes.set(xlim=edges[wide[0]][[0, -1]], ylim=(norm.vmin, norm.vmax))

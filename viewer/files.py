@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
@@ -47,6 +47,10 @@ class SceneImages:
         found = {} if self.truth is None else {TRUTH: np.abs(self.truth).astype(np.float32, copy=False)}
         return found | {image.method: image.magnitude[0] for image in self.reconstructions}
 
+    def inside(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """Return which voxels were imaged, bool ``(n_x, n_y, n_z)``, of the images of a part of the grid, by name."""
+        return {image.method: image.inside for image in self.reconstructions if image.inside is not None}
+
     def relative(self) -> frozenset[str]:
         """Return the names of the images whose numbers are known up to a factor only."""
         return frozenset(r.method for r in self.reconstructions if is_relative(r.method, r.scale))
@@ -85,7 +89,15 @@ def images_of_scene(
         wanted = list(dict.fromkeys(methods)) or known
         truth = source.truth(scene) if source.has_truth and (always_truth or TRUTH in wanted) else None
         images = [source.reconstruction(name, [scene]) for name in wanted if name in source.methods]
-        return SceneImages(source.grid, truth, images)
+        return SceneImages(source.grid, truth, [_alone(image, scene) for image in images])
+
+
+def _alone(image: Reconstruction, scene: int) -> Reconstruction:
+    """Return an image of one scene with what it explains, which is stored for all scenes, of this scene alone."""
+    explained = image.parameters.get("explained")
+    if not isinstance(explained, list) or scene >= len(explained):
+        return image
+    return replace(image, parameters={**image.parameters, "explained": [explained[scene]]})
 
 
 def figure_of_file(path: str | PathLike[str], *, scene: int = 0, methods: Sequence[str] = (), **options: Any) -> Figure:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from mimo.data import FileError, divide_gain, open_measurement, restore_reference_path
 from mimo.data.files.reader import MeasurementFile
 from mimo.data.history import Curves, History
+from mimo.recon.belief import STORED, outdone, summary
 from mimo.recon.metrics import psnr, ssim
 from mimo.viewer.projections import voxel_edges
 from mimo.viewer.reference import is_relative
@@ -136,8 +137,9 @@ def volume_packet(path: Path, item: int, scene: int) -> bytes:
 
     The body is float16: the magnitude divided by the largest one (``peak`` in the header), x varying fastest, as a 3D
     texture needs it: voxel (i, j, k) is at ``i + n_x (j + n_y k)``. Half precision has 11 bits, 0.004 dB, down to
-    -84 dB. The header has ``shape``, ``peak``, and for a method ``seconds``, ``iterations``, ``parameters`` and
-    ``history`` (`mimo.data.history.History.curves`).
+    -84 dB. The header has ``shape``, ``peak``, and for a method ``seconds``, ``iterations``, ``parameters``,
+    ``history`` (`mimo.data.history.History.curves`) and ``belief`` (what the image explains, sentences). Where only a
+    region was imaged it has ``inside``: a bit a voxel in the order of the body, lowest bit first, in base64.
     """
     header: dict[str, Any] = {"item": item, "scene": scene}
     try:
@@ -158,14 +160,32 @@ def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[np
     if file.has_truth and item == 0:
         return np.abs(file.truth(scene)), {}
     made = file.reconstruction(name, [scene])
-    known = {k: v for k, v in made.parameters.items() if not isinstance(v, list) or len(v) <= 8}
+    told_apart = made.parameters.keys() & STORED
+    known = {
+        k: v for k, v in made.parameters.items() if k not in told_apart and (not isinstance(v, list) or len(v) <= 8)
+    }
     facts = {
         "seconds": float(made.seconds[0]),
         "iterations": made.iterations,
         "parameters": json.loads(json.dumps(known, default=str), parse_constant=str),
         "history": _curves(made.history, scene, file.n_scene),
+        "belief": _belief(file, name, made.parameters, scene),
     }
+    if made.inside is not None:
+        bits = np.packbits(made.inside.transpose(2, 1, 0), axis=None, bitorder="little")
+        facts["inside"] = base64.b64encode(bits.tobytes()).decode()
     return made.magnitude[0], facts
+
+
+def _belief(file: MeasurementFile, name: str, parameters: dict[str, Any], scene: int) -> list[str]:
+    """Return what is known of the credibility of an image, as the page tells it."""
+    if not (told := summary(parameters, scene)):
+        return []
+    best = outdone({method: file.run(method)["parameters"] for method in file.methods}).get(name)
+    suspicions = parameters.get("suspicion") or []
+    suspicion = suspicions[scene] if scene < len(suspicions) else ""
+    facts = [*told.split("; "), f"misses the data far more than {best}" if best else "", suspicion]
+    return [fact for fact in facts if fact]
 
 
 def scores(path: Path, item: int, scene: int) -> dict[str, float | None]:

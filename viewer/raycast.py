@@ -81,9 +81,11 @@ class Raycaster:
     grid
         Voxel centres in metres; uneven axes are resampled linearly to their smallest step, to `MAX_ALONG` voxels at
         most.
+    inside
+        bool ``(n_x, n_y, n_z)``: voxels of the region that was imaged; rays see no others. ``None`` for all.
     """
 
-    def __init__(self, volume: npt.ArrayLike, grid: VoxelGrid) -> None:
+    def __init__(self, volume: npt.ArrayLike, grid: VoxelGrid, inside: npt.NDArray[np.bool_] | None = None) -> None:
         values = np.asarray(volume, np.float32)
         if values.shape != grid.shape:
             raise ValueError(f"volume has shape {values.shape}, grid has shape {grid.shape}: expected the same")
@@ -94,10 +96,12 @@ class Raycaster:
         edges = voxel_edges(grid)
         self.low = np.array([edges[name][0] for name in "xyz"])
         self.high = np.array([edges[name][-1] for name in "xyz"])
+        even = [values] if inside is None else [values, inside.astype(np.float32)]
         for i, name in enumerate("xyz"):
-            values = _even(values, getattr(grid, name), edges[name], i)
-        self._volume = torch.from_numpy(np.ascontiguousarray(values))[None, None]
-        self._step = (self.high - self.low) / values.shape
+            even = [_even(each, getattr(grid, name), edges[name], i) for each in even]
+        volumes = [torch.from_numpy(np.ascontiguousarray(each))[None, None] for each in even]
+        self._volume, self._inside = volumes[0], volumes[1] if inside is not None else None
+        self._step = (self.high - self.low) / even[0].shape
         self._gradient: torch.Tensor | None = None
 
     def maximum(self, camera: Camera, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
@@ -113,11 +117,13 @@ class Raycaster:
         Returns
         -------
         numpy.ndarray
-            float32 `shape`, the first row on top; NaN where a ray misses the grid.
+            float32 `shape`, the first row on top; NaN where a ray misses the grid, or what of it was imaged.
         """
         picture = np.full(shape, np.nan, np.float32)
         for rows in self._blocks(camera, shape):
-            values, inside, _ = self._samples(camera, shape, rows, "nearest")
+            values, inside, where = self._samples(camera, shape, rows, "nearest")
+            if self._inside is not None:
+                inside &= _sample(self._inside, where, "nearest")[0, 0] > 0.5
             values = torch.where(inside, values, torch.full_like(values, -torch.inf))
             highest = values.amax(-1)
             picture[rows] = torch.where(highest > -torch.inf, highest, torch.nan).numpy()

@@ -42,6 +42,7 @@ def turntable(
     level_db: float = -10.0,
     common_scale: bool = False,
     relative: Collection[str] = (),
+    inside: Mapping[str, npt.NDArray[np.bool_]] | None = None,
     cmap: str = "inferno",
     n_frame: int = 48,
     elevation: float = 20.0,
@@ -62,6 +63,9 @@ def turntable(
         As in `mimo.viewer.figures.figure`; of these only the common scale affects a surface.
     relative
         Names of images whose numbers are known up to a factor only: a common scale relates them to their own maximum.
+    inside
+        Which voxels were imaged, bool ``(n_x, n_y, n_z)``, of the images of a part of the grid, by name: a maximum is
+        empty where a ray meets no other.
     level_db
         Level of the surface, dB relative to the same maximum, below 0.
     n_frame
@@ -106,7 +110,7 @@ def turntable(
             raise ValueError(f"image {name!r} has NaN or infinite values: expected finite ones")
         decibels = rendering == "maximum" and not linear
         values = to_db(volume, scales[name], floor_db) if decibels else volume / scales[name]
-        casters[name] = Raycaster(values, grid)
+        casters[name] = Raycaster(values, grid, (inside or {}).get(name))
     return _frames(casters, grid, rendering, linear, floor_db, level_db, whose, cmap, n_frame, elevation, size)
 
 

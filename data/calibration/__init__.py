@@ -6,7 +6,13 @@ frequencies, normalisation, and changes of convention. Each function takes a mea
 
 from mimo.data.calibration.background import subtract_background, with_mean_background
 from mimo.data.calibration.channels import channel_values, channels_from_text, find_bad_channels, mask_channels
-from mimo.data.calibration.conventions import conjugate, normalise, restore_reference_path, with_permittivity
+from mimo.data.calibration.conventions import (
+    conjugate,
+    normalise,
+    restore_reference_path,
+    with_permittivity,
+    with_region,
+)
 from mimo.data.calibration.gating import Gate, box_paths, gate_box, gate_range
 from mimo.data.calibration.reference import (
     Plate,
@@ -41,4 +47,5 @@ __all__ = [
     "subtract_background",
     "with_mean_background",
     "with_permittivity",
+    "with_region",
 ]

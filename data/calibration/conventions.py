@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from mimo.data.files.schema import UnfitError
-from mimo.data.measurement import Measurement, check_permittivity
+from mimo.data.measurement import Measurement, check_permittivity, check_region
 from mimo.data.provenance import recorded
 
-__all__ = ["conjugate", "normalise", "restore_reference_path", "with_permittivity"]
+__all__ = ["conjugate", "normalise", "restore_reference_path", "with_permittivity", "with_region"]
 
 NORMS = ("max", "rms")
 
@@ -36,6 +36,12 @@ def with_permittivity(measurement: Measurement, permittivity: float) -> Measurem
     return recorded(
         replace(measurement, permittivity=check_permittivity(permittivity)), "permittivity", value=float(permittivity)
     )
+
+
+def with_region(measurement: Measurement, region: str) -> Measurement:
+    """Return the measurement with a statement of where the scene is: see `mimo.region.Region.parse`."""
+    text = check_region(region)
+    return recorded(replace(measurement, region=text), "region", value=text)
 
 
 def restore_reference_path(measurement: Measurement) -> Measurement:

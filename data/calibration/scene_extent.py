@@ -8,7 +8,7 @@ from mimo import VoxelGrid
 from mimo.data.measurement import Measurement
 from mimo.sampling import expected_sampling, unambiguous_range
 
-__all__ = ["coarse_grid", "parse_box", "scene_box"]
+__all__ = ["coarse_grid", "guessed_grid", "parse_box", "scene_box"]
 
 ENCLOSING = 0.25
 """An array whose shortest extent exceeds this fraction of its longest surrounds its scene instead of facing it."""
@@ -75,6 +75,12 @@ def coarse_grid(measurement: Measurement, box: VoxelGrid, *, most: int = 40_000)
             break
     axes = zip((box.x, box.y, box.z), counts.astype(int), strict=True)
     return VoxelGrid(*(np.linspace(axis[0], axis[-1], n) if n > 1 else axis[:1] for axis, n in axes))
+
+
+def guessed_grid(measurement: Measurement) -> tuple[VoxelGrid, str]:
+    """Return a grid over the scene (`scene_box`, `coarse_grid`) for images, and in words where it comes from."""
+    box, words = scene_box(measurement)
+    return coarse_grid(measurement, box), words
 
 
 def _removed_to_origin(measurement: Measurement) -> bool:

@@ -47,6 +47,7 @@ def describe_file(path: str | PathLike[str]) -> dict[str, Any]:
             "antennas": _span(file.array),
             "sweep": _sweep(file.sweep),
             "permittivity": f"{file.permittivity:g}",
+            "region": file.region or "not stated",
             "phase sign": "-1, exp(-jkR)" if file.phase_sign == -1 else "+1, conjugated on load",
             "measurement": " x ".join(map(str, (file.n_scene, file.sweep.n_freq, *file.array.measurement_shape))),
             "snr": _snr(file),

@@ -33,6 +33,7 @@ from mimo.data.measurement import (
     Scenes,
     axis_sizes,
     check_permittivity,
+    check_region,
     checked_steps,
     scene_numbers,
 )
@@ -59,6 +60,8 @@ class MeasurementFile:
         -1 or +1, as the file states it; data are read in our convention, -1, either way.
     source
         Where the measurement comes from.
+    region
+        What is known of where the scene is; see `Measurement`.
     steps
         Processing steps of its values, in order; see `Measurement`.
     methods
@@ -107,6 +110,10 @@ class MeasurementFile:
         except ValueError as error:
             raise UnfitError(f"measurement/values {error}") from error
         self.source: str = attribute(values, "source", "string") or ""
+        try:
+            self.region = check_region(attribute(values, "region", "string"))
+        except ValueError as error:
+            raise UnfitError(f"measurement/values {error}") from error
 
     def _read_steps(self) -> tuple[dict[str, Any], ...]:
         found = self._datasets.get("preparation/steps")
@@ -183,8 +190,14 @@ class MeasurementFile:
         return result
 
     def _method_facts(self, method: str) -> dict[str, Any]:
-        """Return the attributes of a method and, where it has one, its history."""
+        """Return the attributes of a method and, where it has them, its history and the voxels inside its region."""
         facts, name = self._method_attributes(method), f"reconstruction/{method}/history"
+        field = BY_PATH[f"reconstruction/{METHOD}/inside"]
+        if field.at(method) in self._datasets:
+            inside = self._read(field.at(method), field, None)
+            if not np.isin(inside, (0, 1)).all():
+                raise UnfitError(f"{field.at(method)} holds numbers other than 0 and 1: expected bool")
+            facts["inside"] = inside.astype(bool)
         if name in self._datasets:
             facts["history"] = _json(name, _text(self._datasets[name][()]))
         return facts
@@ -256,6 +269,7 @@ class MeasurementFile:
                 permittivity=self.permittivity,
                 source=self.source,
                 steps=self.steps,
+                region=self.region,
                 **parts,
             )
 

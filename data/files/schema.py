@@ -116,6 +116,7 @@ class Attribute:
 _CHANNELS: tuple[Axes, ...] = (("n_tx", "n_rx"), ("n_channel",))
 _SCENE: tuple[Axes, ...] = tuple(("n_freq", *axes) for axes in _CHANNELS)
 _SCENES: tuple[Axes, ...] = tuple(("n_scene", *axes) for axes in _SCENE)
+_LOOKS = "boresight of each {}; when absent +z, or inward where antennas surround the grid"
 _VOLUMES: tuple[Axes, ...] = (("n_scene", "n_x", "n_y", "n_z"),)
 
 FIELDS: tuple[Field, ...] = (
@@ -131,8 +132,8 @@ FIELDS: tuple[Field, ...] = (
         "n_channel",
     ),
     Field("array/mask", "bool", (("n_tx", "n_rx"),), "", False, "false: the channel is missing or bad"),
-    Field("array/tx_normal", "f8", (("n_tx", 3),), "", False, "boresight of each transmitter; +z when absent"),
-    Field("array/rx_normal", "f8", (("n_rx", 3),), "", False, "boresight of each receiver; +z when absent"),
+    Field("array/tx_normal", "f8", (("n_tx", 3),), "", False, _LOOKS.format("transmitter")),
+    Field("array/rx_normal", "f8", (("n_rx", 3),), "", False, _LOOKS.format("receiver")),
     Field("sweep/freq", "f8", (("n_freq",),), "Hz", True, "frequencies, ascending, any spacing", "n_freq"),
     Field("measurement/values", "c8", _SCENES, "", True, "complex measurements", "n_scene"),
     Field("measurement/background", "c8", _SCENE, "", False, "a scene without the target, not yet subtracted"),
@@ -154,6 +155,14 @@ FIELDS: tuple[Field, ...] = (
         "a method's complex image, needs a grid; it or the magnitude is required in a method's group",
     ),
     Field("reconstruction/<method>/magnitude", "f4", _VOLUMES, "", False, "a method's image without a phase"),
+    Field(
+        "reconstruction/<method>/inside",
+        "bool",
+        (("n_x", "n_y", "n_z"),),
+        "",
+        False,
+        "false: outside the region that the images were restricted to, where they are 0",
+    ),
     Field("reconstruction/<method>/history", "str", ((),), "", False, "what the solver recorded, JSON"),
 )
 
@@ -173,6 +182,13 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     ),
     Attribute(
         "measurement/values", "permittivity", "number", False, "relative permittivity of the medium; 1 when absent"
+    ),
+    Attribute(
+        "measurement/values",
+        "region",
+        "string",
+        False,
+        "where the scene is: sphere:X,Y,Z,R, cylinder:X,Y,R, box:X0:X1,Y0:Y1,Z0:Z1 (metres), auto or all",
     ),
     Attribute("measurement/values", "source", "string", False, "where the measurement comes from"),
     Attribute("reconstruction/<method>", "method", "string", True, "the method's name"),

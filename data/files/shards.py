@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from mimo._values import same_arrays
 from mimo.data.files.reader import open_measurement
 from mimo.data.files.schema import BY_PATH, Field, FileError
 from mimo.data.files.writer import (
@@ -21,6 +22,7 @@ from mimo.data.files.writer import (
     new_file,
     put,
     put_geometry,
+    put_inside,
     put_method,
     put_steps,
     to_json,
@@ -78,7 +80,7 @@ def join_shards(path: str | PathLike[str], shards: Sequence[str | PathLike[str]]
     path
         The file to write, in the folder of the shards or above it.
     shards
-        Files of the schema with the same array, sweep, grid, permittivity and methods.
+        Files of the schema with the same array, sweep, grid, permittivity, region and methods.
     recipe
         As in `mimo.data.save`.
 
@@ -100,7 +102,9 @@ def join_shards(path: str | PathLike[str], shards: Sequence[str | PathLike[str]]
             put(file, BY_PATH[key], value)
         for key, field in first.fields.items():
             _put_virtual(file, key, field, parts)
-        mark_values(file["measurement/values"], first.shared["permittivity"], first.shared["source"])
+        mark_values(
+            file["measurement/values"], first.shared["permittivity"], first.shared["source"], first.shared["region"]
+        )
         put_steps(file, first.shared["steps"])
         for method in first.methods:
             _put_run(file, method, parts)
@@ -115,7 +119,8 @@ def _look(path: Path, folder: Path) -> _Shard:
     with open_measurement(path) as shard:
         if shard.phase_sign != -1:
             raise FileError(path, "measurement/values phase_sign is +1: expected -1 in a shard")
-        shared = {key: getattr(shard, key) for key in ("array", "sweep", "grid", "permittivity", "source", "steps")}
+        names = ("array", "sweep", "grid", "permittivity", "source", "steps", "region")
+        shared = {key: getattr(shard, key) for key in names}
         stored = {key: (BY_PATH[key], dataset) for key, dataset in shard.scene_datasets().items()}
         for method in shard.methods:
             field, dataset = shard.image_dataset(method)
@@ -164,6 +169,11 @@ def _put_run(file: h5py.File, method: str, parts: list[_Shard]) -> None:
             run = shard.run(method)
         histories += History.from_json(run.pop("history", None), part.n_scene).texts()
         runs.append(run)
+    for run, part in zip(runs, parts, strict=True):
+        if not same_arrays(run.get("inside"), runs[0].get("inside")):
+            name = f"reconstruction/{method}/inside"
+            raise FileError(part.path, f"{name} differs from that of {parts[0].path}: expected one region for all")
+    put_inside(file, method, runs[0].get("inside"))
     counts = [part.n_scene for part in parts]
     parameters = joined_parameters([run["parameters"] for run in runs], counts)
     agreed = (name for name in ("version", "source_sha256", "scale") if len({run[name] for run in runs}) == 1)

@@ -28,6 +28,7 @@ from mimo.data.measurement import (
     Reconstruction,
     axis_sizes,
     check_permittivity,
+    check_region,
     checked_values,
 )
 
@@ -43,6 +44,7 @@ __all__ = [
     "new_file",
     "put",
     "put_geometry",
+    "put_inside",
     "put_method",
     "put_steps",
     "put_text",
@@ -192,11 +194,12 @@ def put_geometry(file: h5py.File, array: ArrayGeometry, sweep: FrequencySweep, g
             put(file, BY_PATH[f"grid/{name}"], getattr(grid, name))
 
 
-def mark_values(values: h5py.Dataset, permittivity: float, source: str) -> None:
-    """Write the attributes of measurement/values: phase sign, permittivity and source."""
+def mark_values(values: h5py.Dataset, permittivity: float, source: str, region: str | None = None) -> None:
+    """Write the attributes of measurement/values: phase sign, permittivity, source and region."""
     values.attrs["phase_sign"] = -1
     values.attrs["permittivity"] = permittivity
     _put_text(values, "source", source)
+    _put_text(values, "region", region or "")
 
 
 def save(
@@ -231,7 +234,7 @@ def save(
                 _empty(file, place, value.shape)[...] = value
             elif value is not None:
                 put(file, BY_PATH[place], value)
-        mark_values(file["measurement/values"], measurement.permittivity, measurement.source)
+        mark_values(file["measurement/values"], measurement.permittivity, measurement.source, measurement.region)
         put_steps(file, measurement.steps)
         for reconstruction, (parameters, history) in zip(reconstructions, texts, strict=True):
             _put_reconstruction(file, reconstruction, parameters, history)
@@ -255,6 +258,7 @@ def _put_reconstruction(file: h5py.File, made: Reconstruction, parameters: str, 
     data = made.image.astype(STORED[field.dtype], copy=False)
     chunks = _scene_chunks(data.shape, data.itemsize)
     describe(file.create_dataset(name, data=data, chunks=chunks), field)
+    put_inside(file, made.method, made.inside)
     put_method(
         file,
         made.method,
@@ -263,6 +267,13 @@ def _put_reconstruction(file: h5py.File, made: Reconstruction, parameters: str, 
         {"seconds": made.seconds, "iterations": made.iterations},
         history,
     )
+
+
+def put_inside(file: h5py.File, method: str, inside: npt.NDArray[np.bool_] | None) -> None:
+    """Write the voxels that a method's images were restricted to, if they were."""
+    if inside is not None:
+        field = BY_PATH["reconstruction/<method>/inside"]
+        put(file, field, inside, name=field.at(method))
 
 
 def put_method(
@@ -368,6 +379,7 @@ def create_file(
     permittivity: float = 1.0,
     with_truth: bool = True,
     source: str = "",
+    region: str | None = None,
     recipe: str = "",
 ) -> Iterator[FileWriter]:
     """Create a file of `n_scene` scenes to be written a few at a time; it replaces `path` on a clean exit.
@@ -386,7 +398,7 @@ def create_file(
         raise ValueError(f"n_scene is {n_scene}: expected a whole number, 1 or more")
     if with_truth and grid is None:
         raise ValueError("grid is None: expected a grid for the truth")
-    permittivity = check_permittivity(permittivity)
+    permittivity, region = check_permittivity(permittivity), check_region(region)
     n_scene = int(n_scene)
     with new_file(path, recipe) as (file, sink):
         shapes: dict[str, tuple[int, ...]] = {
@@ -398,7 +410,7 @@ def create_file(
         with writing(path, sink):
             put_geometry(file, array, sweep, grid)
             datasets = {place: _empty(file, place, shape) for place, shape in shapes.items()}
-            mark_values(datasets["measurement/values"], permittivity, source)
+            mark_values(datasets["measurement/values"], permittivity, source, region)
         writer = FileWriter(path, sink, {**axis_sizes(array, sweep, grid), "n_scene": n_scene}, datasets)
         yield writer
         writer.finish()

@@ -34,7 +34,7 @@ EXPLANATION = (
     "file, --mapping map.toml. values is complex, one axis each of axes: scene, freq, tx, rx (or channel with the list",
     "channels of tx and rx numbers), iq for a pair of real numbers. axes=auto notices the order from the lengths.",
     "An antenna, or a pair, that moves needs no list: with axes freq and channel and as many tx_pos as rx_pos",
-    "channel i is tx i with rx i. tx_normal and rx_normal say where antennas look; +z without them.",
+    "channel i is tx i with rx i. tx_normal and rx_normal say where antennas look.",
 )
 REQUIRED = ("values", "freq", "tx_pos", "rx_pos")
 

@@ -151,23 +151,26 @@ class Plan:
 
 
 def _image(A: ImagingOperator, plan: Plan, y: torch.Tensor) -> torch.Tensor:
-    """Return images (n_scene, n_voxel) of measurements (n_scene, n_freq, n_tx, n_rx)."""
+    """Return images (n_scene, n_voxel), of the voxels inside, of measurements (n_scene, n_freq, n_tx, n_rx)."""
     if A.acquisition.reference_path is not None:
         y = y * torch.as_tensor(A.acquisition.reference_phasor().conj(), dtype=y.dtype, device=y.device)
     gather = _Gather(A, plan)
-    out = torch.empty((len(y), *A.grid.shape), dtype=y.dtype, device=y.device)
-    axes = (A.grid.x, A.grid.y, A.grid.z)
+    out = torch.zeros((len(y), *A.grid.shape), dtype=y.dtype, device=y.device)
+    axes, inside = (A.grid.x, A.grid.y, A.grid.z), A.acquisition.inside
     boxes = [(i, j, k) for i in plan.blocks.slices[0] for j in plan.blocks.slices[1] for k in plan.blocks.slices[2]]
+    wanted = [i for i, box in enumerate(boxes) if inside is None or inside[box].any()]
     at_once = max(1, GATHERED_AT_ONCE // gather.largest)
-    for first in range(0, len(boxes), at_once):
-        which = slice(first, first + at_once)
+    for first in range(0, len(wanted), at_once):
+        which = wanted[first : first + at_once]
         made = gather.of(y, which)
-        for box, data in zip(boxes[which], made.unbind(1), strict=True):
+        for box, data in zip((boxes[i] for i in which), made.unbind(1), strict=True):
             grid = VoxelGrid(*(axis[part] for axis, part in zip(axes, box, strict=True)))
-            acquisition = Acquisition(gather.nodes, plan.sweep, grid, A.permittivity)
-            out[(slice(None), *box)] = image_by_profiles(acquisition, PROFILE_PADDING, data).view(-1, *grid.shape)
-        A.report(min(1.0, (first + at_once) / len(boxes)))
-    return out.flatten(1)
+            some = None if inside is None else inside[box]
+            acquisition = Acquisition(gather.nodes, plan.sweep, grid, A.permittivity, inside=some)
+            image = acquisition.voxels.put(image_by_profiles(acquisition, PROFILE_PADDING, data))
+            out[(slice(None), *box)] = image.view(-1, *grid.shape)
+        A.report(min(1.0, (first + at_once) / len(wanted)))
+    return A.acquisition.voxels.pick(out.flatten(1))
 
 
 class _Gather:
@@ -190,7 +193,7 @@ class _Gather:
         self._spectral = None if plan.spectral is None else put(plan.spectral, A.dtype)
         self.largest = A.sweep.n_freq * self.nodes.n_tx * A.array.n_rx
 
-    def of(self, y: torch.Tensor, which: slice) -> torch.Tensor:
+    def of(self, y: torch.Tensor, which: list[int]) -> torch.Tensor:
         """Return the data of the blocks `which` at the nodes.
 
         `y` is (n_scene, n_freq, n_tx, n_rx), the result (n_scene, n_block, n_freq, n_tx, n_rx) in counts of nodes.

@@ -81,7 +81,7 @@ def range_migration(
         def image(i: int) -> torch.Tensor:
             return plan.image(flat[i], lambda share: A.report((i + share) / len(flat)))
 
-        return torch.stack([image(i) for i in range(len(flat))])
+        return A.acquisition.voxels.pick(torch.stack([image(i) for i in range(len(flat))]))
 
     return A.image_by(y, images)
 

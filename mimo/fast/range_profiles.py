@@ -227,8 +227,7 @@ def _spectrum(turn: npt.NDArray[np.float64], shape: float) -> npt.NDArray[np.flo
 
 def path_bounds(acquisition: Acquisition) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return a lower and an upper bound of each channel's paths to all voxels, float64 (n_channel,) each, metres."""
-    axes = (acquisition.grid.x, acquisition.grid.y, acquisition.grid.z)
-    low, high = np.array([a[0] for a in axes]), np.array([a[-1] for a in axes])
+    low, high = acquisition.voxels.bounds()
     index = np.ones(1) if acquisition.layers is None else np.sqrt(acquisition.layers.permittivity)
     channels = acquisition.array.channel_indices()
     below, above = np.zeros(len(channels)), np.zeros(len(channels))
@@ -244,15 +243,16 @@ def _image_torch(
     acquisition: Acquisition, profiles: RangeProfiles, rows: torch.Tensor, channels: torch.Tensor, report: Report
 ) -> torch.Tensor:
     """Do what profiles.h does with torch, for tiles of channels and voxels."""
-    centers = torch.as_tensor(acquisition.grid.centers(), device=rows.device)
+    voxels = acquisition.voxels
+    n_voxel = voxels.n_voxel
     sides = [Side(acquisition, side, rows.device) for side in (0, 1)]
     middle = torch.as_tensor(profiles.middle.copy(), device=rows.device)
     weights = torch.as_tensor(profiles.weights, dtype=rows.dtype.to_real(), device=rows.device)
     carrier = torch.full((1, 1, 1), profiles.carrier, dtype=torch.float64, device=rows.device)
-    out = torch.zeros((len(rows), acquisition.grid.n_voxel), dtype=rows.dtype, device=rows.device)
+    out = torch.zeros((len(rows), n_voxel), dtype=rows.dtype, device=rows.device)
     wide = min(len(channels), math.isqrt(PAIRS_AT_ONCE))
-    for first in range(0, acquisition.grid.n_voxel, PAIRS_AT_ONCE // wide):
-        points = centers[first : first + PAIRS_AT_ONCE // wide]
+    for first in range(0, n_voxel, PAIRS_AT_ONCE // wide):
+        points = voxels.points(first, min(first + PAIRS_AT_ONCE // wide, n_voxel), rows.device)
         (tx_path, tx_size), (rx_path, rx_size) = (side.path_and_amplitude(BACKPROJECTION, points) for side in sides)
         for c in range(0, len(channels), wide):
             tx, rx = channels[c : c + wide].T
@@ -265,5 +265,5 @@ def _image_torch(
                 value += rows[:, c : c + wide].take_along_dim((near + tap)[None], 2) * weights[part, tap]
             factor = phasor(path, carrier)[0].conj() * tx_size[tx] * rx_size[rx]
             out[:, first : first + PAIRS_AT_ONCE // wide] += (value * factor.to(rows.dtype)).sum(1)
-        report(min(1.0, (first + PAIRS_AT_ONCE // wide) / acquisition.grid.n_voxel))
+        report(min(1.0, (first + PAIRS_AT_ONCE // wide) / n_voxel))
     return out

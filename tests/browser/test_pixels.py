@@ -3,7 +3,7 @@
 import matplotlib
 import numpy as np
 import pytest
-from chromium import pixels, show
+from chromium import pixels, show, texts
 from served import served
 from viewer_samples import GRID, PEAK, make_file
 
@@ -118,6 +118,29 @@ def test_maximum_projection_in_space(page, tmp_path, view, azimuth, elevation):
     assert gap.max() <= 24
     size = {"x": (7 * 0.1, 11 * 0.05), "y": (11 * 0.05, 5 * 0.1), "z": (7 * 0.1, 5 * 0.1)}[axis]
     assert shown.shape[0] / shown.shape[1] == pytest.approx(size[0] / size[1], rel=0.02)
+
+
+def test_what_lies_outside_a_region_is_hatched_and_in_space_empty(page, tmp_path):
+    region = np.zeros(GRID.shape, bool)
+    region[1:4, 2:5, 3:9] = True
+    images = {"m": np.ones((1, *GRID.shape), np.float32)}
+    path = make_file(tmp_path / "a.h5", n_scene=1, truth=False, images=images, inside=region)
+    wanted = {"maxima": (region.any(2).T, region.any(0), region.any(1).T)}
+    wanted["slices"] = (region[:, :, 4].T, region[0], region[:, 3].T)
+    cross = ",".join(str(getattr(GRID, name)[i]) for name, i in zip("xyz", (0, 3, 4), strict=True))
+    with served(path) as site:
+        for sections, parts in wanted.items():
+            show(page, site, mode="maximum", sections=sections, azimuth=0, elevation=0, axes=0, box=0, cross=cross)
+            for n, (shown, part) in enumerate(zip(section_colors(page, 0, GRID), parts, strict=True)):
+                colored = np.abs(shown - colors_of(np.ones(part.shape))).max(-1) <= CLOSE
+                row, column = ((3, 0), (3, 4), (4, 0))[n]  # under the crosshair
+                colored[row], colored[:, column] = part[row], part[:, column]
+                np.testing.assert_array_equal(colored, part)
+        assert texts(page, ".value") == ["outside the region"]
+        assert any("hatched: outside the region" in text for text in texts(page, ".facts"))
+        show(page, site, mode="maximum", azimuth=0, elevation=0, axes=0, box=0, cross="9,9,9")
+        height, width, _ = inside(pixels(page, ".panel .stage")).shape
+    assert height / width == pytest.approx(1, rel=0.06)  # 3 of 7 voxels by 3 of 5, all of one size
 
 
 def test_a_surface_stands_at_its_level(page, tmp_path):

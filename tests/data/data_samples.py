@@ -36,6 +36,7 @@ def make_measurement(paired=False, n_scene=N_SCENE, seed=0):
         truth=complex_noise(rng, n_scene, *grid.shape),
         source="a test, ü",
         delay=1e-10 * rng.normal(size=channel),
+        region="sphere:0.01,0,0.4,0.08",
         steps=({"step": "import", "format": "made up"}, {"step": "gate range", "start": 0.5, "stop": 2}),
     )
 
@@ -44,9 +45,19 @@ def make_reconstructions(measurement):
     n, rng = measurement.n_scene, np.random.default_rng(7)
     image = complex_noise(rng, n, *measurement.grid.shape)
     seconds = rng.uniform(size=n)
+    history, inside = {"objective": [2.0, 1.0]}, rng.random(measurement.grid.shape) < 0.7
     return [
         Reconstruction(
-            "pnp", image, measurement.grid, {"penalty": 0.5}, seconds, 30, "0.1.0", "ab" * 32, {"objective": [2.0, 1.0]}
+            "pnp",
+            image,
+            measurement.grid,
+            {"penalty": 0.5},
+            seconds,
+            30,
+            "0.1.0",
+            "ab" * 32,
+            history,
+            inside=inside,
         ),
         Reconstruction("u-net_3d", np.abs(image), measurement.grid, {}, seconds),
     ]

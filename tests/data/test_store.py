@@ -223,6 +223,7 @@ def write_shards(folder, whole, lengths):
     for number, n in enumerate(lengths):
         paths.append(folder / f"part{number}.h5")
         geometry = {"array": whole.array, "sweep": whole.sweep, "grid": whole.grid, "source": whole.source}
+        geometry["region"] = whole.region
         with create_file(paths[-1], n_scene=n, permittivity=whole.permittivity, **geometry) as file:
             for i in range(n):
                 part = whole.scenes([start + i])

@@ -1,5 +1,7 @@
 """Images written while a method goes on, and what an interrupt leaves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -41,7 +43,7 @@ def test_the_file_is_written_every_few_iterations(source, tmp_path, monkeypatch)
 def test_a_file_is_made_in_place_with_a_function_as_an_option(source):
     options = {"pnp": {"denoiser": lambda magnitude, sigma: magnitude, "max_iterations": 2}}
     for _ in range(2):  # images of the same method take the place of those that are there
-        written = reconstruct_file(source, source, ["pnp", "kirchhoff"], options=options)
+        written = reconstruct_file(source, source, ["pnp", "kirchhoff"], options=options, overwrite=True)
         assert [run.method for run in written.runs()] == ["pnp", "kirchhoff"]
     made = data.load_reconstructions(source)
     assert list(made) == ["kirchhoff", "pnp"]
@@ -64,6 +66,24 @@ def test_progress_within_a_batch(scenes):  # noqa: F811
     problem = make_problem(scenes)
     run_method("l1", problem, progress=lambda done, of: told.append((done, of)), max_iterations=4, tolerance=0.0)
     assert told == [(1.0, 4), (2.0, 4), (3.0, 4), (4.0, 4), (4, 4)]
+
+
+def test_preparations_are_told_from_their_beginning_to_their_end(scenes):  # noqa: F811
+    """The matrix, then the search for the noise level, before the first iteration."""
+    told = []
+    run_method(
+        "l1",
+        make_problem(replace(scenes, snr_db=None)),
+        preparing=lambda share: told.append(("preparing", share)),
+        progress=lambda done, of: told.append(("scenes", done)),
+        max_iterations=2,
+        solver="cholesky",
+    )
+    shares = [share for phase, share in told[: [phase for phase, _ in told].index("scenes")]]
+    assert shares.count(1.0) == 2
+    first = shares.index(1.0) + 1
+    for part in (shares[:first], shares[first:]):
+        assert part == sorted(part) and 0 < part[0] < 1 and part[-1] == 1
 
 
 def test_an_interrupt_ends_all_batches_and_methods(scenes, source, tmp_path, monkeypatch):  # noqa: F811

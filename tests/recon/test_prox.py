@@ -14,6 +14,7 @@ from mimo.recon.prox import (
     magnitude_prox,
     soft_threshold,
     total_variation,
+    within,
 )
 
 PRIORS = {
@@ -114,6 +115,36 @@ def test_tv_keeps_a_flat_image_and_starts_warm():
     prox.restart()
     prox(at, 0.3)
     assert prox.iterations == cold
+
+
+def region(shape=SHAPE[1:]) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(2)) < 0.6
+
+
+def test_outside_a_region_is_zero():
+    inside = region()
+    for prox in (
+        magnitude_prox(TotalVariationProx(inside=inside)),
+        within(magnitude_prox(soft_threshold), inside),
+    ):
+        assert not prox(images(), 0.1)[:, ~inside].any()
+        assert prox(images(), 0.1)[:, inside].any()
+    plain = magnitude_prox(soft_threshold)
+    assert within(plain, None) is plain
+    assert torch.equal(within(plain, inside)(images(), 0.1), plain(images(), 0.1) * inside)
+
+
+def test_no_perturbation_inside_a_region_is_better():
+    inside = region()
+    at = images()
+    best = magnitude_prox(TotalVariationProx(inside=inside, tolerance=1e-7, max_iterations=3000))(at, 0.5)
+
+    def value(x: torch.Tensor) -> torch.Tensor:
+        return (x - at).abs().square().flatten(1).sum(1) / 2 + 0.5 * total_variation(x)
+
+    for seed in range(1, 40):
+        other = best + 10.0 ** (-(seed % 4)) * images(seed) * inside
+        assert (value(other) >= value(best) * (1 - 1e-5)).all()
 
 
 def test_any_denoiser_can_be_plugged_in():

@@ -268,7 +268,7 @@ def test_bad_parameters_end_before_anything_is_written(scenes, tmp_path):
         ({"workers": 0}, "workers is 0: expected"),
         ({"shard_size": 0}, "shard_size is 0"),
         ({"device": "gpu"}, "device is 'gpu'"),
-        ({"grid": VoxelGrid.parse("x=-0.15:0.15:3,y=-0.15:0.15:3,z=0:0.1:3")}, "tx antenna 0"),
+        ({"grid": VoxelGrid.parse("x=-0.15:0.15:3,y=-0.15:0.15:3,z=0:0.1:3"), "region": "all"}, "tx antenna 0"),
         ({"options": {"l1": {"max_iterations": 2.5}}}, "max_iterations of l1 is 2.5: expected a whole number"),
     ]:
         with pytest.raises(ValueError, match=message):

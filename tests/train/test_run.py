@@ -88,7 +88,7 @@ def test_weights_of_ones_own_from_the_command_line(scenes, tmp_path):
     code, _, err = mimo(*common)
     assert (code, err) == (0, "")
     assert list(load_reconstructions(tmp_path / "out.h5")) == ["mine"]
-    code, _, err = mimo(*common, "--grid", "x=-0.5:0.5:5,y=-0.5:0.5:6,z=1.5:2:7")
+    code, _, err = mimo(*common, "--overwrite", "--grid", "x=-0.5:0.5:5,y=-0.5:0.5:6,z=1.5:2:7")
     assert code == 0
     assert "mimo: warning: mine is used far from its training: distance 1.75e+03 mm" in err
     assert "app.py" not in err and "learned.py" not in err

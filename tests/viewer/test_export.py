@@ -135,6 +135,20 @@ def test_npy_and_what_stands_beside_it(tmp_path, source) -> None:
     np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), magnitudes["pnp"][1])
 
 
+def test_volumes_are_nan_outside_a_region(tmp_path) -> None:
+    inside = np.zeros(EVEN.shape, bool)
+    inside[1:4, 2:, :5] = True
+    values = np.ones((1, SWEEP.n_freq, *ARRAY.measurement_shape), np.complex64)
+    image = (inside * np.random.default_rng(8).random(EVEN.shape)).astype(np.float32)[None]
+    made = Reconstruction("l1", image, EVEN, {}, np.ones(1), inside=inside)
+    path = tmp_path / "part.h5"
+    save(path, Measurement(values, ARRAY, SWEEP, EVEN), reconstructions=[made])
+    for linear in (None, False):
+        export(path, tmp_path / "part.npy", linear=linear)
+        np.testing.assert_array_equal(np.isfinite(np.load(tmp_path / "part.npy")), inside)
+    assert json.loads((tmp_path / "part.npy.json").read_text())["outside the region"] == "NaN"
+
+
 def test_a_learned_image_keeps_its_own_scale_in_exports_and_films(tmp_path) -> None:
     """On a common scale an image of a network would lie at -80 dB beside reflectivities of 1e4."""
     body = np.random.default_rng(0).random((1, *EVEN.shape))

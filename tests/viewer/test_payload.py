@@ -66,6 +66,17 @@ def test_volumes_are_magnitudes_in_a_textures_order(path):
     assert volume.max() == 1
 
 
+def test_what_was_imaged_is_told_in_bits(tmp_path, path):
+    inside = np.random.default_rng(1).random(GRID.shape) < 0.5
+    made = make_file(tmp_path / "a.h5", inside=inside)
+    bits = np.frombuffer(base64.b64decode(unpack(volume_packet(made, 1, 0))[0]["inside"]), np.uint8)
+    flat = np.unpackbits(bits, count=inside.size, bitorder="little").astype(bool)
+    for i, j, k in np.ndindex(GRID.shape):
+        assert flat[i + 5 * (j + 7 * k)] == inside[i, j, k]
+    assert "inside" not in unpack(volume_packet(made, 0, 0))[0]  # the truth is everywhere
+    assert "inside" not in unpack(volume_packet(path, 1, 0))[0]
+
+
 def test_a_volume_far_from_one_in_scale_keeps_its_decibels(tmp_path):
     rng = np.random.default_rng(3)
     levels = rng.uniform(-80, 0, size=(1, *GRID.shape))

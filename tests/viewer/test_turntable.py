@@ -90,6 +90,16 @@ def test_an_uneven_grid_is_seen_in_metres() -> None:
     assert top > 1.15 * bottom  # lit from above
 
 
+def test_rays_see_nothing_outside_a_region() -> None:
+    volume = np.random.default_rng(2).random(GRID.shape).astype(np.float32)
+    inside = np.zeros(GRID.shape, bool)
+    inside[1:3, 1:4] = True
+    camera = looking(GRID, 0, 0, "x", "y")
+    seen = Raycaster(volume, GRID, inside).maximum(camera, GRID.shape[1::-1])[::-1]
+    expected = np.where(inside.any(2), (volume * inside).max(2), np.nan).T
+    np.testing.assert_array_equal(seen, expected)
+
+
 def test_what_lies_in_front_hides_what_lies_behind() -> None:
     volume = np.zeros(GRID.shape)
     volume[1:4, 2:5, 9] = volume[1:4, 2:5, 2] = 1.0

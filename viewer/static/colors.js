@@ -62,7 +62,7 @@ export function pixelOf([red, green, blue]) {
 /** Colours of lines and letters on canvases, from the style sheet. */
 export function inks() {
   const style = getComputedStyle(document.documentElement);
-  const names = ["text", "muted", "line", "faint", "panel", "accent", "tx", "rx"];
+  const names = ["text", "muted", "line", "faint", "edge", "panel", "accent", "tx", "rx"];
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 

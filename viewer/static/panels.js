@@ -70,8 +70,9 @@ export function writeCaption(panel, { norm, watch }) {
   if (panel.truth) facts.push("known reflectivity");
   if (Number.isFinite(panel.scores.psnr)) facts.push(`PSNR ${plain(panel.scores.psnr, 1)} dB`);
   if (Number.isFinite(panel.scores.ssim)) facts.push(`SSIM ${plain(panel.scores.ssim, 3)}`);
-  if (header) facts.push(...effort(header, watch));
+  if (header) facts.push(...effort(header, watch), ...(header.belief ?? []));
   if (volume && !volume.peak) facts.push("all zero");
+  if (volume?.inside) facts.push("hatched: outside the region");
   if (volume && panel.relative && norm === "common") facts.push("to its own maximum: it is known up to a factor only");
   writeFacts(panel.caption, facts);
   panel.parameters.textContent = parametersText(header?.parameters ?? {});
@@ -109,6 +110,7 @@ export function valueAt(panel, cross, gain, scale) {
   const { volume } = panel;
   if (!volume || !cross) return "";
   if (!volume.contains(cross)) return "outside";
+  if (!volume.imaged(cross)) return "outside the region";
   const value = HALVES[volume.halves[volume.offset(volume.nearest(cross))]] * gain;
   const level = decibels(value > 0 ? 20 * Math.log10(value) : -Infinity);
   return scale === "linear" ? `${plain(value, 3)} (${level})` : level;

@@ -1,7 +1,7 @@
 // Draws volumes with the ray caster of shaders/raycast.frag into a canvas of its own, from which panels copy.
 
 import { colorTexture, compileProgram, halfTexture, uniformsOf } from "./webgl.js";
-import { blockMaxima } from "./volume.js";
+import { blockMaxima, markedHalves } from "./volume.js";
 
 const MODES = { volume: 0, maximum: 1, surface: 2 };
 
@@ -39,7 +39,7 @@ export class Raycaster {
       const { gl } = this;
       this.textures.set(volume, {
         shape: even.shape,
-        volume: halfTexture(gl, even, gl.LINEAR),
+        volume: halfTexture(gl, { shape: even.shape, halves: markedHalves(even) }, gl.LINEAR),
         blocks: halfTexture(gl, blocks, gl.NEAREST),
       });
     }
@@ -114,6 +114,7 @@ export class Raycaster {
     gl.uniform1f(u.u_gain, look.gain);
     gl.uniform1f(u.u_threshold, look.threshold);
     gl.uniform1f(u.u_opacity, look.opacity);
+    gl.uniform1i(u.u_region, volume.inside ? 1 : 0);
     gl.uniform1f(u.u_step, finest * coarse);
   }
 }

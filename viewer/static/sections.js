@@ -7,6 +7,7 @@ import { AXIS_NAMES, indexOf, VIEWS } from "./volume.js";
 
 const [LEFT, GAP, MIDDLE, RIGHT, TOP, BOTTOM] = [36, 8, 40, 6, 18, 32];
 const TALLEST = 190;
+const HATCH = 7; // between two lines
 const ALMOST = 0.94; // pictures that are nearly as high as the highest are drawn as high, to stand in line
 
 /** Lengths as drawn: the volume's own, but none shorter than a third of the longest. */
@@ -33,15 +34,20 @@ export function layoutSections(volume, width) {
   return { cells, height: Math.ceil(TOP + tallest + BOTTOM) };
 }
 
-/** A picture of halves as pixels: each pixel takes the voxel that its middle lies in, up is up. */
-export function sectionPixels(volume, view, halves, colors, width, height) {
+/** A picture of halves as pixels: each takes the voxel that its middle lies in, up is up; clear where `imaged` is 0. */
+export function sectionPixels(volume, view, halves, imaged, colors, width, height) {
   const across = pixelMap(volume.edges[view.across], width);
   const up = pixelMap(volume.edges[view.up], height).reverse();
   const count = volume.shape[view.across];
   const image = new ImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
   let n = 0;
-  for (const v of up) for (const u of across) pixels[n++] = colors[halves[u + count * v]];
+  for (const v of up) {
+    for (const u of across) {
+      const at = u + count * v;
+      pixels[n++] = !imaged || imaged[at] ? colors[halves[at]] : 0;
+    }
+  }
   return image;
 }
 
@@ -81,23 +87,23 @@ export class Sections {
     const ink = inks();
     const colors = halfColors(state, this.view.gainOf(panel));
     layoutSections(volume, width).cells.forEach((cell, n) => {
-      const halves = this.halvesOf(volume, cell.view, cross, state);
-      this.paintCell(context, volume, cell, halves, colors, ratio);
+      const at = state.sections === "maxima" || !cross ? null : volume.nearest(cross)[cell.view.along];
+      if (volume.inside) paintHatch(context, cell, ink);
+      this.paintCell(context, volume, cell, at, colors, ratio);
       this.paintFrame(context, volume, cell, ink, n);
       this.paintTitle(context, volume, cell, cross, state, ink);
       if (cross) paintCrosshair(context, volume, cell, cross);
     });
   }
 
-  halvesOf(volume, view, cross, state) {
-    if (state.sections === "maxima" || !cross) return volume.maximum(view);
-    return volume.slice(view, volume.nearest(cross)[view.along]);
-  }
-
-  paintCell(context, volume, cell, halves, colors, ratio) {
+  /** Paint the slice at a place along the view, or the maxima where it is null. */
+  paintCell(context, volume, cell, at, colors, ratio) {
+    const { view } = cell;
+    const halves = at === null ? volume.maximum(view) : volume.slice(view, at);
+    const imaged = volume.imagedOf(view, at);
     const [w, h] = [cell.width, cell.height].map((n) => Math.max(1, Math.round(n * ratio)));
     const canvas = new OffscreenCanvas(w, h);
-    canvas.getContext("2d").putImageData(sectionPixels(volume, cell.view, halves, colors, w, h), 0, 0);
+    canvas.getContext("2d").putImageData(sectionPixels(volume, view, halves, imaged, colors, w, h), 0, 0);
     context.imageSmoothingEnabled = false;
     context.drawImage(canvas, cell.left, cell.top, cell.width, cell.height);
   }
@@ -199,6 +205,25 @@ export class Sections {
     index[axis] = Math.min(panel.volume.shape[axis] - 1, Math.max(0, index[axis] + move[1]));
     this.view.store.set({ cross: index.map((i, n) => panel.volume.centers[n][i]) });
   }
+}
+
+/** What shows through where nothing was imaged. */
+function paintHatch(context, { left, top, width, height }, ink) {
+  context.save();
+  context.beginPath();
+  context.rect(left, top, width, height);
+  context.clip();
+  context.fillStyle = ink.edge;
+  context.fillRect(left, top, width, height);
+  context.strokeStyle = ink.line;
+  context.lineWidth = 0.7;
+  context.beginPath();
+  for (let x = -height; x < width; x += HATCH) {
+    context.moveTo(left + x, top + height);
+    context.lineTo(left + x + height, top);
+  }
+  context.stroke();
+  context.restore();
 }
 
 /** Ticks along an axis: of a lone voxel its centre. */

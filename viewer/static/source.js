@@ -102,6 +102,12 @@ export function unpack(buffer) {
   return { header: JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, start - 4))), buffer, start };
 }
 
+/** The first bits of bytes in base64, the lowest of a byte first, each as 0 or 1. */
+function bitsOf(text, count) {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  return Uint8Array.from({ length: count }, (_, n) => (bytes[n >> 3] >> (n & 7)) & 1);
+}
+
 /** Header and `Volume` of a volume's packet; `volume` is null where the header tells a problem. */
 export function readVolume(packet, facts) {
   const { header, buffer, start } = unpack(packet);
@@ -111,9 +117,11 @@ export function readVolume(packet, facts) {
   const shape = list(facts.edges).map((edges) => edges.length - 1);
   if (header.shape.some((n, axis) => n !== shape[axis])) throw new ChangedError("the file has changed");
   const halves = new Uint16Array(buffer, start);
+  const inside = header.inside ? bitsOf(header.inside, halves.length) : null;
+  delete header.inside;
   return {
     header,
-    volume: new Volume({ shape, halves, peak: header.peak, edges: list(facts.edges), centers: list(facts.grid) }),
+    volume: new Volume({ shape, halves, peak: header.peak, edges: list(facts.edges), centers: list(facts.grid), inside }),
   };
 }
 

@@ -7,6 +7,7 @@ export const VIEWS = [
 ];
 export const AXIS_NAMES = ["x", "y", "z"];
 export const BLOCK = 8;
+const OUTSIDE = 0x8400; // the half -2^-14
 
 /** Number of each of the 65536 halves. */
 export const HALVES = Float32Array.from({ length: 65536 }, (_, bits) => {
@@ -18,10 +19,14 @@ export const HALVES = Float32Array.from({ length: 65536 }, (_, bits) => {
 });
 
 export class Volume {
-  /** `edges` and `centers` are three arrays in metres; `peak` is the magnitude that 1 stands for. */
-  constructor({ shape, halves, peak, edges, centers }) {
-    Object.assign(this, { shape, halves, peak, edges, centers });
+  /**
+   * `edges` and `centers` are three arrays in metres; `peak` is the magnitude that 1 stands for. `inside` is 1 for each
+   * voxel of the region that was imaged and 0 for the others, null where there is no region.
+   */
+  constructor({ shape, halves, peak, edges, centers, inside = null }) {
+    Object.assign(this, { shape, halves, peak, edges, centers, inside });
     this.maxima = new Map();
+    this.seen = new Map();
   }
 
   get low() {
@@ -47,6 +52,11 @@ export class Volume {
     return point.map((p, axis) => indexOf(this.edges[axis], p));
   }
 
+  /** Whether the voxel that holds a point was imaged. */
+  imaged(point) {
+    return !this.inside || this.inside[this.offset(this.nearest(point))] === 1;
+  }
+
   contains(point) {
     return point.every((p, axis) => p >= this.low[axis] && p <= this.high[axis]);
   }
@@ -61,12 +71,12 @@ export class Volume {
   }
 
   /** Halves of a slice, across fastest: data[u + n_across v]. */
-  slice(view, at) {
+  slice(view, at, values = this.halves) {
     const [nu, nv] = [this.shape[view.across], this.shape[view.up]];
     const [su, sv, sw] = this.strides(view);
     const data = new Uint16Array(nu * nv);
     for (let v = 0; v < nv; v += 1) {
-      for (let u = 0; u < nu; u += 1) data[u + nu * v] = this.halves[u * su + v * sv + at * sw];
+      for (let u = 0; u < nu; u += 1) data[u + nu * v] = values[u * su + v * sv + at * sw];
     }
     return data;
   }
@@ -77,7 +87,15 @@ export class Volume {
     return this.maxima.get(view.name);
   }
 
-  project(view) {
+  /** What of a slice was imaged, or of the maxima where `at` is null: 1 or 0, laid out as `slice`; null for all. */
+  imagedOf(view, at) {
+    if (!this.inside) return null;
+    if (at !== null) return this.slice(view, at, this.inside);
+    if (!this.seen.has(view.name)) this.seen.set(view.name, this.project(view, this.inside));
+    return this.seen.get(view.name);
+  }
+
+  project(view, values = this.halves) {
     const [nu, nv, nw] = [this.shape[view.across], this.shape[view.up], this.shape[view.along]];
     const [su, sv, sw] = this.strides(view);
     const data = new Uint16Array(nu * nv);
@@ -85,7 +103,7 @@ export class Volume {
       for (let u = 0; u < nu; u += 1) {
         let best = 0;
         for (let n = 0, at = u * su + v * sv; n < nw; n += 1, at += sw) {
-          if (this.halves[at] > best) best = this.halves[at];
+          if (values[at] > best) best = values[at];
         }
         data[u + nu * v] = best;
       }
@@ -106,19 +124,24 @@ export class Volume {
     });
   }
 
-  /** Shape and halves on even voxels, for drawing in 3D: of an uneven grid each takes the voxel that it lies in. */
+  /** Shape, halves and what is inside on even voxels, for drawing in 3D: of an uneven grid each takes the voxel that it lies in. */
   evenHalves() {
-    if (this.even) return { shape: this.shape, halves: this.halves };
+    if (this.even) return { shape: this.shape, halves: this.halves, inside: this.inside };
     const maps = this.edges.map(evenMap);
     const shape = maps.map((m) => m.length);
     const halves = new Uint16Array(shape[0] * shape[1] * shape[2]);
+    const inside = this.inside && new Uint8Array(halves.length);
     let n = 0;
     for (const k of maps[2]) {
       for (const j of maps[1]) {
-        for (const i of maps[0]) halves[n++] = this.halves[this.offset([i, j, k])];
+        for (const i of maps[0]) {
+          const from = this.offset([i, j, k]);
+          if (inside) inside[n] = this.inside[from];
+          halves[n++] = this.halves[from];
+        }
       }
     }
-    return { shape, halves };
+    return { shape, halves, inside };
   }
 }
 
@@ -138,6 +161,11 @@ function evenMap(edges) {
   const finest = Math.min(...edges.slice(1).map((e, n) => e - edges[n]));
   const count = Math.max(1, Math.min(256, Math.round(range / finest)));
   return Array.from({ length: count }, (_, n) => indexOf(edges, edges[0] + ((n + 0.5) / count) * range));
+}
+
+/** Halves in which what was not imaged is a little below 0, which the ray caster tells from an image of 0. */
+export function markedHalves({ halves, inside }) {
+  return inside ? halves.map((half, n) => (inside[n] ? half : OUTSIDE)) : halves;
 }
 
 /** Largest half of each block of 8 voxels a side and of the voxels beside it, which interpolation reaches. */

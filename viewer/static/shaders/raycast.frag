@@ -20,6 +20,7 @@ uniform vec3 u_center;
 uniform float u_distance;            // of the eye from the centre, m; 0: parallel rays
 uniform float u_pixels_per_metre;
 uniform vec2 u_origin;               // pixel of the centre
+uniform bool u_region;               // whether magnitudes below 0 mark what was not imaged
 uniform int u_mode;
 uniform bool u_linear;
 uniform float u_floor;               // dB, below 0
@@ -109,12 +110,13 @@ void main() {
   float floor_magnitude = u_linear ? 0.0 : pow(10.0, u_floor / 20.0);
   float best = floor_magnitude;
   float clear = 1.0;
+  bool seen = !u_region || u_mode != MAXIMUM;
   vec3 sum = vec3(0.0);
   float before = t.x;
   for (float at = t.x + 0.5 * u_step; at < t.y; at += u_step) {
     vec3 q = clamp((from + at * along - u_low) * scale, 0.0, 0.999999);
     float most = u_gain * texelFetch(u_blocks, ivec3(q * u_size / BLOCK), 0).r;
-    if (most <= (u_mode == MAXIMUM ? best : u_threshold)) {
+    if (seen && most <= (u_mode == MAXIMUM ? best : u_threshold)) {
       float skipped = leave(q, from, inverse) - at;
       at += max(0.0, floor(skipped / u_step) * u_step);
       before = at;
@@ -123,6 +125,7 @@ void main() {
     float s = magnitude(q);
     if (u_mode == MAXIMUM) {
       best = max(best, s);
+      seen = seen || texelFetch(u_volume, ivec3(q * u_size), 0).r >= 0.0;
     } else if (s > u_threshold) {
       if (u_mode == SURFACE) { color = surface(from, along, before, at); return; }
       float v = level(s);
@@ -135,7 +138,7 @@ void main() {
     before = at;
   }
   if (u_mode == MAXIMUM) {
-    color = vec4(shown(level(best)), 1.0);
+    if (seen) color = vec4(shown(level(best)), 1.0);
   } else if (u_mode == VOLUME) {
     color = vec4(sum, 1.0 - clear);
   }

@@ -1,0 +1,172 @@
+"""Look at an operator through a few products with it: its norm, and regularised solutions of every weight at once.
+
+Golub and Kahan's bidiagonalisation, started from a measurement, builds orthonormal bases of measurements and images in
+which A is a small bidiagonal matrix. Some tens of steps, each one product with A and one with its conjugate transpose,
+give the largest singular value to many digits, the regularised solution for any weight that is not tiny, and what it
+predicts for measurements that were kept out (Golub, Kahan, SIAM J. Numer. Anal. 2 (1965) 205; O'Leary, Simmons, SIAM J.
+Sci. Stat. Comput. 2 (1981) 474).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mimo.operator_algebra import OperatorAlgebra
+from mimo.progress import Report, silent
+
+__all__ = ["STEPS", "Bidiagonal", "bidiagonalise", "weights_of"]
+
+STEPS = 40
+"""Steps by default: enough for weights down to about 1e-3 of the largest eigenvalue of A A^H."""
+
+
+@dataclass(frozen=True)
+class Bidiagonal:
+    """Holds the bases and the small matrices of some scenes: ``A V = U B`` on the measurements that were kept.
+
+    Attributes
+    ----------
+    images
+        V, complex ``(n_step, n_scene, *A.volume_shape)``.
+    seen
+        A V for every measurement, those kept out too, complex ``(n_step, n_scene, m)``.
+    small
+        B, float64 ``(n_scene, n_step + 1, n_step)``.
+    size
+        Norm of the measurement that was kept, float64 ``(n_scene,)``.
+    """
+
+    images: torch.Tensor
+    seen: torch.Tensor
+    small: npt.NDArray[np.float64]
+    size: npt.NDArray[np.float64]
+
+    @property
+    def norm(self) -> float:
+        """Largest singular value of A found by any scene: never above the true one."""
+        return float(np.linalg.svd(self.small, compute_uv=False).max())
+
+    def coefficients(self, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the coefficients in V of the solutions for weights (n_scene, n_weight): (n_scene, n_weight, n_step).
+
+        They minimise ``|A x - y|^2 + weight |x|^2`` in the space of V.
+        """
+        left, s, right = np.linalg.svd(self.small, full_matrices=False)
+        first = left[:, 0] * self.size[:, None]
+        filtered = first[:, None] * s[:, None] / (s[:, None] ** 2 + weights[..., None])
+        return filtered @ right
+
+    def residuals(self, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return |A x - y|^2 of the kept measurements for weights (n_scene, n_weight), in that shape."""
+        fit = np.einsum("ski,swi->swk", self.small, self.coefficients(weights))
+        fit[..., 0] -= self.size[:, None]
+        return np.square(fit).sum(-1)
+
+    def leverage(self, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return ``y^H weight (A A^H + weight)^-1 y / |y|^2`` for weights (n_scene, n_weight), in that shape.
+
+        For a random y it estimates the mean of ``weight / (s + weight)`` over the eigenvalues s of ``A A^H``.
+        """
+        left, s, _ = np.linalg.svd(self.small)
+        square = np.concatenate([s**2, np.zeros((len(s), 1))], axis=1)
+        return np.einsum("sk,swk->sw", left[:, 0] ** 2, weights[..., None] / (square[:, None] + weights[..., None]))
+
+    def solution(self, weight: npt.NDArray[np.float64]) -> torch.Tensor:
+        """Return the images of one weight a scene, (n_scene,): complex (n_scene, *A.volume_shape)."""
+        return self._sum(self.images, self.coefficients(weight[:, None])[:, 0])
+
+    def prediction(self, weight: npt.NDArray[np.float64]) -> torch.Tensor:
+        """Return A x of every measurement for one weight a scene: complex (n_scene, m)."""
+        return self._sum(self.seen, self.coefficients(weight[:, None])[:, 0])
+
+    @staticmethod
+    def _sum(basis: torch.Tensor, coefficients: npt.NDArray[np.float64]) -> torch.Tensor:
+        factors = torch.as_tensor(coefficients.T.copy(), device=basis.device).to(basis.dtype)
+        return torch.einsum("ks,ks...->s...", factors, basis)
+
+
+def bidiagonalise(
+    A: OperatorAlgebra,
+    y: torch.Tensor,
+    *,
+    steps: int = STEPS,
+    keep: torch.Tensor | None = None,
+    report: Report = silent,
+) -> Bidiagonal:
+    """Run the bidiagonalisation from measurements, with full reorthogonalisation.
+
+    Parameters
+    ----------
+    A
+        The operator.
+    y
+        Measurements ``(n_scene, *A.measurement_shape)``.
+    steps
+        Products with A, and with its conjugate transpose; fewer are made where the space is exhausted.
+    keep
+        bool, broadcasting over ``y``: the measurements that are used; ``None`` for all.
+    report
+        Told the share done, 0 to 1.
+    """
+    n_scene = len(y)
+    mask = None if keep is None else keep.expand(y.shape).flatten(1)
+    flat = y.flatten(1) if mask is None else y.flatten(1) * mask
+    steps = min(steps, flat.shape[1], int(np.prod(A.volume_shape)))
+    left: list[torch.Tensor] = []
+    right: list[torch.Tensor] = []
+    alphas = torch.zeros((steps, n_scene), dtype=torch.float64)
+    betas = torch.zeros((steps + 1, n_scene), dtype=torch.float64)
+    seen = []
+
+    exhausted = 1e-5 if y.dtype == torch.complex64 else 1e-12
+    largest = torch.zeros(n_scene, dtype=y.real.dtype, device=y.device)
+
+    def unit(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return unit vectors and sizes; both 0 where rounding alone is left, as the space is exhausted then."""
+        size = x.norm(dim=1)
+        size = torch.where(size > exhausted * largest, size, torch.zeros_like(size))
+        return x * (size > 0)[:, None] / size.clamp_min(1e-30)[:, None], size
+
+    def adjoint(u: torch.Tensor) -> torch.Tensor:
+        return A.adjoint(u.reshape(y.shape)).flatten(1)
+
+    u, betas[0] = unit(flat)
+    left.append(u)
+    v = adjoint(u)
+    for k in range(steps):
+        if k:
+            v = _apart(v - betas[k].to(v)[:, None] * right[-1], right)
+        v, alphas[k] = unit(v)
+        largest = torch.maximum(largest, alphas[k].to(largest))
+        right.append(v)
+        forward = A.forward(v.reshape(n_scene, *A.volume_shape)).flatten(1)
+        seen.append(forward)
+        kept = forward if mask is None else forward * mask
+        u, betas[k + 1] = unit(_apart(kept - alphas[k].to(v)[:, None] * left[-1], left))
+        left.append(u)
+        if k + 1 < steps:
+            v = adjoint(u)
+        report((k + 1) / steps)
+    small = np.zeros((n_scene, steps + 1, steps))
+    index = np.arange(steps)
+    small[:, index, index] = alphas.T.double().numpy()
+    small[:, index + 1, index] = betas[1:].T.double().numpy()
+    images = torch.stack(right).reshape(steps, n_scene, *A.volume_shape)
+    return Bidiagonal(images, torch.stack(seen), small, betas[0].double().numpy())
+
+
+def weights_of(norm: float, *, lowest: float = 1e-3, count: int = 41) -> npt.NDArray[np.float64]:
+    """Return weights to choose from, float64 (count,), ascending: `lowest` to 10 times the largest eigenvalue."""
+    return norm**2 * np.geomspace(lowest, 10, count)
+
+
+def _apart(x: torch.Tensor, basis: list[torch.Tensor]) -> torch.Tensor:
+    """Return `x` less what the orthonormal vectors before it hold of it, (n_scene, n) each."""
+    every = torch.stack(basis)
+    for _ in range(2):  # twice is enough
+        x = x - torch.einsum("ksn,ks->sn", every, torch.einsum("ksn,sn->ks", every.conj(), x))
+    return x

@@ -1,0 +1,110 @@
+"""What becomes of images that are in the file to be written."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helper import fails
+from test_pnp import scenes  # noqa: F401 - a fixture
+
+from mimo import LayeredMedium, VoxelGrid, data
+from mimo.data import FileError
+from mimo.recon import reconstruct_file, reconstruct_files
+
+
+@pytest.fixture
+def source(scenes, tmp_path):  # noqa: F811
+    data.save(tmp_path / "in.h5", scenes)
+    return tmp_path / "in.h5"
+
+
+@pytest.fixture
+def out(source, tmp_path):
+    reconstruct_file(source, tmp_path / "out.h5", ["kirchhoff"])
+    return tmp_path / "out.h5"
+
+
+def images(path):
+    return data.load_reconstructions(path)
+
+
+def test_images_of_other_methods_stay(source, out):
+    before = images(out)["kirchhoff"].image
+    written = reconstruct_file(source, out, ["backprojection"])
+    assert written.carried == ["kirchhoff"] and written.skipped == written.replaced == []
+    assert set(images(out)) == {"backprojection", "kirchhoff"}
+    np.testing.assert_array_equal(images(out)["kirchhoff"].image, before)
+
+
+def test_what_is_there_already_is_not_made_again(source, out):
+    stamp = out.stat().st_mtime_ns
+    written = reconstruct_file(source, out, ["kirchhoff"])
+    assert written.skipped == ["kirchhoff"] and written.made == []
+    assert [run.method for run in written.runs()] == ["kirchhoff"]
+    assert out.stat().st_mtime_ns == stamp
+    again = reconstruct_file(source, out, ["kirchhoff"], overwrite=True)
+    assert again.replaced == ["kirchhoff"] and len(again.made) == 1
+
+
+def test_another_image_of_the_method_needs_a_word(source, out):
+    other = {"options": {"kirchhoff": {"compensate_aperture": True}}}
+    before = out.read_bytes()
+    fails(
+        ("out.h5", "kirchhoff (compensate_aperture False, now True)", "--overwrite"),
+        lambda: reconstruct_file(source, out, ["backprojection", "kirchhoff"], **other),
+        FileError,
+    )
+    assert out.read_bytes() == before
+    assert reconstruct_file(source, out, ["kirchhoff"], **other, overwrite=True).replaced == ["kirchhoff"]
+    assert images(out)["kirchhoff"].parameters["compensate_aperture"] is True
+
+
+def test_another_medium_is_another_image(source, out):
+    with pytest.raises(FileError, match="another medium or region"):
+        reconstruct_file(source, out, ["kirchhoff"], layers=LayeredMedium([0.2], [2.0, 1.0]))
+
+
+def test_another_measurement_or_grid_needs_a_word(scenes, source, out, tmp_path):  # noqa: F811
+    data.save(tmp_path / "other.h5", replace(scenes, values=scenes.values * 2))
+    g = scenes.grid
+    grid = VoxelGrid(g.x[:-1], g.y, g.z)
+    for where, more in ((tmp_path / "other.h5", {}), (source, {"grid": grid})):
+        fails(
+            ("another measurement or grid", "kirchhoff", "--overwrite"),
+            lambda where=where, more=more: reconstruct_file(where, out, ["backprojection"], **more),
+            FileError,
+        )
+        assert set(images(out)) == {"kirchhoff"}
+    reconstruct_file(source, out, ["backprojection"], grid=grid, overwrite=True)
+    assert set(images(out)) == {"backprojection"}
+
+
+def test_a_file_that_is_none_needs_a_word(source, tmp_path):
+    out = tmp_path / "notes.h5"
+    out.write_text("not HDF5")
+    fails(("notes.h5", "--overwrite"), lambda: reconstruct_file(source, out, ["kirchhoff"]), FileError)
+    assert out.read_text() == "not HDF5"
+    reconstruct_file(source, out, ["kirchhoff"], overwrite=True)
+    assert set(images(out)) == {"kirchhoff"}
+
+
+def test_the_same_rules_where_the_file_is_the_source(source):
+    reconstruct_file(source, source, ["kirchhoff"])
+    assert reconstruct_file(source, source, ["backprojection"]).carried == ["kirchhoff"]
+    assert reconstruct_file(source, source, ["kirchhoff"]).skipped == ["kirchhoff"]
+    g = data.load(source).grid
+    fails(
+        ("another grid", "kirchhoff"),
+        lambda: reconstruct_file(source, source, ["kirchhoff"], grid=VoxelGrid(g.x[:-1], g.y, g.z)),
+        FileError,
+    )
+
+
+def test_shards_made_in_another_way_are_removed_when_told(source, tmp_path):
+    out = tmp_path / "many.h5"
+    reconstruct_files([source], out, ["kirchhoff"], shard_size=1, workers=1)
+    with pytest.raises(FileError, match="other parameters"):
+        reconstruct_files([source], out, ["backprojection"], shard_size=1, workers=1)
+    assert set(images(out)) == {"kirchhoff"}
+    reconstruct_files([source], out, ["backprojection"], shard_size=1, workers=1, overwrite=True)
+    assert set(images(out)) == {"backprojection"}
