@@ -122,7 +122,7 @@ def measure_solvers(x: torch.Tensor, *, n_rounds: int = 3) -> dict[str, Any]:
     dense = dense_matrix(acquisition)
     wide = y.to(dense.dtype) / norm
     problem = Problem(A, y[None])
-    problem.shared("data step", lambda A: step)
+    problem.shared("data step spectrum", lambda A: step)
     run_method("pnp", problem)  # loads the denoiser
     found = {}
 

@@ -89,6 +89,13 @@ def train(
 )
 @click.option("--figure", metavar="PNG", type=click.Path(path_type=Path), help="With --cost: draw the times here.")
 @click.option("--windows", is_flag=True, help="Measure a point's lobes under windows instead, a few seconds.")
+@click.option("--first-image", is_flag=True, help="Measure the time from a file to the first image instead, a minute.")
+@click.option(
+    "--measured",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="With --first-image: a MERIT folder with the scans of B0_P3.",
+)
 @quiet
 @as_json
 @example("mimo bench --rounds 3")
@@ -99,6 +106,8 @@ def bench(
     cost: bool,
     figure: Path | None,
     windows: bool,
+    first_image: bool,
+    measured: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -115,8 +124,16 @@ def bench(
 
     if figure is not None and not cost:
         raise click.UsageError("--figure draws what --cost measures: give both")
-    if large + cost + bool(workers) + windows > 1:
-        raise click.UsageError("--large, --cost, --workers and --windows measure different things: give one")
+    if measured is not None and not first_image:
+        raise click.UsageError("--measured belongs to --first-image: give both")
+    if large + cost + bool(workers) + windows + first_image > 1:
+        raise click.UsageError("--large, --cost, --workers, --windows and --first-image differ: give one")
+    if first_image:
+        from mimo.bench.first_image import first_image_table, measure_first_images
+
+        waits = measure_first_images(measured, progress=tell)
+        print_json(waits) if as_json else say(first_image_table(waits))
+        return
     if cost:
         from mimo.bench.cost_figure import cost_figure
         from mimo.bench.cost_model import cost_table, measure_costs

@@ -37,8 +37,8 @@ SHOWN = {
 """Scan, methods and lowest level (dB) of each picture."""
 RADIUS = 0.07
 """Radius of the hemisphere in which the antennas stand, metres."""
-LOBES, NEAR = 8, 3
-"""Pixels each way that a point's lobes may reach, and within which another image's peak is taken for the same point."""
+LOBES = 8
+"""Pixels each way that a point's lobes may reach."""
 
 Row = dict[str, Any]
 
@@ -112,13 +112,20 @@ def hemisphere_facts(image: Any, array: Any) -> Row:
     }
 
 
+def tops(size: np.ndarray) -> np.ndarray:
+    """Return the magnitude where it is the largest of its neighbourhood, 0 elsewhere."""
+    from scipy.ndimage import maximum_filter
+
+    return np.where(size == maximum_filter(size, 3), size, 0)
+
+
 def strongest(size: np.ndarray, n: int) -> list[tuple[int, int]]:
     """Return the pixels of the n strongest points, each without its own lobes."""
-    size, found = size.copy(), []
+    left, found = tops(size), []
     for _ in range(n):
-        i, j = (int(k) for k in np.unravel_index(size.argmax(), size.shape))
+        i, j = (int(k) for k in np.unravel_index(left.argmax(), left.shape))
         found.append((i, j))
-        size[max(0, i - LOBES) : i + LOBES + 1, max(0, j - LOBES) : j + LOBES + 1] = 0
+        left[max(0, i - LOBES) : i + LOBES + 1, max(0, j - LOBES) : j + LOBES + 1] = 0
     return found
 
 
@@ -128,13 +135,13 @@ def square_facts(image: Any, _: Any) -> Row:
 
     size = image.magnitude[0, :, :, 0].astype(float)
     reference = load_reconstructions(KEPT / "gotcha-images.h5")["backprojection"].magnitude[0, :, :, 0].astype(float)
+    places = np.argwhere(tops(size) > 0)
     moved, levels = [], []
-    for i, j in strongest(reference, 5):
-        rows, columns = slice(max(0, i - NEAR), i + NEAR + 1), slice(max(0, j - NEAR), j + NEAR + 1)
-        part = size[rows, columns]
-        k, m = np.unravel_index(part.argmax(), part.shape)
-        moved.append(max(abs(int(k) + rows.start - i), abs(int(m) + columns.start - j)))
-        levels.append(float(20 * np.log10(max(part.max() / size.max(), 1e-30))))
+    for point in strongest(reference, 5):
+        away = np.abs(places - point).max(axis=1)
+        nearest = places[np.lexsort((-size[tuple(places.T)], away))[0]]
+        moved.append(int(away.min()))
+        levels.append(float(20 * np.log10(size[tuple(nearest)] / size.max())))
     median = float(np.median(size))
     return {
         "below_db": float(20 * np.log10(size.max() / median)) if median else None,
@@ -221,8 +228,8 @@ def square_table(rows: dict[str, Row]) -> Iterator[str]:
     for method, row in rows.items():
         below = row["below_db"]
         cells = [
-            "all of them: it is 0" if below is None else f"{below:.1f}",
-            "all of them" if below is None else f"{below - first:.1f}",
+            "∞" if below is None else f"{below:.1f}",
+            "∞" if below is None else f"{abs(below - first):.1f}",
             share(row["zero"]),
             ", ".join(f"{level:.1f}" for level in row["levels"]),
             ", ".join(map(str, row["moved"])),
@@ -240,20 +247,21 @@ def share(value: float | None) -> str:
 
 @click.command()
 @click.option("--method", "only", multiple=True, help="Make images of this method alone anew; may be repeated.")
+@click.option("--keep", is_flag=True, help="Run no method: write tables and pictures of what out/measured holds.")
 @click.option("--scan", "names", multiple=True, help="Of this scan alone: B0_P3, B10E_P3 or gotcha; may be repeated.")
-def main(only: tuple[str, ...], names: tuple[str, ...]) -> None:
+def main(only: tuple[str, ...], keep: bool, names: tuple[str, ...]) -> None:
     """Run every method on the measured scans and write the tables and pictures of docs/measured.md."""
     sys.path[:0] = [str(ROOT / "docs")]
     from make import with_generated
 
-    if not DATA.is_dir():
+    if not keep and not DATA.is_dir():
         click.echo(f"{DATA} is absent: nothing is measured, docs/measured.md stays as it is")
         return
     KEPT.mkdir(parents=True, exist_ok=True)
     parts = []
     for scan in scans():
         rows: dict[str, Row] = json.loads(scan.rows.read_text()) if scan.rows.exists() else {}
-        if not names or scan.name in names:
+        if not keep and (not names or scan.name in names):
             scan.make()
             if not only:
                 scan.images.unlink(missing_ok=True)

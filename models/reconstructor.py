@@ -180,6 +180,8 @@ def run_network(
         return images
     given = features(method.stage, physics, y, noise_std)
     with mixed_precision(given.device):
-        free = lattice_free and isinstance(module, UNet3D) and has_lattice(module)
-        out: torch.Tensor = apply_without_lattice(module, given) if free else module(given)
+        if lattice_free and isinstance(module, UNet3D) and has_lattice(module):
+            out: torch.Tensor = apply_without_lattice(module, given)
+        else:
+            out = module(given)
     return [out[:, 0].float()]

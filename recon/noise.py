@@ -109,10 +109,9 @@ def estimate_noise_std(problem: Problem, factor: GramFactor | None = None) -> to
     counts as noise.
     """
     most = _left_by_adjoint(problem)
-    if factor is None and (made := problem._shared.get("data step")) is not None:
-        factor = made.factor
+    # never a factor that another method happens to have left: the result would depend on the order of methods
     if factor is None and problem.operator.n_measurement <= N_SAMPLE:
-        factor = problem.data_step(solver="spectrum").factor
+        factor = problem.shared("factor of the noise", lambda A: GramFactor.of(A))
     if factor is None:
         problem = sample(problem, N_SAMPLE)
         factor = GramFactor.of(problem.operator)

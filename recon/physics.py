@@ -36,4 +36,4 @@ def noise_of(problem: Problem) -> torch.Tensor:
     """Return each scene's noise standard deviation, stated or else estimated, float64 ``(n_scene,)``."""
     if problem.noise_std is not None:
         return problem.noise_std.to(problem.operator.device)
-    return estimate_noise_std(problem)
+    return estimate_noise_std(problem, problem.data_step().factor)

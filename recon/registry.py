@@ -130,14 +130,9 @@ class Problem:
         told["solves"] = solves
         if operator is not None:
             return data_step(operator, **told, report=self.prepared)
-        found: DataStep | None = self._shared.get("data step")
-        if found is not None and found.name == "spectrum" and solver in ("auto", "spectrum"):
-            return found
         choice = choose_solver(self.operator, solver, solves=solves, one_weight=one_weight)
-        if found is not None and found.name != choice.solver:
-            del self._shared["data step"]
         told["solver"] = choice.solver
-        step = self.shared("data step", lambda A: data_step(A, **told, report=self.prepared))
+        step = self.shared(f"data step {choice.solver}", lambda A: data_step(A, **told, report=self.prepared))
         step.choice = choice
         return step
 

@@ -290,12 +290,13 @@ def _start_of(
     y, little = problem.measurement, noise.little[:, None, None, None]
     if start != "tikhonov" or not bool(little.any()):
         return _seen_from(first_image(problem, start), columns)
-    adjoint = at_best_level(A, A.adjoint(y), y)
-    return (
-        adjoint
-        if bool(little.all())
-        else torch.where(little, adjoint, _seen_from(first_image(problem, start), columns))
-    )
+    if unexplained_start == "adjoint":
+        other = at_best_level(A, A.adjoint(y), y)
+    else:
+        other = _seen_from(run_start(unexplained_start, problem), columns)
+    if bool(little.all()):
+        return other
+    return torch.where(little, other, _seen_from(first_image(problem, start), columns))
 
 
 def _seen_from(image: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
