@@ -90,7 +90,11 @@ def forecast(method: Method, problem: Problem, options: Mapping[str, Any]) -> Fo
         seconds = n_scene * (pair / 2 * _speed(problem, n_scene * pair) + voxels * NETWORK)
         return Forecast(seconds, n_bytes + 40 * image, f"a network over {_count(voxels)} voxels")
     factorised = m <= MAX_MEASUREMENTS
-    once = (2.0 * m**2 * voxels + 25.0 * m**3) / FLOPS if factorised and "data step spectrum" not in problem._shared else 0.0
+    once = (
+        (2.0 * m**2 * voxels + 25.0 * m**3) / FLOPS
+        if factorised and "data step spectrum" not in problem._shared
+        else 0.0
+    )
     if factorised:
         n_bytes += 40.0 * m**2
     iterations = int(chosen.get("max_iterations") or 1)
