@@ -15,13 +15,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mimo.imaging_operator import ImagingOperator
 from mimo.operator_algebra import OperatorAlgebra
 from mimo.progress import Report, silent
 
-__all__ = ["STEPS", "Bidiagonal", "bidiagonalise", "weights_of"]
+__all__ = ["STEPS", "Bidiagonal", "bidiagonalise", "krylov_norm", "krylov_tikhonov", "weights_of"]
 
 STEPS = 40
 """Steps by default: enough for weights down to about 1e-3 of the largest eigenvalue of A A^H."""
+
+NORM_STEPS = 12
+"""Steps that the norm is found by."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,57 @@ def bidiagonalise(
     small[:, index + 1, index] = betas[1:].T.double().numpy()
     images = torch.stack(right).reshape(steps, n_scene, *A.volume_shape)
     return Bidiagonal(images, torch.stack(seen), small, betas[0].double().numpy())
+
+
+def krylov_tikhonov(
+    A: ImagingOperator,
+    y: torch.Tensor,
+    *,
+    weight: str = "gcv",
+    noise_std: float | torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return Tikhonov solutions without a factorisation, from some tens of products (`mimo.krylov`).
+
+    Parameters
+    ----------
+    A, y
+        The operator, and measurements ``(n_scene, *A.measurement_shape)``.
+    weight
+        ``gcv``, generalised cross-validation, whose trace is estimated from one random measurement (Golub, von Matt, J.
+        Comput. Graph. Stat. 6 (1997) 1), or ``discrepancy``, which needs `noise_std`.
+    noise_std
+        Standard deviation of the complex noise, one number or one for each scene.
+
+    Returns
+    -------
+    image, weight
+        Complex ``(n_scene, *A.volume_shape)`` and float64 ``(n_scene,)``.
+    """
+    if weight == "discrepancy":
+        found = bidiagonalise(A, y)
+        weights = np.tile(weights_of(krylov_norm(A)), (len(y), 1))
+        std = np.broadcast_to(torch.as_tensor(noise_std, dtype=torch.float64).cpu().numpy(), (len(y),))
+        score = np.abs(found.residuals(weights) - A.n_measurement * np.square(std)[:, None])
+        chosen = weights[0][score.argmin(1)]
+        return found.solution(chosen), torch.as_tensor(chosen)
+    rng = torch.Generator().manual_seed(0)
+    phase = torch.rand((1, *y.shape[1:]), dtype=y.real.dtype, generator=rng).to(y.device)
+    probe = torch.polar(torch.ones_like(phase), 2 * torch.pi * phase)
+    mask = A.mask_of_measurements()
+    if mask is not None:
+        probe = probe * mask.reshape(y.shape[1:])
+    found = bidiagonalise(A, torch.cat([y, probe]))
+    weights = np.tile(weights_of(krylov_norm(A)), (len(y) + 1, 1))
+    score = found.residuals(weights)[:-1] / found.leverage(weights)[-1] ** 2
+    chosen = np.concatenate([weights[0][score.argmin(1)], weights[0][-1:]])
+    return found.solution(chosen)[:-1], torch.as_tensor(chosen[:-1])
+
+
+def krylov_norm(A: ImagingOperator) -> float:
+    """Return the largest singular value of A, from below and to a few per mille, by `NORM_STEPS` products."""
+    rng = torch.Generator().manual_seed(0)
+    y = torch.randn((1, *A.measurement_shape), dtype=A.dtype, generator=rng).to(A.device)
+    return bidiagonalise(A, y, steps=NORM_STEPS).norm
 
 
 def weights_of(norm: float, *, lowest: float = 1e-3, count: int = 41) -> npt.NDArray[np.float64]:

@@ -15,14 +15,13 @@ import functools
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 
 from mimo.gram import GramFactor, gram_matrix, voxel_matrix
 from mimo.imaging_operator import ImagingOperator
-from mimo.krylov import bidiagonalise, weights_of
+from mimo.krylov import krylov_norm, krylov_tikhonov
 from mimo.progress import Report, silent
-from mimo.solver_choice import SOLVERS, Choice, choose_solver
+from mimo.solver_choice import SOLVERS, choose_solver
 
 __all__ = [
     "SOLVERS",
@@ -33,16 +32,14 @@ __all__ = [
     "Weight",
     "at_best_level",
     "data_step",
-    "krylov_norm",
-    "krylov_tikhonov",
     "per_scene",
 ]
 
 Weight = float | torch.Tensor
 """One number, or one for each scene ``(n_scene,)``."""
 
-NORM_STEPS = 12
-"""Products that the norm is found from where nothing is factorised."""
+ROUGH = 1e-3, 5
+"""Tolerance and iterations of conjugate gradients for scenes of which a few digits are enough."""
 
 N_PROBE = 8
 """Random volumes that the mean gain is estimated from where nothing is factorised."""
@@ -62,13 +59,10 @@ class DataStep(Protocol):
         Largest singular value of A, or a number near it.
     factor
         The factorised ``A A^H``, or ``None`` where it is not.
-    choice
-        Why it was chosen, and the seconds predicted for each way; ``None`` for a step that was made by hand.
     """
 
     name: str
     factor: GramFactor | None
-    choice: Choice | None
 
     @property
     def norm(self) -> float:
@@ -88,11 +82,14 @@ class DataStep(Protocol):
         """Return what images measure, ``A x / norm``, ``(n_scene, m)`` in the step's coordinates."""
         ...
 
-    def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
+    def solve(
+        self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight, rough: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return ``x = argmin |A x - s2|^2 + kappa |x - s1|^2`` and ``A x``, A being divided by `norm`.
 
         `s1` and x are images ``(n_scene, n_x, n_y, n_z)``; ``None`` stands for zero, at no cost. `s2` and ``A x`` are
-        ``(n_scene, m)`` in the step's coordinates. `kappa` is one number or one for each scene.
+        ``(n_scene, m)`` in the step's coordinates. `kappa` is one number or one for each scene. `rough`, bool
+        ``(n_scene,)``, says for which scenes a few digits are enough; a step that is exact does not mind it.
         """
         ...
 
@@ -125,7 +122,7 @@ def data_step(
     solver
         ``auto``, or one of `SOLVERS`.
     solves
-        How often a scene will be solved, times the number of scenes; ``None``: too often for the preparation to count.
+        How often a scene will be solved; ``None``: too often for the preparation to count.
     one_weight
         Whether every solve has the same kappa, which a Cholesky factor needs.
     report
@@ -136,17 +133,13 @@ def data_step(
     ValueError
         When there is no such solver, or the operator is too large for it.
     """
-    choice = choose_solver(A, solver, solves=solves, one_weight=one_weight)
-    step: DataStep
-    if choice.solver == "spectrum":
-        step = GramStep(GramFactor.of(A, cache=cache, report=report))
-    elif choice.solver == "cg":
-        step = ConjugateGradientStep(A)
-    else:
-        make = gram_matrix if choice.solver == "cholesky" else voxel_matrix
-        step = CholeskyStep(A, make(A, report), by_voxels=choice.solver == "voxels")
-    step.choice = choice
-    return step
+    chosen = choose_solver(A, solver, solves=solves, one_weight=one_weight).solver
+    if chosen == "spectrum":
+        return GramStep(GramFactor.of(A, cache=cache, report=report))
+    if chosen == "cg":
+        return ConjugateGradientStep(A)
+    make = gram_matrix if chosen == "cholesky" else voxel_matrix
+    return CholeskyStep(A, make(A, report), by_voxels=chosen == "voxels")
 
 
 class GramStep:
@@ -164,12 +157,11 @@ class GramStep:
     """
 
     name = "spectrum"
-    choice: Choice | None = None
 
     def __init__(self, factor: GramFactor, norm: float | None = None) -> None:
         self.factor: GramFactor | None = factor
         self._factor, self.norm = factor, float(factor.eigenvalues[-1].sqrt()) if norm is None else norm
-        self._eigenvalues = (factor.eigenvalues / self.norm**2).to(factor.eigenvectors.real.dtype)
+        self._eigenvalues = (factor.eigenvalues / self.norm**2).to(factor.A.dtype.to_real())
 
     @property
     def mean_gain(self) -> float:
@@ -184,7 +176,9 @@ class GramStep:
         """See `DataStep`."""
         return self.encode(self._factor.A.forward(x)) / self.norm
 
-    def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
+    def solve(
+        self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight, rough: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """See `DataStep`."""
         A, s = self._factor.A, self._eigenvalues
         weight = torch.as_tensor(kappa, dtype=s.dtype, device=s.device).reshape(-1, 1)
@@ -219,7 +213,6 @@ class CholeskyStep:
     """
 
     factor: GramFactor | None = None
-    choice: Choice | None = None
 
     def __init__(self, A: ImagingOperator, matrix: torch.Tensor, *, by_voxels: bool) -> None:
         self._A, self._by_voxels = A, by_voxels
@@ -238,7 +231,9 @@ class CholeskyStep:
         """See `DataStep`."""
         return self.encode(self._A.forward(x)) / self.norm
 
-    def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
+    def solve(
+        self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight, rough: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """See `DataStep`; `kappa` is one number."""
         A, scale, weight = self._A, self.norm, self._one(kappa)
         if weight != self._kappa:
@@ -300,7 +295,6 @@ class ConjugateGradientStep:
 
     name = "cg"
     factor: GramFactor | None = None
-    choice: Choice | None = None
 
     def __init__(
         self, A: ImagingOperator, norm: float | None = None, *, tolerance: float = 1e-4, max_iterations: int = 50
@@ -325,7 +319,9 @@ class ConjugateGradientStep:
         """See `DataStep`."""
         return self.encode(self._A.forward(x)) / self.norm
 
-    def solve(self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight) -> tuple[torch.Tensor, torch.Tensor]:
+    def solve(
+        self, s1: torch.Tensor | None, s2: torch.Tensor, kappa: Weight, rough: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """See `DataStep`; it starts from the solution of the call before, or from `s1`, whichever is nearer."""
         A, scale = self._A, self.norm
         if s1 is None:
@@ -343,9 +339,11 @@ class ConjugateGradientStep:
             nearer = _power(other) < _power(r)
             x, r = torch.where(nearer, self._last, x), torch.where(nearer, other, r)
         p, power = r.clone(), _power(r)
-        limit = (self.tolerance**2) * _power(wanted)
-        for _ in range(self.max_iterations):
-            going = power > limit
+        few = torch.zeros_like(power, dtype=torch.bool) if rough is None else rough.reshape(power.shape)
+        tolerance, most = ROUGH
+        limit = torch.where(few, tolerance, self.tolerance) ** 2 * _power(wanted)
+        for i in range(self.max_iterations):
+            going = (power > limit) & ~(few & (i >= most))
             if not bool(going.any()):
                 break
             q = normal(p)
@@ -371,60 +369,7 @@ class ConjugateGradientStep:
 
     def restarted(self) -> ConjugateGradientStep:
         """Return a step of the same operator without a previous solution."""
-        again = ConjugateGradientStep(self._A, self.norm, tolerance=self.tolerance, max_iterations=self.max_iterations)
-        again.choice = self.choice
-        return again
-
-
-def krylov_tikhonov(
-    A: ImagingOperator,
-    y: torch.Tensor,
-    *,
-    weight: str = "gcv",
-    noise_std: float | torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return Tikhonov solutions without a factorisation, from some tens of products (`mimo.krylov`).
-
-    Parameters
-    ----------
-    A, y
-        The operator, and measurements ``(n_scene, *A.measurement_shape)``.
-    weight
-        ``gcv``, generalised cross-validation, whose trace is estimated from one random measurement (Golub, von Matt, J.
-        Comput. Graph. Stat. 6 (1997) 1), or ``discrepancy``, which needs `noise_std`.
-    noise_std
-        Standard deviation of the complex noise, one number or one for each scene.
-
-    Returns
-    -------
-    image, weight
-        Complex ``(n_scene, *A.volume_shape)`` and float64 ``(n_scene,)``.
-    """
-    if weight == "discrepancy":
-        found = bidiagonalise(A, y)
-        weights = np.tile(weights_of(krylov_norm(A)), (len(y), 1))
-        std = np.broadcast_to(torch.as_tensor(noise_std, dtype=torch.float64).cpu().numpy(), (len(y),))
-        score = np.abs(found.residuals(weights) - A.n_measurement * np.square(std)[:, None])
-        chosen = weights[0][score.argmin(1)]
-        return found.solution(chosen), torch.as_tensor(chosen)
-    rng = torch.Generator().manual_seed(0)
-    phase = torch.rand((1, *y.shape[1:]), dtype=y.real.dtype, generator=rng).to(y.device)
-    probe = torch.polar(torch.ones_like(phase), 2 * torch.pi * phase)
-    mask = A.mask_of_measurements()
-    if mask is not None:
-        probe = probe * mask.reshape(y.shape[1:])
-    found = bidiagonalise(A, torch.cat([y, probe]))
-    weights = np.tile(weights_of(krylov_norm(A)), (len(y) + 1, 1))
-    score = found.residuals(weights)[:-1] / found.leverage(weights)[-1] ** 2
-    chosen = np.concatenate([weights[0][score.argmin(1)], weights[0][-1:]])
-    return found.solution(chosen)[:-1], torch.as_tensor(chosen[:-1])
-
-
-def krylov_norm(A: ImagingOperator) -> float:
-    """Return the largest singular value of A, from below and to a few per mille, by `NORM_STEPS` products."""
-    rng = torch.Generator().manual_seed(0)
-    y = torch.randn((1, *A.measurement_shape), dtype=A.dtype, generator=rng).to(A.device)
-    return bidiagonalise(A, y, steps=NORM_STEPS).norm
+        return ConjugateGradientStep(self._A, self.norm, tolerance=self.tolerance, max_iterations=self.max_iterations)
 
 
 def _largest(matrix: torch.Tensor) -> float:

@@ -51,17 +51,10 @@ class Choice:
         One of `SOLVERS`.
     seconds
         Predicted seconds of preparation and of all solves, by solver, for those that come into question.
-    prepare
-        Predicted seconds of preparation of the chosen one.
     """
 
     solver: str
     seconds: dict[str, float] = field(default_factory=dict)
-    prepare: float = 0.0
-
-    def __str__(self) -> str:
-        told = ", ".join(f"{name} {value:.3g} s" for name, value in sorted(self.seconds.items(), key=lambda x: x[1]))
-        return f"{self.solver} (predicted: {told})" if told else self.solver
 
 
 def choose_solver(
@@ -90,10 +83,11 @@ def choose_solver(
         return Choice(possible[0])
     if solves is None and "spectrum" in possible:
         return Choice("spectrum")
-    parts = {name: _seconds(A, name) for name in possible}
-    total = {name: prepare + (solves or 1) * each for name, (prepare, each) in parts.items()}
-    best = min(total, key=lambda name: total[name])
-    return Choice(best, total, parts[best][0])
+    seconds = {}
+    for name in possible:
+        prepare, each = _seconds(A, name)
+        seconds[name] = prepare + (solves or 1) * each
+    return Choice(min(seconds, key=lambda name: seconds[name]), seconds)
 
 
 def _possible(A: ImagingOperator, one_weight: bool) -> list[str]:

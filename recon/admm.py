@@ -76,7 +76,8 @@ def csalsa(
         Which scenes, all or bool ``(n_scene,)``: start ``v2`` from what `start` measures, projected on the ball, not
         from `y`. Where the ball is nearly as large as the measurement, the first images otherwise take up all of what
         cannot be explained, and priors take long to get rid of it. Such a start may be the result for all that the
-        stopping rule knows, so at least `BALANCED` iterations are made.
+        stopping rule knows, so at least `BALANCED` iterations are made. And a few digits of the least squares are
+        enough: the residual that is allowed is nearly as large as the data.
     prior
         Function that gives R of each scene, ``(n_scene,)``, for the history.
     truth, observer, keep
@@ -90,7 +91,7 @@ def csalsa(
     """
 
     def update(s: State, i: int) -> tuple[State, dict[str, torch.Tensor], torch.Tensor]:
-        x, ax = step.solve(s["image"] + s["d1"], s["v2"] + s["d2"], kappa)
+        x, ax = step.solve(s["image"] + s["d1"], s["v2"] + s["d2"], kappa, s["settled"])
         image = prox(x - s["d1"], s["weight"])
         gap = ax - s["d2"] - s["y"]
         v2 = s["y"] + gap * (s["eps"] / gap.norm(dim=1).clamp_min(1e-38)).clamp(max=1)[:, None]

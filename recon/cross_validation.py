@@ -19,7 +19,7 @@ from mimo import ImagingOperator
 from mimo.progress import Report, silent
 from mimo.recon.held_out import split
 
-__all__ = ["FEWEST", "Predicted", "predict_held_out"]
+__all__ = ["FEW_CHANNELS", "Predicted", "predict_held_out"]
 
 THRESHOLDS = (0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.055, 0.04, 0.025)
 """Weights of the l1 norm, as shares of the largest magnitude of ``A^H y``, in the order in which they are tried."""
@@ -27,7 +27,7 @@ THRESHOLDS = (0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.055, 0.04, 0.025)
 ITERATIONS = 8
 """Iterations at each threshold, from the image of the one before."""
 
-FEWEST = 30
+FEW_CHANNELS = 30
 """Channels below which nothing is held out: two or three would decide."""
 
 FOLDS = (1, 2)
@@ -79,11 +79,11 @@ def predict_held_out(
     Returns
     -------
     Predicted
-        ``None`` where there are fewer than `FEWEST` channels, too few to hold any out.
+        ``None`` where there are fewer than `FEW_CHANNELS` channels, too few to hold any out.
     """
-    if A.array.n_channel < FEWEST:
+    chosen = [held for seed in FOLDS if (held := split(A, seed=seed, fewest=FEW_CHANNELS)) is not None]
+    if not chosen:
         return None
-    chosen = [held for seed in FOLDS if (held := split(A, seed=seed)) is not None]
     if chosen[0].channels.sum() >= MANY:
         chosen = chosen[:1]
     masks = [held.of_measurement(A) for held in chosen]

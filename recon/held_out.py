@@ -54,10 +54,10 @@ class Split:
         return torch.from_numpy(channels).to(A.device).expand(A.measurement_shape)
 
 
-def split(A: ImagingOperator, *, seed: int = SEED) -> Split | None:
-    """Choose what to hold out, always the same of a seed; ``None`` where there are fewer channels than `FEWEST`."""
+def split(A: ImagingOperator, *, seed: int = SEED, fewest: int = FEWEST) -> Split | None:
+    """Choose what to hold out, always the same of a seed; ``None`` where there are fewer than `fewest` channels."""
     n_channel = A.array.n_channel
-    if n_channel < FEWEST:
+    if n_channel < fewest:
         return None
     channels = np.zeros(n_channel, bool)
     chosen = np.random.default_rng(seed).choice(n_channel, max(1, round(SHARE * n_channel)), replace=False)

@@ -97,7 +97,7 @@ def estimate_noise_std(problem: Problem, factor: GramFactor | None = None) -> to
     two unknowns are found by maximum likelihood; for a given ratio the power has a closed form, so one search over the
     ratio is enough. Only the quarter of the smallest eigenvalues is used, which hardly any scene excites.
 
-    Where there are too many measurements to factorise, a random sample of 1,000 of them is used. The result is bounded
+    Where the method factorises nothing, a random sample of 1,000 measurements is used. The result is bounded
     by the residual of `A^H y`, scaled to fit the data best: where the grid explains little of the data, because it
     covers a part of a large scene, the likelihood alone may find more noise than there is power.
 
@@ -105,8 +105,8 @@ def estimate_noise_std(problem: Problem, factor: GramFactor | None = None) -> to
     -----
     The error is within 0.4 dB for synthetic scenes of both presets on the papers' array at 0 to 30 dB SNR. There must
     be more measurements than the scene has degrees of freedom: with 378 measurements of the same scene the error
-    reaches 2.8 dB at 30 dB. What the model does not explain, such as targets outside the grid or a wrong permittivity,
-    counts as noise.
+    reaches 2.8 dB at 30 dB. From a sample of 1,000 of 2,340 it is within 0.6 dB up to 20 dB SNR, and 1.0 dB at 30 dB.
+    What the model does not explain, such as targets outside the grid or a wrong permittivity, counts as noise.
     """
     most = _left_by_adjoint(problem)
     # never a factor that another method happens to have left: the result would depend on the order of methods

@@ -29,7 +29,6 @@ import torch
 
 from mimo.least_squares import Weight, per_scene
 from mimo.models import Denoiser
-from mimo.recon.admm import csalsa
 from mimo.recon.iteration import Observer, Solution, State, iterate, relative_change
 from mimo.recon.prox import MagnitudeMap, Prox, magnitude_prox, within
 from mimo.recon.registry import Images, Problem, reconstructor
@@ -101,19 +100,14 @@ def pnp(
     def run(scaled: Scaled) -> Solution:
         limit = problem.limit(max_iterations if constrained else max(iterations, max_iterations))
         if constrained:
-            return csalsa(
-                scaled.step,
+            return scaled.csalsa(
+                problem,
                 prox,
-                scaled.data,
-                scaled.bound(eps),
-                scaled.start,
+                eps=eps,
                 weight=sigma_end,
                 kappa=CONSTRAINED_KAPPA,
                 max_iterations=limit,
                 tolerance=tolerance,
-                settled=scaled.little,
-                truth=problem.truth,
-                observer=scaled.observer(problem),
             )
         return annealed(
             scaled,

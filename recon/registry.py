@@ -112,6 +112,7 @@ class Problem:
         solver: str = "auto",
         solves: int = SOLVES,
         one_weight: bool = False,
+        seen: str = "",
         operator: ImagingOperator | None = None,
     ) -> DataStep:
         """Return the solver of least squares between measurements and images, prepared once and shared.
@@ -123,18 +124,15 @@ class Problem:
         solves
             How often each scene will be solved. The number of scenes does not count, as a scene's image may not depend
             on how many others there are.
-        operator
-            Another operator than the problem's, such as a weighted one; nothing is shared then.
+        seen, operator
+            Another operator than the problem's, such as a weighted one, and a name for it to be shared under.
         """
-        told: dict[str, Any] = {"cache": cache, "solver": solver, "one_weight": one_weight}
-        told["solves"] = solves
-        if operator is not None:
-            return data_step(operator, **told, report=self.prepared)
-        choice = choose_solver(self.operator, solver, solves=solves, one_weight=one_weight)
-        told["solver"] = choice.solver
-        step = self.shared(f"data step {choice.solver}", lambda A: data_step(A, **told, report=self.prepared))
-        step.choice = choice
-        return step
+        A = self.operator if operator is None else operator
+        chosen = choose_solver(A, solver, solves=solves, one_weight=one_weight).solver
+        return self.shared(
+            f"data step {chosen}{seen}",
+            lambda _: data_step(A, cache=cache, solver=chosen, one_weight=one_weight, report=self.prepared),
+        )
 
     def form(self, former: Callable[..., torch.Tensor], *, window: str, **options: Any) -> Images:
         """Return the images of an image former, ``former(measurement, operator, **options)``, and report progress.

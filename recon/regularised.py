@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
 
 from mimo import ImagingOperator
-from mimo.krylov import bidiagonalise, weights_of
-from mimo.least_squares import at_best_level, krylov_tikhonov
-from mimo.recon.cross_validation import FEWEST
+from mimo.krylov import bidiagonalise, krylov_tikhonov, weights_of
+from mimo.least_squares import at_best_level
+from mimo.recon.cross_validation import FEW_CHANNELS
 from mimo.recon.held_out import split
 from mimo.recon.registry import Images, Problem
-from mimo.recon.scaling import Setup, column_factors
-from mimo.weighted_operator import WeightedOperator
+from mimo.recon.scaling import Setup, prepare_step
 
 __all__ = ["held_out_errors", "regularised_inverse"]
 
@@ -37,10 +35,7 @@ def regularised_inverse(problem: Problem, weight: float | str, setup: Setup, cac
     if weight == "discrepancy" and problem.noise_std is None:
         raise ValueError("weight 'discrepancy' needs noise_std: state the measurement's SNR or use 'gcv'")
     y = problem.measurement
-    columns = column_factors(problem, setup)
-    A = problem.operator if columns is None else WeightedOperator(problem.operator, columns=columns)
-    told: dict[str, Any] = {"cache": cache, "solver": setup.solver, "one_weight": setup.one_weight}
-    step = problem.data_step(**told, operator=None if columns is None else A)
+    A, columns, step = prepare_step(problem, setup, cache=cache)
     if not isinstance(weight, str):
         norm = step.norm
         image, _ = step.solve(None, step.encode(y) / norm, weight / norm**2)
@@ -86,7 +81,7 @@ def held_out_errors(
         Energy missed over energy held out, float64 ``(n_scene, n_weight + 1)``, the last of `used`, and the weights,
         ``(n_scene, n_weight)``. Without channels to hold out the errors are 0.
     """
-    held = split(A) if A.array.n_channel >= FEWEST else None
+    held = split(A, fewest=FEW_CHANNELS)
     if held is None:
         weights = np.tile(weights_of(norm), (len(y), 1))
         return np.zeros((len(y), weights.shape[1] + 1)), weights

@@ -14,16 +14,15 @@ import torch
 
 from mimo import ImagingOperator
 from mimo.least_squares import ConjugateGradientStep, DataStep, at_best_level
+from mimo.recon.admm import csalsa
 from mimo.recon.iteration import Observer, Solution
 from mimo.recon.noise import Noise, find_noise
+from mimo.recon.prox import Prox
 from mimo.recon.registry import SOLVES, Images, Problem, run_start
 from mimo.region import surrounds
 from mimo.weighted_operator import WeightedOperator, column_norms
 
-__all__ = ["Scaled", "Setup", "Start", "Weights", "column_factors", "first_image", "reweighted", "scale"]
-
-ROUGH = 1e-3, 5
-"""Tolerance and iterations of conjugate gradients where the model explains little of every scene."""
+__all__ = ["Scaled", "Setup", "Start", "Weights", "first_image", "prepare_step", "reweighted", "scale"]
 
 Start = str | torch.Tensor
 """A method's name, or complex images ``(n_scene, n_x, n_y, n_z)``."""
@@ -138,6 +137,20 @@ class Scaled:
             raise ValueError(f"eps is {eps!r}: expected auto or a fraction of the measurement's norm, 0 to below 1")
         return eps * self.data.norm(dim=1)
 
+    def csalsa(self, problem: Problem, prox: Prox, *, eps: str | float, **options: Any) -> Solution:
+        """Run C-SALSA (`mimo.recon.admm.csalsa`, whose other options are passed on) under the bound `eps`."""
+        return csalsa(
+            self.step,
+            prox,
+            self.data,
+            self.bound(eps),
+            self.start,
+            settled=self.little,
+            truth=problem.truth,
+            observer=self.observer(problem),
+            **options,
+        )
+
     def observer(self, problem: Problem) -> Observer | None:
         """Return an observer that passes images to the problem's own observer as reflectivity."""
         told = problem.observer
@@ -182,20 +195,10 @@ def scale(problem: Problem, start: Start = "tikhonov", setup: Setup = Setup()) -
     y = problem.measurement
     problem.shared("born factors", lambda A: A.prepare())
     exponent = setup.exponent(problem)
-    columns = column_factors(problem, setup)
-    told: dict[str, Any] = {"solver": setup.solver, "solves": setup.solves, "one_weight": setup.one_weight}
-    A: ImagingOperator = problem.operator
-    if columns is None:
-        step = problem.data_step(**told).restarted()
-    else:
-        A = WeightedOperator(A, columns=columns)
-        made = problem.shared(f"data step {exponent} {told}", lambda _: problem.data_step(**told, operator=A))
-        step = made.restarted()
+    A, columns, made = prepare_step(problem, setup)
+    step = made.restarted()
     norm = step.norm
     noise = _noise_of(problem, step, A, exponent)
-    if isinstance(step, ConjugateGradientStep) and bool(noise.little.all()):
-        # the residual may be nearly as large as the data: the last digits of the least squares are lost on it
-        step.tolerance, step.max_iterations = ROUGH
     image = _start_of(problem, start, A, columns, noise, setup.unexplained_start)
     size = image.abs().flatten(1).amax(1)
     size = torch.where(size > 0, size, torch.ones_like(size))
@@ -235,7 +238,7 @@ def reweighted(
     """
     rows = weights.squares.sqrt().to(problem.measurement.real.dtype)
     A = WeightedOperator(problem.operator, columns=scaled.columns, rows=rows)
-    step = problem.data_step(solver="cg", operator=A)
+    step = ConjugateGradientStep(A)
     std = weights.noise_std(weights.typical if problem.noise_std is None else problem.noise_std)
     start = _seen_from(image, scaled.columns)
     size = start.abs().flatten(1).amax(1)
@@ -251,12 +254,20 @@ def reweighted(
     )
 
 
-def column_factors(problem: Problem, setup: Setup) -> torch.Tensor | None:
-    """Return the factors from images as a prior sees them to reflectivity, ``(n_x, n_y, n_z)``; ``None`` for 1."""
+def prepare_step(
+    problem: Problem, setup: Setup, *, cache: bool = True
+) -> tuple[ImagingOperator, torch.Tensor | None, DataStep]:
+    """Return the operator as priors see it, the factors from such images to reflectivity, and the shared data step.
+
+    The factors are ``(n_x, n_y, n_z)``, ``None`` for 1.
+    """
     exponent = setup.exponent(problem)
+    told: dict[str, Any] = {"solver": setup.solver, "solves": setup.solves, "one_weight": setup.one_weight}
     if not exponent:
-        return None
-    return problem.shared(f"columns {exponent}", lambda A: _columns(A, exponent))
+        return problem.operator, None, problem.data_step(**told, cache=cache)
+    columns = problem.shared(f"columns {exponent}", lambda A: _columns(A, exponent))
+    A = WeightedOperator(problem.operator, columns=columns)
+    return A, columns, problem.data_step(**told, cache=cache, seen=f", sensitivity {exponent}", operator=A)
 
 
 def _columns(A: ImagingOperator, exponent: float) -> torch.Tensor:

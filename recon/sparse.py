@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mimo.recon.admm import csalsa
 from mimo.recon.iteration import Solution
 from mimo.recon.prox import TotalVariationProx, l1_norm, magnitude_prox, soft_threshold, total_variation, within
 from mimo.recon.registry import Images, Problem, reconstructor
@@ -45,21 +44,16 @@ def l1(
         start,
         Setup(solver, sensitivity, max_iterations),
         loss,
-        lambda scaled: csalsa(
-            scaled.step,
+        lambda scaled: scaled.csalsa(
+            problem,
             within(magnitude_prox(soft_threshold), problem.inside),
-            scaled.data,
-            scaled.bound(eps),
-            scaled.start,
+            eps=eps,
             weight=weight,
             kappa=kappa,
             max_iterations=problem.limit(max_iterations),
             tolerance=tolerance,
-            settled=scaled.little,
             balance=balance or scaled.little,
             prior=l1_norm,
-            truth=problem.truth,
-            observer=scaled.observer(problem),
         ),
     )
 
@@ -94,20 +88,15 @@ def tv(
 
     def run(scaled: Scaled) -> Solution:
         inner = TotalVariationProx(tolerance=inner_tolerance, max_iterations=inner_iterations, inside=inside)
-        return csalsa(
-            scaled.step,
+        return scaled.csalsa(
+            problem,
             magnitude_prox(inner),
-            scaled.data,
-            scaled.bound(eps),
-            scaled.start,
+            eps=eps,
             weight=weight,
             kappa=kappa,
             max_iterations=problem.limit(max_iterations),
             tolerance=tolerance,
-            settled=scaled.little,
             prior=total_variation,
-            truth=problem.truth,
-            observer=scaled.observer(problem),
             keep=inner.keep,
         )
 

@@ -6,8 +6,7 @@ import torch
 from helper import relative_gap
 
 from mimo import ArrayGeometry, BornOperator, FrequencySweep, GramFactor, VoxelGrid
-from mimo.krylov import bidiagonalise
-from mimo.least_squares import krylov_norm, krylov_tikhonov
+from mimo.krylov import bidiagonalise, krylov_norm, krylov_tikhonov
 
 GRID = VoxelGrid.from_extent(x=(-0.1, 0.1, 5), y=(-0.1, 0.1, 4), z=(0.4, 0.6, 6))
 
