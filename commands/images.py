@@ -171,7 +171,7 @@ def reconstruct(
     if history is not None and not missing:
         with writing(history):
             write_history(history, made)
-    if any(each.parameters.get("interrupted") for each in made):
+    if any(each.parameters.get(name) for each in made for name in ("interrupted", "check_interrupted")):
         click.echo(f"interrupted: {out} has what was reached", err=True)
     if written.left_behind:
         click.echo("the grid differs from the file's: its truth and images are not carried over", err=True)
@@ -190,7 +190,9 @@ def reconstruct(
         extra += _way(each.parameters)
         if each.method in written.skipped:
             extra += "; made before with the same options, kept (--overwrite makes it anew)"
-        say(f"{name}: {len(each.seconds)} scenes, {each.seconds.mean():.3g} s each{extra}", hidden=quiet)
+        n_scene = len(each.seconds)
+        count = "1 scene" if n_scene == 1 else f"{n_scene} scenes"
+        say(f"{name}: {count}, {each.seconds.mean():.3g} s each{extra}", hidden=quiet)
         _say_belief(each.parameters, quiet)
     for line in _comparison(made):
         say(line, hidden=quiet)
@@ -221,7 +223,7 @@ def _way(parameters: dict[str, Any]) -> str:
 
 def _say_belief(parameters: dict[str, Any], quiet: bool) -> None:
     """Print what the images explain, as `mimo.recon.belief` found it."""
-    from mimo.recon.belief import summary
+    from mimo.recon.verdicts import summary
 
     if told := summary(parameters):
         say(f"  {told}", hidden=quiet)
@@ -229,14 +231,13 @@ def _say_belief(parameters: dict[str, Any], quiet: bool) -> None:
 
 def _comparison(made: list[Run]) -> list[str]:
     """Return lines about images that miss the data far more than others, and about data that look wrong."""
-    from mimo.recon.belief import outdone
+    from mimo.recon.verdicts import remarks
 
     lines = []
-    for file in dict.fromkeys(each.file for each in made):
-        runs = {each.method: each.parameters for each in made if each.file == file}
-        lines += [f"{name} misses the data far more than {best}" for name, best in outdone(runs).items()]
-        told = (text for parameters in runs.values() for text in parameters.get("suspicion", ()) if text)
-        lines += [f"{file}: {text}" for text in dict.fromkeys(told)][:1]
+    files = list(dict.fromkeys(each.file for each in made))
+    for file in files:
+        told = remarks({each.method: each.parameters for each in made if each.file == file})
+        lines += [f"{file.name}: {line}" if len(files) > 1 else line for line in told]
     return lines
 
 
@@ -261,9 +262,9 @@ def _list_methods(context: click.Context, parameter: click.Parameter, value: boo
     from mimo.recon import METHODS
 
     for method in METHODS.values():
-        click.echo(f"{method.name:<18}{method.summary}")
+        click.echo(f"{method.name:<27}{method.summary}")
         for name, default in method.options.items():
-            click.echo(f"{'':<18}--set {name}={json.dumps(default).strip(chr(34))}")
+            click.echo(f"{'':<27}--set {name}={json.dumps(default).strip(chr(34))}")
     context.exit()
 
 

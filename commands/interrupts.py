@@ -1,7 +1,9 @@
 """Stop at once when asked to, also while a library computes that does not look at signals.
 
 Python acts on a signal between two of its own steps, and the factorisation of a large matrix is one step of minutes.
-So a thread is told of signals as they arrive; where the program has not acted a second later, it ends the process.
+So a thread is told of signals as they arrive; where the program has not acted a second later, it ends the process. A
+temporary file may then stay: that of an image goes with the next run that makes it, that of the cache after a day
+(`mimo.cache`). Locks are the system's, and end with the process.
 """
 
 from __future__ import annotations
@@ -10,8 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from types import FrameType
 
 import click
@@ -20,9 +21,6 @@ __all__ = ["Stopper", "stoppable"]
 
 GRACE = 1.0
 """Seconds that the program has to act on a signal by itself."""
-
-PASSING = (".lock", ".tmp")
-"""Endings of files that are of no use once the process has ended."""
 
 
 class Stopper:
@@ -61,7 +59,6 @@ class Stopper:
                 click.echo("mimo: stopping after this step; Ctrl-C again stops at once", err=True)
                 continue
             click.echo("mimo: interrupted", err=True)
-            _remove_passing_files()
             os._exit(128 + number)
 
 
@@ -87,13 +84,3 @@ def stoppable() -> Iterator[Stopper]:
         os.close(writing)
         thread.join()
         os.close(reading)
-
-
-def _remove_passing_files() -> None:
-    """Remove temporary and lock files that this process has open, as Linux lists them."""
-    with suppress(OSError):
-        for link in Path("/proc/self/fd").iterdir():
-            with suppress(OSError):
-                target = os.readlink(link)
-                if target.endswith(PASSING):
-                    Path(target).unlink()

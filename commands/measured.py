@@ -370,7 +370,7 @@ def _info_of_cache(clear: bool, as_json: bool) -> None:
 def _beliefs(file: Path) -> dict[str, list[str]]:
     """Return what the images of a file explain, as ``belief``, a line for each method."""
     from mimo.data import FileError, open_measurement
-    from mimo.recon.belief import outdone, summary
+    from mimo.recon.verdicts import remarks, summary
 
     try:
         with open_measurement(file) as opened:
@@ -378,7 +378,5 @@ def _beliefs(file: Path) -> dict[str, list[str]]:
     except FileError:  # told by the description
         return {}
     lines = [f"{name} {told}" for name, parameters in runs.items() if (told := summary(parameters))]
-    lines += [f"{name} misses the data far more than {best}" for name, best in outdone(runs).items()]
-    suspicions = [text for parameters in runs.values() for text in parameters.get("suspicion", ()) if text]
-    lines += list(dict.fromkeys(suspicions))[:1]
+    lines += remarks(runs)
     return {"belief": lines} if lines else {}

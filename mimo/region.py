@@ -7,6 +7,7 @@ reaches out between and behind them. `Region.parse` reads a region from its text
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from dataclasses import dataclass
@@ -173,6 +174,7 @@ def surrounds(array: ArrayGeometry, grid: VoxelGrid) -> bool:
     return facets is not None and bool((facets[:, :3] @ grid.center + facets[:, 3] < 0).all())
 
 
+@functools.lru_cache(maxsize=8)
 def _facets(array: ArrayGeometry) -> npt.NDArray[np.float64] | None:
     """Return the planes (n, 4) of the antennas' convex hull, positive outside; ``None`` where they lie in a plane."""
     antennas = np.concatenate([array.tx_pos, array.rx_pos])

@@ -74,10 +74,8 @@ def choose_solver(
         if solver not in SOLVERS:
             raise ValueError(f"solver is {solver!r}: expected auto, {', '.join(SOLVERS)}")
         if solver not in possible:
-            raise ValueError(
-                f"solver is {solver!r} with {A.n_measurement} measurements and {A.n_voxel} voxels"
-                f"{'' if one_weight else ', and weights that change'}: expected one of {', '.join(possible)}"
-            )
+            why = _why_not(A, solver, one_weight)
+            raise ValueError(f"solver is {solver!r}: {why}; expected {' or '.join(possible)}")
         return Choice(solver)
     if len(possible) == 1:
         return Choice(possible[0])
@@ -101,6 +99,17 @@ def _possible(A: ImagingOperator, one_weight: bool) -> list[str]:
     if one_weight and A.n_voxel <= min(MAX_MEASUREMENTS, A.n_measurement):
         names.append("voxels")
     return [*names, "cg"]
+
+
+def _why_not(A: ImagingOperator, solver: str, one_weight: bool) -> str:
+    """Say why a way is not among the possible ones."""
+    if solver != "spectrum" and not one_weight:
+        return "a Cholesky factor serves one weight, which must be given as a number"
+    if solver == "voxels" and A.n_voxel > A.n_measurement:
+        return f"it is for fewer voxels than measurements, not {A.n_voxel} and {A.n_measurement}"
+    if solver == "spectrum" and isinstance(A, WeightedOperator):
+        return "it does not take weighted voxels or channels (sensitivity, loss)"
+    return f"a matrix of {A.n_voxel if solver == 'voxels' else A.n_measurement} rows is above {MAX_MEASUREMENTS}"
 
 
 def _seconds(A: ImagingOperator, solver: str) -> tuple[float, float]:

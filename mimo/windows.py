@@ -169,8 +169,8 @@ class Window:
             return cls(both, both)
         tapers: dict[str, Taper] = {}
         for part in text.split(","):
-            name, _, taper = (word.strip() for word in part.partition("="))
-            if name not in ("band", "aperture") or name in tapers:
+            name, equals, taper = (word.strip() for word in part.partition("="))
+            if not equals or name not in ("band", "aperture") or name in tapers:
                 raise ValueError(f"window {text!r} is wrong at {part.strip()!r}: expected band=WINDOW,aperture=WINDOW")
             tapers[name] = Taper.parse(taper)
         return cls(**tapers)

@@ -13,7 +13,6 @@ from torch import nn
 from mimo.models.lattice import apply_without_lattice, has_lattice
 from mimo.models.network_config import NetworkConfig
 from mimo.models.tiling import apply_tiled
-from mimo.models.unet import UNet3D
 from mimo.models.weight_files import find_weights, load_weights
 from mimo.options import build_table
 
@@ -192,7 +191,7 @@ class Denoiser:
     def _apply(self, inputs: torch.Tensor) -> torch.Tensor:
         """Run the network on its own device and bring the result back."""
         given = inputs.to(self.device)
-        if self.lattice_free and isinstance(self.network, UNet3D) and has_lattice(self.network):
+        if self.lattice_free and has_lattice(self.network):
             return apply_without_lattice(self.network, given).to(inputs.device)
         out: torch.Tensor = self.network(given)
         return out.to(inputs.device)

@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch.nn import functional
@@ -65,7 +65,7 @@ def lattice_db(function: Callable[[torch.Tensor], torch.Tensor], volume: torch.T
     return 20 * math.log10(max(float(total.max()) ** 0.5, TINY * peak) / peak)
 
 
-def has_lattice(network: object) -> bool:
+def has_lattice(network: object) -> TypeGuard[UNet3D]:
     """Say whether a network works behind a sub-pixel shuffle of 2, and so can make a lattice."""
     return isinstance(network, UNet3D) and network.subpixel == 2 and network.output != "magnitude"
 

@@ -19,7 +19,6 @@ from mimo.models.precision import mixed_precision
 from mimo.models.resnet import ResNet3D
 from mimo.models.stages import STAGES, Physics, features
 from mimo.models.trained_for import acquisition_from_table, differences, far_from
-from mimo.models.unet import UNet3D
 from mimo.models.unrolled import Unrolled
 from mimo.models.weight_files import find_weights, load_weights
 from mimo.options import build_table
@@ -180,7 +179,7 @@ def run_network(
         return images
     given = features(method.stage, physics, y, noise_std)
     with mixed_precision(given.device):
-        if lattice_free and isinstance(module, UNet3D) and has_lattice(module):
+        if lattice_free and has_lattice(module):
             out: torch.Tensor = apply_without_lattice(module, given)
         else:
             out = module(given)

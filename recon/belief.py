@@ -12,7 +12,6 @@ others, so a level of the data used would say nothing.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,20 +22,18 @@ import torch
 
 from mimo import ImagingOperator
 from mimo.least_squares import DataStep
-from mimo.recon.costs import exact_seconds, predict
-from mimo.recon.held_out import Split, part_of, split, values_of
+from mimo.recon.costs import exact_seconds, former_seconds
+from mimo.recon.held_out import Split, digest, part_of, split, values_of
 from mimo.recon.registry import METHODS, Images, Method, Problem
 from mimo.recon.suspicion import suspicion
 
-__all__ = ["CHECKS", "STORED", "check_images", "explained_text", "outdone", "percent", "summary"]
+__all__ = ["CHECKS", "TOO_FEW", "check_images"]
 
 CHECKS = ("fast", "held-out", "none")
 """How images are checked: ``fast`` runs only methods that take little longer, ``held-out`` runs each method again."""
 
-STORED = frozenset(
-    ("explained", "explained_held_out", "explained_backprojection", "verdict", "suspicion", "held_out_unknown")
-)
-"""Names of the parameters of an image that `check_images` gives."""
+TOO_FEW = "too few channels"
+"""Why nothing is held out of a small measurement."""
 
 QUICK = 0.1
 """A view of all data is taken where the exact sum is predicted to take at most these seconds a scene."""
@@ -48,16 +45,13 @@ PATIENCE = 2.0
 """Seconds a scene that an image former, or the back-projection to compare with, may by prediction take for a check."""
 
 MOST_VOXELS = 100_000
-"""Voxels, of all scenes together, of which a network makes images for a check."""
+"""Voxels of the grid up to which a network makes images for a check."""
 
 LOW, LOW_HELD_OUT = 0.15, 0.02
 """Below these shares of the measurement, or of the data held out, little is to be expected of an image."""
 
 LOUD = 0.75
 """Noise of this share of the data's norm, found from the data, is told of."""
-
-OUTDONE = 3.0
-"""An image that explains so many times less than the best one of the same data is marked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +94,7 @@ class _Zeroed(Problem):
 def check_images(
     method: Method, options: Mapping[str, Any], problem: Problem, images: Images, *, check: str
 ) -> dict[str, Any]:
-    """Return what is known of the credibility of images, to be stored with them: each value is a list over scenes.
+    """Return what is known of the credibility of images, to be stored with them.
 
     Parameters
     ----------
@@ -116,9 +110,10 @@ def check_images(
     Returns
     -------
     dict
-        ``explained``, ``explained_held_out`` and ``explained_backprojection`` (shares, or ``None`` where not known),
-        ``verdict`` and ``suspicion`` (texts, empty where there is nothing to say), and ``held_out_unknown``, the
-        reason where nothing was held out.
+        Lists over scenes: ``explained``, ``explained_held_out`` and ``explained_backprojection`` (shares, or ``None``
+        where not known), ``verdict`` and ``suspicion`` (texts, empty where there is nothing to say). Where nothing was
+        held out, ``held_out_unknown`` is the reason, one text; after a keyboard interrupt in the second run of the
+        method ``check_interrupted`` is true.
     """
     view, n_scene = _view(problem), len(problem.measurement)
     y = view.data(problem)
@@ -126,8 +121,12 @@ def check_images(
     image = images.image if images.image.is_complex() else torch.polar(images.image, backprojection.phase())
     own = method.name == "backprojection" and not options
     explained = _explained(view.seen(image), y)
-    compared = explained if own else backprojection.explained()
-    held_out, reason = _held_out(method, options, problem, images, view, check)
+    compared = backprojection.explained(explained if own else None)
+    cut = False
+    try:
+        held_out, reason = _held_out(method, options, problem, images, view, check)
+    except KeyboardInterrupt:
+        held_out, reason, cut = None, "interrupted", True
     known: dict[str, Any] = {
         "explained": explained,
         "explained_held_out": held_out or [None] * n_scene,
@@ -135,77 +134,12 @@ def check_images(
     }
     if reason:
         known["held_out_unknown"] = reason
+    if cut:
+        known["check_interrupted"] = True
     facts = {**images.found, **known, "residual": _last(images.history, "residual", n_scene)}
     known["verdict"] = [_verdict(facts, scene) for scene in range(n_scene)]
-    known["suspicion"] = [suspicion(problem)] * n_scene
+    known["suspicion"] = [""] * n_scene if cut else suspicion(problem)
     return known
-
-
-def summary(parameters: Mapping[str, Any], scene: int | None = None) -> str:
-    """Return in one line what is stored about the credibility of images, empty where nothing is.
-
-    Of several scenes the mean is told, and the worst; of `scene`, where it is given, its own.
-    """
-    shares = {name: _shares(parameters, key) for name, key in SHARES.items()}
-    if not shares["the measurement"]:
-        return ""
-    n = len(shares["the measurement"])
-    if scene is not None:
-        shares = {name: values[scene : scene + 1] if len(values) == n else [] for name, values in shares.items()}
-    told = [
-        f"{percent(float(np.mean(values)))} of {name}"
-        for name, values in shares.items()
-        if values and name != "back-projection"
-    ]
-    text = f"explains {' and '.join(told)}"
-    if shares["back-projection"]:
-        text += f"; back-projection {percent(float(np.mean(shares['back-projection'])))}"
-    own = shares["the measurement"]
-    if len(own) > 1 and min(own) < np.mean(own) - 0.03:
-        text += f"; worst scene {int(np.argmin(own))}: {percent(min(own))}"
-    iterations = parameters.get("scene_iterations")
-    if iterations and scene is None and len(iterations) == n:
-        converged = parameters.get("converged")
-        text += f"; {'converged in ' if converged and all(converged) else ''}{max(iterations)} iterations"
-    verdicts = list(parameters.get("verdict") or [""] * n)
-    verdicts = verdicts[scene : scene + 1] if scene is not None else verdicts
-    for part in dict.fromkeys(part for verdict in verdicts for part in verdict.split("; ") if part):
-        count = sum(part in verdict.split("; ") for verdict in verdicts)
-        text += f"; {part}" + (f" ({count} of {n} scenes)" if len(verdicts) > 1 else "")
-    return text
-
-
-def explained_text(parameters: Mapping[str, Any], scene: int) -> str:
-    """Return the share of the measurement that the image of a scene explains, in two words; empty if not known."""
-    shares = _shares(parameters, "explained")
-    if len(shares) == 1:
-        return f"explains {percent(shares[0])}"
-    return f"explains {percent(shares[scene])}" if scene < len(shares) else ""
-
-
-SHARES = {
-    "the measurement": "explained",
-    "data held out": "explained_held_out",
-    "back-projection": "explained_backprojection",
-}
-"""Parameters that hold shares, by what they are shares of."""
-
-
-def outdone(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return, of methods run on the same data, those whose images explain far less than another's, and that other.
-
-    `runs` has the parameters of each method by its name.
-    """
-    means = {name: float(np.mean(found)) for name, p in runs.items() if (found := _shares(p, "explained"))}
-    if not means:
-        return {}
-    best = max(means, key=lambda name: means[name])
-    return {name: best for name, mean in means.items() if mean * OUTDONE < means[best]}
-
-
-def percent(share: float) -> str:
-    """Return a share as text, such as ``6.0 %`` or ``46 %``."""
-    return f"{100 * share:.1f} %" if share < 0.095 else f"{100 * share:.0f} %"
 
 
 def _verdict(facts: Mapping[str, Any], scene: int) -> str:
@@ -236,20 +170,25 @@ def _held_out(
     view: _View,
     check: str,
 ) -> tuple[list[float] | None, str]:
-    """Return the share of data held out that each scene's image explains, or ``None`` and the reason."""
+    """Return the share of data held out that each scene's image explains, or ``None`` and the reason.
+
+    `KeyboardInterrupt` when there was one in the second run, also where the method itself would keep what it reached.
+    """
     found = images.found.get("held_out_share")
-    if isinstance(found, list) and len(found) == len(problem.measurement):
+    every = isinstance(found, list) and len(found) == len(problem.measurement)
+    if found is not None and every and (check != "held-out" or None not in found):
         return found, ""
     held = split(problem.operator)
     if held is None or view.held is None or images.interrupted:
-        return None, "interrupted" if images.interrupted else "too few channels"
-    given = any(isinstance(value, torch.Tensor) for value in options.values())
-    if check == "held-out" and not given:
-        kept = held.kept(problem)
+        return None, "interrupted" if images.interrupted else TOO_FEW
+    if any(isinstance(value, torch.Tensor) for value in options.values()):
+        return None, "an option was given as an array"
+    if check == "held-out":
+        kept = _kept(held, problem)
         made = _run_quietly(method, kept, options)
-    elif images.iterations or given:
+    elif images.iterations:
         return None, "needs a second run: --check held-out"
-    elif _takes_long(problem, images):
+    elif _takes_long(method, problem, images):
         return None, "takes long: --check held-out"
     else:
         out = held.of_measurement(problem.operator)
@@ -266,20 +205,47 @@ def _held_out(
     return _explained(view.seen(image)[:, view.held], view.data(problem)[:, view.held]), ""
 
 
-def _takes_long(problem: Problem, images: Images) -> bool:
+def _kept(held: Split, problem: Problem) -> Problem:
+    """Return the problem of the data kept; its operator, and what is prepared for it, serve all scenes and methods."""
+    shared, freq = problem._shared, np.arange(problem.operator.sweep.n_freq)
+    if "kept" not in shared:
+        first = held.kept(problem.scenes(0, 1))
+        shared["kept"] = first.operator, first._shared
+    operator, prepared = shared["kept"]
+    values = values_of(problem, freq, np.flatnonzero(~held.channels))
+    return Problem(operator, values, problem.noise_std, _shared=prepared)
+
+
+def _takes_long(method: Method, problem: Problem, images: Images) -> bool:
     """Say, from sizes alone so that every run answers alike, whether making direct images again takes long."""
     if "weights" in images.found:
-        return images.image.numel() > MOST_VOXELS
-    return exact_seconds(problem.operator) > PATIENCE
+        return problem.operator.grid.n_voxel > MOST_VOXELS
+    return _seconds(method.name, problem) > PATIENCE
+
+
+def _seconds(former: str, problem: Problem) -> float:
+    """Return the predicted seconds of an image former for a scene, found once."""
+    shared, name = problem._shared, f"seconds of {former}"
+    if name not in shared:
+        shared[name] = former_seconds(former, problem.operator)
+    return shared[name]
 
 
 def _run_quietly(method: Method, problem: Problem, options: Mapping[str, Any]) -> Images:
-    """Run a method again without repeating its warnings, and without its time in the set-up of the first run."""
-    before = problem._shared.get("seconds", 0.0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        made = method.run(problem, **options)
-    problem._shared["seconds"] = before
+    """Run a method again without repeating its warnings, and without its time in the set-up of the first run.
+
+    `KeyboardInterrupt` also where the method keeps what it reached: no image of a check is worth that.
+    """
+    shared = problem._shared
+    before, stopped = shared.get("seconds", 0.0), shared.get("interrupted", False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = method.run(problem, **options)
+        if made.interrupted or bool(shared.get("interrupted")) > bool(stopped):
+            raise KeyboardInterrupt
+    finally:
+        shared["seconds"], shared["interrupted"] = before, stopped
     return made
 
 
@@ -294,12 +260,18 @@ class _Backprojection:
         self.problem, self.view = _bare(problem), view
         self._image: torch.Tensor | None = None
 
-    def explained(self) -> list[float] | list[None]:
-        """Return the share that the image of each scene explains; the numbers are kept for the other methods."""
-        shared, name = self.problem._shared, f"explained by back-projection {_digest(self.problem.measurement)}"
+    def explained(self, known: list[float] | None) -> list[float] | list[None]:
+        """Return the share that the image of each scene explains, `known` where the image checked is this one.
+
+        Whether it is told depends on predicted seconds alone, not on which images happen to be there already. The
+        numbers are kept for the other methods.
+        """
+        if _seconds("auto-physics", self.problem) > PATIENCE:
+            return [None] * len(self.problem.measurement)
+        if known is not None:
+            return known
+        shared, name = self.problem._shared, f"explained by back-projection {digest(self.problem.measurement)}"
         if name not in shared:
-            if self._image is None and self._seconds() > PATIENCE:
-                return [None] * len(self.problem.measurement)
             shared[name] = _explained(self.view.seen(self.image()), self.view.data(self.problem))
         return shared[name]
 
@@ -313,12 +285,6 @@ class _Backprojection:
             self._image = _run_quietly(METHODS["auto-physics"], self.problem, {}).image
         return self._image
 
-    def _seconds(self) -> float:
-        shared = self.problem._shared
-        if "auto-physics" not in shared:
-            shared["auto-physics"] = predict(self.problem.operator)
-        return min(shared["auto-physics"].values())
-
 
 def _view(problem: Problem) -> _View:
     """Return the view of a problem's operator, chosen once."""
@@ -331,11 +297,8 @@ def _view(problem: Problem) -> _View:
 
 
 def _whole(A: ImagingOperator, held: Split | None) -> _View:
-    valid = None
-    if A.array.mask is not None:
-        valid = torch.from_numpy(np.tile(A.array.mask.ravel(), A.sweep.n_freq)).to(A.device)
     out = None if held is None else held.of_measurement(A).flatten()
-    return _View(A, lambda problem: problem.measurement.flatten(1), valid, out)
+    return _View(A, lambda problem: problem.measurement.flatten(1), A.mask_of_measurements(), out)
 
 
 def _sampled(problem: Problem, held: Split | None) -> _View:
@@ -369,15 +332,6 @@ def _explained(seen: torch.Tensor, y: torch.Tensor) -> list[float]:
 
 def _power(y: torch.Tensor) -> torch.Tensor:
     return y.abs().square().sum(1)
-
-
-def _digest(y: torch.Tensor) -> str:
-    return hashlib.sha256(y.detach().cpu().resolve_conj().contiguous().numpy().tobytes()).hexdigest()[:16]
-
-
-def _shares(parameters: Mapping[str, Any], name: str) -> list[float]:
-    values = parameters.get(name)
-    return [float(value) for value in values if value is not None] if isinstance(values, list) else []
 
 
 def _last(history: Sequence[Mapping[str, Any]] | None, name: str, n_scene: int) -> list[float | None]:

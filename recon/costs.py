@@ -21,6 +21,7 @@ __all__ = [
     "crossings",
     "exact_seconds",
     "factorised_seconds",
+    "former_seconds",
     "predict",
     "profile_seconds",
     "quickest",
@@ -101,6 +102,19 @@ def predict(A: ImagingOperator, *, all_ways: bool = False) -> dict[str, float]:
         except (ValueError, ImportError):  # not for this geometry, or without what it needs
             continue
     return {name: value for name, value in seconds.items() if value < HOPELESS * min(seconds.values())}
+
+
+def former_seconds(name: str, A: ImagingOperator) -> float:
+    """Predict the seconds for one scene of an image former by its name; 0 where it refuses the geometry.
+
+    A former without a model of its own, such as Kirchhoff migration, is taken for the exact sum.
+    """
+    if name == "auto-physics":
+        return min(predict(A).values())
+    try:
+        return MODELS.get(name, exact_seconds)(A)
+    except (ValueError, ImportError):  # the method says so itself
+        return 0.0
 
 
 def quickest(seconds: dict[str, float]) -> str:

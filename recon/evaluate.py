@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from mimo.data import FileError, open_measurement
-from mimo.recon.belief import outdone
 from mimo.recon.metrics import psnr, ssim
+from mimo.recon.verdicts import outdone
 
 __all__ = ["score_file", "score_table"]
 
@@ -64,7 +64,7 @@ def score_file(path: Path) -> list[dict[str, Any]]:
                     "ssim": float(ssims.mean()),
                     "ssim_std": float(ssims.std()),
                     "seconds": float(seconds.mean()),
-                    "remark": f"misses the data far more than {missing[method]}" if method in missing else "",
+                    "remark": missing.get(method, ""),
                 }
             )
     return rows

@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mimo._values import same_arrays
 from mimo.data import FileError, Measurement, Reconstruction, open_measurement, to_json
+from mimo.recon.belief import TOO_FEW
 from mimo.recon.registry import FILES, find_method
 
 __all__ = ["Plan", "plan_of"]
@@ -59,6 +61,7 @@ def plan_of(
     *,
     medium: Mapping[str, Any],
     inside: npt.NDArray[np.bool_] | None,
+    check: str,
     overwrite: bool,
 ) -> Plan:
     """Decide what to make and what to keep, before any work.
@@ -75,6 +78,8 @@ def plan_of(
         Parameters that the medium adds to those of an image.
     inside
         Voxels of the region, or ``None``.
+    check
+        How new images are checked: an image without the share of data held out is made again to find it.
     overwrite
         Whether images that are there may be replaced.
 
@@ -91,7 +96,8 @@ def plan_of(
         if lost and not overwrite:
             raise FileError(
                 out,
-                f"holds images on another grid ({', '.join(lost)}): expected another OUT, or --overwrite to drop them",
+                f"holds images on another grid, or made before the background was subtracted ({', '.join(lost)}): "
+                "expected another OUT, or --overwrite to drop them",
             )
     elif out.exists():
         there = _images_of(out, measurement, overwrite)
@@ -105,10 +111,11 @@ def plan_of(
             continue
         wanted = {**chosen.options, **options}
         same = _same_run(old, wanted, medium, inside) and not name.endswith(tuple(FILES))
-        if same and not overwrite and not old.parameters.get("interrupted"):
+        again = bool(old.parameters.get("interrupted")) or (same and check == "held-out" and _not_held_out(old))
+        if same and not overwrite and not again:
             plan.skipped.append(chosen.name)
             continue
-        if not (overwrite or old.parameters.get("interrupted")):
+        if not (overwrite or again):
             clashes.append(f"{chosen.name} ({_difference(old, wanted)})")
         plan.todo.append(name)
         plan.replaced.append(chosen.name)
@@ -143,11 +150,13 @@ def _same_measurement(a: Measurement, b: Measurement) -> bool:
     if (a.array, a.sweep, a.grid, a.permittivity) != (b.array, b.sweep, b.grid, b.permittivity):
         return False
     names = ("values", "gain", "reference_path")
-    return all(_same_arrays(getattr(a, name), getattr(b, name)) for name in names)
+    return all(same_arrays(getattr(a, name), getattr(b, name)) for name in names)
 
 
-def _same_arrays(a: npt.NDArray[Any] | None, b: npt.NDArray[Any] | None) -> bool:
-    return a is b if a is None or b is None else np.array_equal(a, b)
+def _not_held_out(old: Reconstruction) -> bool:
+    """Say whether a second run would find what an image says of data held out, and nobody has made one."""
+    shares = old.parameters.get("explained_held_out") or [None]
+    return None in shares and old.parameters.get("held_out_unknown") != TOO_FEW
 
 
 def _same_run(
@@ -161,7 +170,7 @@ def _same_run(
         return False
     around = {name: old.parameters.get(name) for name in ("pattern", "layers")}
     stated = {name: medium.get(name) for name in ("pattern", "layers")}
-    return not _changed(old, wanted) and around == stated and _same_arrays(old.inside, inside)
+    return not _changed(old, wanted) and around == stated and same_arrays(old.inside, inside)
 
 
 def _changed(old: Reconstruction, wanted: Mapping[str, Any]) -> list[str]:

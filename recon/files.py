@@ -20,8 +20,8 @@ from mimo import LayeredMedium, VoxelGrid, data
 from mimo.data import FileError, Reconstruction
 from mimo.data.calibration.scene_extent import guessed_grid
 from mimo.data.history import History
-from mimo.data.jobs.cluster import automatic_workers
-from mimo.data.jobs.outputs import Output, Part, run_outputs
+from mimo.data.jobs.cluster import automatic_workers, check_workers
+from mimo.data.jobs.outputs import Output, Part, remove_leftovers, run_outputs
 from mimo.data.jobs.tasks import read_recipe
 from mimo.imaging_operator import DEFAULT_MEMORY
 from mimo.pattern import Patterns
@@ -128,7 +128,8 @@ def reconstruct_file(
 ) -> Written:
     """Reconstruct every scene of `source` and write the measurement and all its images to `out`, which may be `source`.
 
-    All scenes are in memory at once. A keyboard interrupt in an iterative method writes the images reached so far.
+    All scenes are in memory at once. A keyboard interrupt in an iterative method, or in the check of an image, writes
+    the images reached so far and ends the run; in any other method it writes the images of the methods before it.
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ def reconstruct_file(
         Voxels; the file's own by default, or a guess (`guess_of`) where it has none. On another grid the file's truth
         and images are not carried over.
     subtract_background
-        Subtract the file's background first.
+        Subtract the file's background first. Images that `source` holds, of other data then, are not carried over.
     options
         Options of each method by its name.
     pattern, layers, region, device, memory
@@ -150,7 +151,8 @@ def reconstruct_file(
     watch
         Called with a method's name; returns a context manager that yields a `mimo.recon.run.Watcher`, or ``None``.
     check
-        As in `mimo.recon.reconstruct`.
+        As in `mimo.recon.reconstruct`. With ``held-out`` an image that is there without a share of data held out is
+        made again.
     overwrite
         Replace images that `out` holds already, and a file of another measurement. Without it images of other methods
         stay in `out`, one made with the same options is not made again, and where another would be lost it is an error
@@ -181,6 +183,7 @@ def reconstruct_file(
         left_behind = read.leaves_behind(order)
         shard = ImageShard(Path(out), 0, read.n_scene, order, read)
         plan = shard.run(live=live, watch=watch, overwrite=overwrite, say=say)
+        remove_leftovers([Path(out)])
     finally:
         forget_file()
         forget_operator()
@@ -238,9 +241,10 @@ def reconstruct_files(
     progress
         ``True`` shows a bar; a function is called with (scenes done, scenes in all).
     check
-        As in `mimo.recon.reconstruct`; what a run that is taken up finds done is not checked again.
+        As in `mimo.recon.reconstruct`.
     overwrite
-        Remove files at the places of outputs, and of their shards, that were made in another way.
+        Remove files at the places of outputs, and of their shards, that were made in another way, once every source
+        and option has been accepted.
 
     Raises
     ------
@@ -274,13 +278,16 @@ def reconstruct_files(
             operator, _ = order.operator(first)  # refused here, if it must be, before workers start
             sizes.append(shard_size or automatic_size(operator.grid.n_voxel))
             outputs.append(_output(order, source, place, sizes[-1]))
-            if overwrite:
-                _remove_others(outputs[-1])
         if workers is None:
             of = 1 if part is None else part.of
             n_scene = -(-sum(output.n_scene for output in outputs) // of)
             n_task = -(-sum(len(output.tasks) for output in outputs) // of)
             workers = automatic_workers(n_scene, n_task, max(sizes)) if pick_device(device).type == "cpu" else 1
+        if overwrite:  # only now, as nothing is refused any more
+            if sum(len(output.tasks) for output in outputs) > 1:
+                check_workers(workers, scheduler)
+            for output in outputs:
+                _remove_others(output)
         missing = run_outputs(outputs, workers=workers, scheduler=scheduler, part=part, progress=progress)
     finally:
         forget_file()

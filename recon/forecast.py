@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from mimo import ImagingOperator, backproject
+from mimo import backproject
 from mimo.cache import as_text
-from mimo.gram import MAX_MEASUREMENTS
-from mimo.recon.costs import MODELS, exact_seconds, predict
+from mimo.models.weight_files import find_weights, load_description
+from mimo.recon.costs import MODELS, exact_seconds, former_seconds
 from mimo.recon.held_out import part_of
 from mimo.recon.learned import LEARNED
-from mimo.recon.registry import FILES, Method, Problem
-from mimo.solver_choice import choose_solver, pair_seconds
+from mimo.recon.registry import FILES, SOLVES, Method, Problem
+from mimo.solver_choice import CG_PAIRS, choose_solver, pair_seconds
 
 __all__ = ["Forecast", "forecast", "warning"]
 
@@ -39,14 +39,11 @@ CALIBRATED = 10.0
 SMALL = 1.0
 """One application of the operator is timed when it is predicted to take at most these seconds, else a few channels."""
 
-GRADIENTS = 9
-"""Pairs of products, at most, for one step of least squares where nothing is factorised."""
-
 NETWORK, DENOISER = 8e-6, 2e-6
 """Seconds for a voxel in a network that makes images, and in a denoiser."""
 
-FLOPS = 1e11
-"""Operations a second of products and factorisations of matrices."""
+FORMERS = (*MODELS, "kirchhoff", "auto-physics")
+"""Methods that are one sum over the data."""
 
 WORKING_IMAGES = 8
 """Images of every scene of a batch that an iterative method holds at once."""
@@ -71,42 +68,38 @@ class Forecast:
     why: str
 
 
-def forecast(method: Method, problem: Problem, options: Mapping[str, Any]) -> Forecast:
+def forecast(method: Method, problem: Problem, options: Mapping[str, Any], name: str = "") -> Forecast:
     """Predict time and memory of a method on all scenes of a problem.
 
-    `options` are those that differ from the method's defaults.
+    `options` are those that differ from the method's defaults, and `name` what the method was asked for by: a file of
+    weights, or its name. What is prepared here, to time a product, counts as set-up of the run that follows.
     """
     A, n_scene = problem.operator, len(problem.measurement)
     chosen = {**method.options, **options}
     m, voxels = A.n_measurement, A.n_voxel
     image = 8.0 * A.grid.n_voxel * min(n_scene, 16)
     n_bytes = A.memory + 16.0 * voxels
-    if method.name in MODELS or method.name in ("kirchhoff", "auto-physics"):
-        seconds = n_scene * _former_seconds(method.name, A) * _speed(problem, n_scene * exact_seconds(A))
+    if method.name in FORMERS and not name.endswith(tuple(FILES)):
+        seconds = n_scene * former_seconds(method.name, A) * _speed_of_sums(problem, n_scene * exact_seconds(A))
         return Forecast(seconds, n_bytes + 3 * image, f"{_count(voxels)} voxels and {_count(m)} data")
-    pair = 2 * exact_seconds(A)
-    learned = method.name in LEARNED or method.name.endswith(tuple(FILES))
-    if learned and method.name not in ("two-stage", "unrolled"):
-        seconds = n_scene * (pair / 2 * _speed(problem, n_scene * pair) + voxels * NETWORK)
-        return Forecast(seconds, n_bytes + 40 * image, f"a network over {_count(voxels)} voxels")
-    factorised = m <= MAX_MEASUREMENTS
-    once = (
-        (2.0 * m**2 * voxels + 25.0 * m**3) / FLOPS
-        if factorised and "data step spectrum" not in problem._shared
-        else 0.0
-    )
-    if factorised:
-        n_bytes += 40.0 * m**2
+    network = _network(method, name)
     iterations = int(chosen.get("max_iterations") or 1)
-    products = iterations * (1 if factorised else GRADIENTS)
-    products_seconds = n_scene * products * pair
-    if factorised and iterations > 1 and exact_seconds(A) <= SMALL:
-        seconds = _solver_seconds(A, iterations * n_scene)
-    else:
-        seconds = once + products_seconds * _speed(problem, products_seconds)
-    if "denoiser" in chosen or learned:
+    solves, once, each = iterations, 0.0, 0.0
+    if network is not None:
+        inverse = str(network.get("stage", "")).startswith("inverse")
+        solves = int(network.get("steps", 1)) if network.get("kind") == "unrolled" else int(inverse)
+    if network is None or solves or problem.noise_std is None:  # which is found with the factorisation
+        solver, once, each = _solver_seconds(problem, chosen, network is not None)
+        n_bytes += 40.0 * m**2 if solver in ("spectrum", "cholesky") else 0.0
+    products = n_scene * (solves * each + (0.0 if network is None else pair_seconds(A) / 2))
+    seconds = once + products * _speed_of_products(problem, products)
+    pairs = max(1, round(products / n_scene / pair_seconds(A)))
+    why = f"{pairs} times the operator and its adjoint, of {_count(voxels)} voxels and {_count(m)} data"
+    if network is not None:
+        seconds += n_scene * voxels * NETWORK
+        why, image = f"a network over {_count(voxels)} voxels", 5 * image
+    elif "denoiser" in chosen:
         seconds += n_scene * iterations * voxels * DENOISER
-    why = f"{products} times the operator and its adjoint, of {_count(voxels)} voxels and {_count(m)} data"
     if once > seconds / 2:
         why = f"a matrix of {_count(m)} x {_count(m)} is factorised once"
     return Forecast(seconds, n_bytes + WORKING_IMAGES * image, why)
@@ -127,39 +120,67 @@ def warning(name: str, predicted: Forecast) -> str:
     return f"{name} {' and '.join(told)}: {predicted.why}. Quicker: {', '.join(ways)}"
 
 
-def _solver_seconds(A: ImagingOperator, solves: int) -> float:
-    """Return the seconds of least squares in the way that the solver itself will choose."""
-    choice = choose_solver(A, solves=solves)
-    return choice.seconds.get(choice.solver) or solves * pair_seconds(A)
-
-
-def _former_seconds(name: str, A: ImagingOperator) -> float:
-    if name == "kirchhoff":
-        return exact_seconds(A)
-    if name == "auto-physics":
-        return min(predict(A).values())
+def _network(method: Method, name: str) -> Mapping[str, Any] | None:
+    """Return what a file of weights says of its network; ``None`` for a method that is none."""
+    if not name.endswith(tuple(FILES)):
+        name = method.name if method.name in LEARNED else ""
+    if not name:
+        return None
     try:
-        return MODELS[name](A)
-    except (ValueError, ImportError):  # the method refuses the geometry, and says so itself
-        return 0.0
+        return dict(load_description(find_weights(name)).get("method", {}))
+    except (OSError, ValueError):  # said when the network is loaded
+        return {}
 
 
-def _speed(problem: Problem, seconds: float) -> float:
-    """Return how many times slower this machine is than predicted, at present; 1 where little is to be done."""
-    shared = problem._shared
+def _solver_seconds(problem: Problem, chosen: Mapping[str, Any], network: bool) -> tuple[str, float, float]:
+    """Return how least squares are solved, the seconds that it takes to prepare, and those of one solve of a scene.
+
+    The way is the one that the problem will choose itself; what it has prepared already takes no time.
+    """
+    A = problem.operator
+    one_weight = not network and not isinstance(chosen.get("weight"), str)
+    if "splitting" in chosen:
+        one_weight = chosen["splitting"] == "admm"
+    solver, solves = str(chosen.get("solver") or "auto"), int(chosen.get("max_iterations") or SOLVES)
+    few, many = (choose_solver(A, solves=n, one_weight=one_weight) for n in (solves, 2 * solves))
+    if solver == "auto":
+        solver = few.solver
+    if solver not in few.seconds:  # there is no other way, or it is refused, as the method says itself
+        return solver, 0.0, CG_PAIRS * pair_seconds(A)
+    each = (many.seconds[solver] - few.seconds[solver]) / solves
+    prepared = any(key.split(",")[0] == f"data step {solver}" for key in problem._shared)
+    return solver, 0.0 if prepared else few.seconds[solver] - solves * each, each
+
+
+def _speed_of_sums(problem: Problem, seconds: float) -> float:
+    """Return how many times slower this machine forms an image than predicted; 1 where little is to be done."""
     if seconds < CALIBRATED:
         return 1.0
-    if "speed" not in shared:
-        A = problem.operator
-        if exact_seconds(A) <= SMALL:  # with the factors that the method keeps in memory too
-            problem.shared("born factors", lambda A: A.prepare())
-            shared["speed"] = _seconds_of(A.adjoint, problem.measurement[:1]) / exact_seconds(A)
-        else:
+    shared, A = problem._shared, problem.operator
+    if "speed of sums" not in shared:
+        part, small = problem.scenes(0, 1), exact_seconds(A) <= SMALL
+        if not small:
             few = np.arange(min(A.array.n_channel, 4))
-            part = part_of(problem.scenes(0, 1), np.arange(min(A.sweep.n_freq, 16)), few)
-            measured = _seconds_of(lambda y: backproject(y, part.operator), part.measurement)
-            shared["speed"] = float(np.clip(measured / exact_seconds(part.operator), 0.1, 10))
-    return shared["speed"]
+            part = part_of(part, np.arange(min(A.sweep.n_freq, 16)), few)
+        measured = _seconds_of(lambda y: backproject(y, part.operator), part.measurement)
+        ratio = measured / exact_seconds(part.operator)
+        shared["speed of sums"] = ratio if small else float(np.clip(ratio, 0.1, 10))
+    return shared["speed of sums"]
+
+
+def _speed_of_products(problem: Problem, seconds: float) -> float:
+    """Return how many times slower this machine applies the operator than predicted; 1 where little is to be done."""
+    if seconds < CALIBRATED:
+        return 1.0
+    shared, A = problem._shared, problem.operator
+    if exact_seconds(A) > SMALL:
+        return _speed_of_sums(problem, seconds)
+    if "speed of products" not in shared:  # with the factors that the method keeps in memory too
+        before = shared.get("seconds", 0.0)
+        problem.shared("born factors", lambda A: A.prepare())
+        shared["seconds ahead"] = shared.get("seconds ahead", 0.0) + shared.get("seconds", 0.0) - before
+        shared["speed of products"] = 2 * _seconds_of(A.adjoint, problem.measurement[:1]) / pair_seconds(A)
+    return shared["speed of products"]
 
 
 def _seconds_of(product: Callable[[torch.Tensor], object], y: torch.Tensor) -> float:

@@ -7,6 +7,7 @@ quickest with even steps of frequency.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from mimo import FrequencySweep, ImagingOperator, operator_of
 from mimo.recon.registry import Problem
 
-__all__ = ["Split", "part_of", "split", "values_of"]
+__all__ = ["Split", "digest", "part_of", "split", "values_of"]
 
 SHARE = 0.1
 """Share of the channels that is held out."""
@@ -63,6 +64,11 @@ def split(A: ImagingOperator, *, seed: int = SEED, fewest: int = FEWEST) -> Spli
     chosen = np.random.default_rng(seed).choice(n_channel, max(1, round(SHARE * n_channel)), replace=False)
     channels[chosen] = True
     return Split(channels)
+
+
+def digest(values: torch.Tensor) -> str:
+    """Return the SHA-256 of the numbers of a tensor: a name to share what was found out from these data under."""
+    return hashlib.sha256(values.detach().cpu().resolve_conj().contiguous().numpy().tobytes()).hexdigest()
 
 
 def part_of(problem: Problem, freq: npt.NDArray[np.integer], chosen: npt.NDArray[np.integer]) -> Problem:

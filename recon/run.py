@@ -70,7 +70,8 @@ class Live:
     every
         Iterations between two calls of `show`.
     show
-        Called with the images of all scenes so far; scenes that have not been started are 0.
+        Called with the images of all scenes so far, marked as interrupted: they are all that there is where the process
+        is ended. Scenes that have not been started are 0.
     """
 
     every: int
@@ -266,7 +267,8 @@ def run_method(
     """Run a method on a problem, which several methods may share; the other arguments are those of `reconstruct`.
 
     After a keyboard interrupt in an iterative method the scenes that had not been started keep their initial image;
-    ``parameters["interrupted"]`` says which scenes were cut short.
+    ``parameters["interrupted"]`` says which scenes were cut short. After one in a check the images stay as they are,
+    those of scenes that had not been started are 0, and ``parameters["check_interrupted"]`` is true.
     """
     chosen = find_method(method)
     options = chosen.check_options(options)
@@ -274,17 +276,17 @@ def run_method(
         raise ValueError(f"check is {check!r}: expected {', '.join(CHECKS[:-1])} or {CHECKS[-1]}")
     n_scene = len(problem.measurement)
     pieces: list[Images] = []
-    seconds, setup = np.zeros(n_scene), 0.0
+    seconds, setup = np.zeros(n_scene), problem._shared.pop("seconds ahead", 0.0)
     interrupted: list[bool] = []
 
-    def record(images: list[torch.Tensor], **more: Any) -> Reconstruction:
+    def record(images: list[torch.Tensor], *, unfinished: bool = False, **more: Any) -> Reconstruction:
         image = problem.restrict(torch.cat(images)).cpu().numpy()
         if not math.isfinite(float(np.abs(image).sum())):
             raise ValueError(f"{method} gave NaN or infinite values: the measurement or an option is out of range")
         parameters = {**chosen.options, **_named(options), **_joined(pieces), **_medium(problem)}
         parameters["setup_seconds"] = setup
-        if any(interrupted):
-            parameters["interrupted"] = interrupted
+        if unfinished or any(interrupted):
+            parameters["interrupted"] = [True] * n_scene if unfinished else interrupted
         return Reconstruction(
             method=chosen.name,
             image=image,
@@ -315,7 +317,8 @@ def run_method(
                 now = image()
                 rest = now.new_zeros((n_scene - stop, *now.shape[1:]))
                 so_far = _history([*(piece.history for piece in pieces), history], n_scene)
-                live.show(record([*(piece.image for piece in pieces), now, rest], iterations=i, history=so_far))
+                shown = [*(piece.image for piece in pieces), now, rest]
+                live.show(record(shown, unfinished=True, iterations=i, history=so_far))
 
         def report(share: float, start: int = start, stop: int = stop) -> None:
             if progress is not None:
@@ -336,10 +339,18 @@ def run_method(
         seconds[start:stop] = (time.perf_counter() - started - once) / (stop - start)
         if check != "none":
             bare, last = problem.scenes(start, stop), pieces[-1]
-            made = replace(last, image=problem.restrict(last.image))
-            last.found |= check_images(chosen, options, bare, made, check=check)
+            made = replace(last, image=problem.restrict(last.image), interrupted=cut)
+            try:
+                last.found |= check_images(chosen, options, bare, made, check=check)
+            except KeyboardInterrupt:
+                last.found["check_interrupted"] = True
         if progress is not None:
             progress(stop, n_scene)
+        if "check_interrupted" in pieces[-1].found and stop < n_scene:
+            reached = pieces[-1].image
+            pieces.append(Images(reached.new_zeros((n_scene - stop, *reached.shape[1:])), interrupted=True))
+            interrupted += [True] * (n_scene - stop)
+            break
     problem._shared.pop("interrupted", None)
     return record(
         [piece.image for piece in pieces],

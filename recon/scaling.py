@@ -6,7 +6,6 @@ weights, noise levels and tolerances have the same meaning for any unit of the m
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from mimo import ImagingOperator
 from mimo.least_squares import ConjugateGradientStep, DataStep, at_best_level
 from mimo.recon.admm import csalsa
+from mimo.recon.held_out import digest
 from mimo.recon.iteration import Observer, Solution
 from mimo.recon.noise import Noise, find_noise
 from mimo.recon.prox import Prox
@@ -280,8 +280,7 @@ def _columns(A: ImagingOperator, exponent: float) -> torch.Tensor:
 
 def _noise_of(problem: Problem, step: DataStep, A: ImagingOperator, exponent: float) -> Noise:
     """Return the noise of a problem's scenes, found once for a method and the one that makes its initial image."""
-    data = hashlib.sha256(problem.measurement.cpu().numpy().tobytes()).hexdigest()
-    key = (exponent, step.factor is not None, problem.noise_std is None, data)
+    key = (exponent, step.factor is not None, problem.noise_std is None, digest(problem.measurement))
     known: tuple[object, Noise] | None = problem._shared.get("noise")
     if known is None or known[0] != key:
         known = (key, find_noise(problem, step, A))

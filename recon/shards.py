@@ -27,7 +27,7 @@ from mimo.region import Region
 
 __all__ = ["ImageShard", "Order", "Source", "Watch", "forget_file", "forget_operator", "unwatched"]
 
-RECIPE_VERSION = 3
+RECIPE_VERSION = 4
 """Version of the recipe of a shard, raised whenever the same measurement and options would give other images."""
 
 Watch = Callable[[str], AbstractContextManager[Watcher | None]]
@@ -99,6 +99,7 @@ class Order:
             "region": self.region,
             "region_sha256": data.file_sha256(self.region) if self.region and self.region.endswith(".npy") else None,
             "device": self.device,
+            "check": self.check,
             "scenes": [start, stop],
         }
         return data.to_json("options", fields)
@@ -179,9 +180,9 @@ class ImageShard(FileTask):
         Parameters
         ----------
         recipe
-            Written into the file, which is then one of several shards and never incomplete: a keyboard interrupt in an
-            iterative method ends the run before the file is written. Without a recipe the images reached so far are
-            written, and the methods that were to follow are left out.
+            Written into the file, which is then one of several shards and never incomplete: a keyboard interrupt ends
+            the run before the file is written. Without a recipe the images reached so far are written, and the methods
+            that were to follow are left out; `KeyboardInterrupt` where the method itself has nothing to keep.
         watch
             Shows the progress of each method.
         live
@@ -208,6 +209,7 @@ class ImageShard(FileTask):
                 self.order.methods,
                 medium={"pattern": describe_patterns(self.order.pattern), "layers": self.order.layers_text},
                 inside=operator.acquisition.inside,
+                check=self.order.check,
                 overwrite=overwrite,
             )
         images = plan.images
@@ -219,22 +221,27 @@ class ImageShard(FileTask):
 
         for name in plan.todo:
             options = self.order.methods[name]
-            if say is not None and (line := warning(name, forecast(find_method(name), problem, options))):
-                say(line)
-            with watch(name) as watcher:
-                made = run_method(
-                    name,
-                    problem,
-                    progress=None if watcher is None else watcher.progress,
-                    preparing=silent if watcher is None else watcher.preparing,
-                    live=Live(live, write) if live else None,
-                    source_sha256=self.source.sha256,
-                    check=self.order.check,
-                    **options,
-                )
+            try:
+                if say is not None and (line := warning(name, forecast(find_method(name), problem, options, name))):
+                    say(line)
+                with watch(name) as watcher:
+                    made = run_method(
+                        name,
+                        problem,
+                        progress=None if watcher is None else watcher.progress,
+                        preparing=silent if watcher is None else watcher.preparing,
+                        live=Live(live, write) if live else None,
+                        source_sha256=self.source.sha256,
+                        check=self.order.check,
+                        **options,
+                    )
+            except KeyboardInterrupt:  # of a method that has nothing to keep; those before it have
+                if plan.made and not recipe:
+                    write()
+                raise
             images[made.method] = made
             plan.made.append(made)
-            if made.parameters.get("interrupted"):
+            if made.parameters.get("interrupted") or made.parameters.get("check_interrupted"):
                 if recipe:
                     raise KeyboardInterrupt
                 break
@@ -282,6 +289,8 @@ def _take(file: MeasurementFile, scenes: range, order: Order) -> tuple[Measureme
         return replace(measurement, grid=guessed_grid(measurement)[0]), {}
     if order.grid not in (None, measurement.grid):
         return replace(measurement, grid=order.grid, truth=None), {}
+    if order.subtract_background:
+        return measurement, {}  # the images are of other data
     kept = {method: file.reconstruction(method, chosen) for method in file.methods}
     if len(scenes) < file.n_scene:
         kept = {method: _of_scenes(made, scenes, file.n_scene) for method, made in kept.items()}

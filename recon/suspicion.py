@@ -8,7 +8,6 @@ energy than any voxel does as the file states it is a reason to look closer with
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 
 from mimo import ImagingOperator, backproject, backproject_fast, operator_of
 from mimo.recon.costs import exact_seconds, profile_seconds
-from mimo.recon.held_out import part_of
+from mimo.recon.held_out import digest, part_of
 from mimo.recon.registry import Problem
 
 __all__ = ["Gathered", "gathered", "suspicion"]
@@ -36,10 +35,13 @@ N_CHANNEL, N_FREQ = 96, 64
 MOST_VOXELS = 4_000_000
 """On a larger grid nothing is tried: each image would take seconds."""
 
+AT_ONCE = 2**23
+"""Voxels of all images that are made at once."""
+
 
 @dataclass(frozen=True)
 class Gathered:
-    """Says how much energy the brightest voxel gathers, dB: 0 where all of the data come from it.
+    """Says how much energy of a scene the brightest voxel gathers, dB: 0 where all of the data come from it.
 
     Attributes
     ----------
@@ -59,24 +61,22 @@ class Gathered:
     noise: float
 
 
-def suspicion(problem: Problem) -> str:
-    """Return a sentence that says what seems to be wrong with the data of a problem; empty when nothing does.
+def suspicion(problem: Problem) -> list[str]:
+    """Return for each scene a sentence that says what seems to be wrong with its data; empty when nothing does.
 
-    The first scene is tried. The sentence is kept in the problem for the other methods.
+    The sentences are kept in the problem for the other methods.
     """
-    y = problem.measurement[:1]
-    digest = hashlib.sha256(y.detach().cpu().resolve_conj().contiguous().numpy().tobytes()).hexdigest()[:16]
-    name = f"suspicion {digest}"
+    name = f"suspicion {digest(problem.measurement)}"
     if name not in problem._shared:
-        problem._shared[name] = _told(problem)
+        A, n_scene = problem.operator, len(problem.measurement)
+        few = A.array.n_channel < 2 or A.grid.n_voxel > MOST_VOXELS
+        problem._shared[name] = [""] * n_scene if few else [_told(found) for found in gathered(problem)]
     return problem._shared[name]
 
 
-def _told(problem: Problem) -> str:
-    A = problem.operator
-    if A.array.n_channel < 2 or A.grid.n_voxel > MOST_VOXELS or not problem.measurement[:1].any():
+def _told(found: Gathered | None) -> str:
+    if found is None:
         return ""
-    found = gathered(problem)
     tried = {"the other phase sign": found.conjugated}
     tried |= {f"permittivity {value:g}": each for value, each in found.permittivity.items()}
     best = max(tried, key=lambda name: tried[name])
@@ -89,9 +89,9 @@ def _told(problem: Problem) -> str:
     )
 
 
-def gathered(problem: Problem) -> Gathered:
-    """Back-project the first scene's data as stated, conjugated, and at other permittivities; of many data a part."""
-    A, part = problem.operator, problem.scenes(0, 1)
+def gathered(problem: Problem) -> list[Gathered | None]:
+    """Back-project data as stated, conjugated, and at other permittivities, of many data a part; ``None``: no data."""
+    A, part = problem.operator, problem
     if _seconds(A) > QUICK:
         rng = np.random.default_rng(0)
         chosen = np.sort(rng.permutation(A.array.n_channel)[:N_CHANNEL])
@@ -101,7 +101,7 @@ def gathered(problem: Problem) -> Gathered:
     y = part.measurement
     if A.array.mask is not None:
         y = y * torch.as_tensor(A.array.mask.copy(), device=A.device)
-    stated, conjugated = _brightest(A, torch.cat([y, y.conj().resolve_conj()]))
+    stated, conjugated = _brightest(A, y), _brightest(A, y.conj().resolve_conj())
     others = {}
     wave = A.acquisition
     if wave.layers is None:
@@ -109,9 +109,14 @@ def gathered(problem: Problem) -> Gathered:
             value = wave.permittivity * factor
             if value >= 1:
                 other = operator_of(replace(wave, medium=value), dtype=A.dtype, device=A.device, memory=A.memory)
-                others[value] = _brightest(other, y)[0]
+                others[value] = _brightest(other, y)
     noise = 10 * np.log10(np.log(max(A.grid.n_voxel, 3)) / A.n_measurement)
-    return Gathered(stated, conjugated, others, float(noise))
+    return [
+        Gathered(as_is, conjugated[i], {value: found[i] for value, found in others.items()}, float(noise))
+        if y[i].any()
+        else None
+        for i, as_is in enumerate(stated)
+    ]
 
 
 def _seconds(A: ImagingOperator) -> float:
@@ -120,7 +125,8 @@ def _seconds(A: ImagingOperator) -> float:
 
 def _brightest(A: ImagingOperator, y: torch.Tensor) -> list[float]:
     """Return the share of each scene's energy that a scatterer in the brightest voxel explains, dB."""
-    image = backproject_fast(y, A) if A.acquisition.flat else backproject(y, A)
-    peak = image.abs().flatten(1).amax(1).double().square()
+    former = backproject_fast if A.acquisition.flat else backproject
+    parts = y.split(max(1, AT_ONCE // A.grid.n_voxel))
+    peak = torch.cat([former(part, A).abs().flatten(1).amax(1) for part in parts]).double().square()
     power = y.abs().double().square().flatten(1).sum(1) * A.n_measurement
-    return (10 * torch.log10((peak / power).clamp_min(1e-30))).tolist()
+    return (10 * torch.log10((peak / power).nan_to_num(0).clamp_min(1e-30))).tolist()

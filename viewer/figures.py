@@ -20,8 +20,8 @@ from matplotlib.ticker import MaxNLocator
 
 from mimo import VoxelGrid
 from mimo.options import unknown
-from mimo.recon.belief import explained_text
 from mimo.recon.metrics import psnr, ssim
+from mimo.recon.verdicts import explained_text
 from mimo.viewer.page import LINE, NARROWEST, NARROWEST_ROWS, TITLE, Cell, Page, columns, drawn_lengths, rows, tiles
 from mimo.viewer.projections import View, maximum_projections, to_db, voxel_edges
 from mimo.viewer.reference import is_relative, references

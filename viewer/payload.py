@@ -21,8 +21,8 @@ import numpy.typing as npt
 from mimo.data import FileError, divide_gain, open_measurement, restore_reference_path
 from mimo.data.files.reader import MeasurementFile
 from mimo.data.history import Curves, History
-from mimo.recon.belief import STORED, outdone, summary
 from mimo.recon.metrics import psnr, ssim
+from mimo.recon.verdicts import STORED, outdone, summary
 from mimo.viewer.projections import voxel_edges
 from mimo.viewer.reference import is_relative
 
@@ -181,11 +181,10 @@ def _belief(file: MeasurementFile, name: str, parameters: dict[str, Any], scene:
     """Return what is known of the credibility of an image, as the page tells it."""
     if not (told := summary(parameters, scene)):
         return []
-    best = outdone({method: file.run(method)["parameters"] for method in file.methods}).get(name)
+    missing = outdone({method: file.run(method)["parameters"] for method in file.methods}).get(name, "")
     suspicions = parameters.get("suspicion") or []
     suspicion = suspicions[scene] if scene < len(suspicions) else ""
-    facts = [*told.split("; "), f"misses the data far more than {best}" if best else "", suspicion]
-    return [fact for fact in facts if fact]
+    return [fact for fact in (*told.split("; "), missing, suspicion) if fact]
 
 
 def scores(path: Path, item: int, scene: int) -> dict[str, float | None]:

@@ -6,12 +6,13 @@ import numpy as np
 
 from mimo import VoxelGrid
 from mimo.data.measurement import Measurement
+from mimo.region import surrounds
 from mimo.sampling import expected_sampling, unambiguous_range
 
 __all__ = ["coarse_grid", "guessed_grid", "parse_box", "scene_box"]
 
 ENCLOSING = 0.25
-"""An array whose shortest extent exceeds this fraction of its longest surrounds its scene instead of facing it."""
+"""A hull whose shortest extent is below this fraction of its longest holds no scene: the array faces one."""
 
 INSIDE = 0.98
 """Fraction of the box around the antennas that is used, so that no voxel lies on an antenna."""
@@ -39,9 +40,10 @@ def scene_box(measurement: Measurement) -> tuple[VoxelGrid, str]:
         return _box([-reach, reach], [-reach, reach], [0.0, 0.0]), "a guess: around the origin"
     extent = high - low
     size = float(extent.max()) or 0.1
-    if extent.min() > ENCLOSING * size:
-        centre, half = (low + high) / 2, INSIDE * extent / 2
-        return _box(*np.stack([centre - half, centre + half], axis=1)), "a guess: the box around the antennas"
+    centre, half = (low + high) / 2, INSIDE * extent / 2
+    around = _box(*np.stack([centre - half, centre + half], axis=1))
+    if extent.min() > ENCLOSING * size and surrounds(array, around):
+        return around, "a guess: the box around the antennas"
     across = [
         [c - max(e, size) / 2, c + max(e, size) / 2] for c, e in zip((low + high)[:2] / 2, extent[:2], strict=True)
     ]

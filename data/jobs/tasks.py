@@ -124,7 +124,7 @@ def check_same(path: Path, found: str, recipe: str, maker: str) -> None:
     """Raise `FileError`, naming what differs, when a file's recipe `found` is another one; ``scenes`` may differ."""
     theirs, ours = (json.loads(text) if text else {} for text in (found, recipe))
     if next(iter(theirs), None) != next(iter(ours), None):  # the first entry is the version of the kind of recipe
-        raise FileError(path, f"exists and was not made by {maker}: delete it or choose another name")
+        raise FileError(path, f"exists and is no file that {maker} can go on with: delete it or choose another name")
     differ = [key for key in {**ours, **theirs} if key != "scenes" and theirs.get(key) != ours.get(key)]
     if differ:
         what = "; ".join(f"{key} is {theirs.get(key)!r}, asked for {ours.get(key)!r}" for key in differ)

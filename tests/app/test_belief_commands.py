@@ -81,5 +81,30 @@ def test_a_run_stops_at_once_also_in_the_middle_of_a_factorisation(scene, tmp_pa
     process.send_signal(number)
     process.communicate(timeout=30)
     assert time.monotonic() - started < 8
-    assert process.returncode not in (0, None)
+    assert process.returncode in (128 + number, -number)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_the_first_interrupt_waits_for_the_end_of_a_step_where_there_is_something_to_keep(monkeypatch, capsys):
+    from mimo.commands import interrupts
+
+    class EndedError(Exception):
+        pass
+
+    def end(code):
+        raise EndedError(code)
+
+    monkeypatch.setattr(interrupts, "GRACE", 0.01)
+    monkeypatch.setattr(interrupts.os, "_exit", end)
+    for keep, signals in ((True, 2), (False, 1)):
+        stopper = interrupts.Stopper()
+        stopper.something_to_keep = keep
+        reading, writing = os.pipe()
+        os.write(writing, bytes([signal.SIGINT] * 5))
+        with pytest.raises(EndedError, match="130"):
+            stopper.watch(reading)
+        assert stopper._asked == signals
+        os.close(reading)
+        os.close(writing)
+    told = capsys.readouterr().err.splitlines()
+    assert told == ["mimo: stopping after this step; Ctrl-C again stops at once"] + ["mimo: interrupted"] * 2

@@ -122,7 +122,7 @@ def test_auto_keeps_off_antennas_and_inside_the_hull():
 
     hull = Delaunay(SHELL).find_simplex(centers, tol=1e-6) >= 0
     np.testing.assert_array_equal(inside.ravel(), far & hull)
-    assert 0 < inside.sum() < (~hull).sum() + hull.sum()
+    assert inside.any()
     assert not far.all() and not hull.all()
 
 
@@ -161,8 +161,10 @@ def test_normals_point_inward_where_antennas_surround_the_grid():
     np.testing.assert_allclose(normals, expected / np.linalg.norm(expected, axis=1, keepdims=True))
     box = Region.parse("box:0:0.12,-1:1,-1:1").inside(wave)
     low, high = wave.replace(inside=box).voxels.bounds()
-    assert (antenna_normals(wave.replace(inside=box), 1) @ np.array([1, 0, 0]) > normals[:, :1].min()).any()
     assert low[0] == 0 and high[0] == pytest.approx(0.12)
+    toward = (low + high) / 2 - AROUND.rx_pos
+    found = antenna_normals(wave.replace(inside=box), 1)
+    np.testing.assert_allclose(found, toward / np.linalg.norm(toward, axis=1, keepdims=True))
     np.testing.assert_array_equal(antenna_normals(Acquisition(ARRAY, SWEEP, GRID), 1), np.tile([0, 0, 1.0], (3, 1)))
 
 

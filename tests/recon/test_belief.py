@@ -7,12 +7,13 @@ from helper import fails
 
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid, backproject, data
 from mimo.data import Measurement
-from mimo.recon import make_problem, reconstruct, run_method
-from mimo.recon.belief import check_images, outdone, summary
+from mimo.recon import belief, costs, held_out, make_problem, reconstruct, run, run_method
+from mimo.recon.belief import check_images
 from mimo.recon.held_out import part_of, split
 from mimo.recon.registry import METHODS, Images
 from mimo.recon.run import BATCH
 from mimo.recon.suspicion import gathered, suspicion
+from mimo.recon.verdicts import explained_text, outdone, remarks, summary
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +125,6 @@ def test_numbers_do_not_depend_on_how_scenes_are_divided(scan):
 
 
 def test_a_sample_of_the_data_tells_the_same(scan, monkeypatch):
-    from mimo.recon import belief
-
     whole = reconstruct("kirchhoff", scan).parameters["explained"]
     monkeypatch.setattr(belief, "QUICK", 0.0)
     monkeypatch.setattr(belief, "MOST_CHANNELS", 30)
@@ -135,17 +134,108 @@ def test_a_sample_of_the_data_tells_the_same(scan, monkeypatch):
 
 
 def test_a_wrong_sign_and_permittivity_are_suspected(scan):
-    assert suspicion(make_problem(scan)) == ""
-    found = suspicion(make_problem(data.conjugate(scan)))
-    assert "the other phase sign" in found and "mimo prepare --check-phase" in found
-    assert "with permittivity 2 " in suspicion(make_problem(data.with_permittivity(scan, 4.0)))
+    assert suspicion(make_problem(scan)) == ["", ""]
+    for found in suspicion(make_problem(data.conjugate(scan))):
+        assert "the other phase sign" in found and "mimo prepare --check-phase" in found
+    assert "with permittivity 2 " in suspicion(make_problem(data.with_permittivity(scan, 4.0)))[0]
 
 
 def test_one_channel_and_empty_scenes_raise_no_suspicion(scan):
     nothing = data.Measurement(np.zeros_like(scan.values), scan.array, scan.sweep, scan.grid)
     made = reconstruct("backprojection", nothing).parameters
     assert made["suspicion"] == ["", ""] and made["explained"] == [0, 0]
-    assert gathered(make_problem(scan)).stated > -3
+    assert gathered(make_problem(scan))[0].stated > -3
+
+
+def test_a_scene_is_suspected_for_itself(scan):
+    """Not for the first scene of its batch, whose neighbours depend on how the scenes are divided."""
+    values = np.stack([scan.values[0], scan.values[0].conj(), 0 * scan.values[0]])
+    mixed = data.Measurement(values, scan.array, scan.sweep, scan.grid)
+    found = suspicion(make_problem(mixed))
+    assert found[0] == found[2] == ""
+    assert found[1] == suspicion(make_problem(mixed.scenes([1])))[0] != ""
+
+
+def test_networks_are_run_again_whatever_the_number_of_scenes(scan, monkeypatch):
+    monkeypatch.setattr(belief, "MOST_VOXELS", 2 * 11 * 12 * 13)
+    images = Images(torch.zeros(4, 11, 12, 13), {"weights": "deep2s"})
+    assert not belief._takes_long(METHODS["kirchhoff"], make_problem(scan), images)
+
+
+def test_a_method_is_judged_by_its_own_speed(scan, monkeypatch):
+    """Not by the exact sum's, which takes many times as long where there are many frequencies."""
+    monkeypatch.setitem(costs.MODELS, "backprojection-fast", lambda A: 0.1)
+    monkeypatch.setitem(costs.MODELS, "backprojection", lambda A: 100.0)
+    monkeypatch.setattr(costs, "exact_seconds", lambda A: 100.0)
+    images = Images(torch.zeros(2, 11, 12, 13))
+    assert not belief._takes_long(METHODS["backprojection-fast"], make_problem(scan), images)
+    assert belief._takes_long(METHODS["backprojection"], make_problem(scan), images)
+
+
+@pytest.mark.parametrize("order", [("backprojection", "kirchhoff"), ("kirchhoff", "backprojection")])
+@pytest.mark.parametrize("patience", [0.0, 2.0])
+def test_the_comparison_does_not_depend_on_the_order_of_methods(scan, monkeypatch, order, patience):
+    monkeypatch.setattr(belief, "PATIENCE", patience)
+    problem = make_problem(scan)
+    found = [run_method(name, problem).parameters["explained_backprojection"] for name in order]
+    if patience:
+        assert found[0] == pytest.approx(found[1], abs=0.01)
+    else:
+        assert found == [[None, None]] * 2
+
+
+def test_an_interrupt_in_the_second_run_keeps_the_image_and_no_share(scan, monkeypatch):
+    """The iterative method would return what it reached, which says nothing of the data held out."""
+    from mimo.recon import sparse
+    from mimo.recon.prox import soft_threshold
+
+    calls = []
+
+    def interrupting(magnitude, weight):
+        calls.append(1)
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return soft_threshold(magnitude, weight)
+
+    monkeypatch.setattr(sparse, "soft_threshold", interrupting)
+    problem = make_problem(scan)
+    made = run_method("l1", problem, max_iterations=5, tolerance=0.0, check="held-out").parameters
+    assert made["explained_held_out"] == [None, None] and made["held_out_unknown"] == "interrupted"
+    assert made["check_interrupted"] and "interrupted" not in made and min(made["explained"]) > 0.5
+    again = run_method("l1", problem, max_iterations=5, tolerance=0.0, check="held-out").parameters
+    assert min(again["explained_held_out"]) > 0.5 and "check_interrupted" not in again
+
+
+def test_an_interrupt_in_a_check_keeps_the_image(scan, monkeypatch):
+    def interrupting(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "check_images", interrupting)
+    made = run_method("kirchhoff", make_problem(scan))
+    assert np.abs(made.image).max() > 0 and made.parameters["check_interrupted"]
+    assert "interrupted" not in made.parameters
+    many = run_method("kirchhoff", make_problem(scan.scenes([0] * (BATCH + 2))))
+    assert many.parameters["interrupted"] == [False] * BATCH + [True] * 2
+    assert np.abs(many.image[BATCH - 1]).max() > 0 and not many.image[BATCH:].any()
+    assert summary(many.parameters) == ""
+
+
+def test_the_data_kept_are_prepared_once(scan, monkeypatch):
+    made = []
+    prepare = held_out.operator_of
+
+    def counting(*args, **options):
+        made.append(1)
+        return prepare(*args, **options)
+
+    monkeypatch.setattr(held_out, "operator_of", counting)
+    problem = make_problem(scan.scenes([0] * (BATCH + 1)))
+    shares = run_method("kirchhoff", problem, check="held-out").parameters["explained_held_out"]
+    run_method("backprojection", problem, check="held-out")
+    assert len(made) == 1
+    assert shares == pytest.approx([shares[0]] * (BATCH + 1), abs=1e-5)
+    fast = run_method("kirchhoff", problem).parameters["explained_held_out"]
+    assert shares == pytest.approx(fast, abs=1e-4)
 
 
 def test_summaries():
@@ -164,9 +254,31 @@ def test_summaries():
         "explains 6.0 % of the measurement; back-projection 5.0 %; expect little from it; not converged"
     )
     assert summary({}) == "" and summary({"explained": []}) == ""
-    assert outdone({"a": {"explained": [0.9]}, "b": {"explained": [0.2]}, "c": {"explained": [0.4]}, "d": {}}) == {
-        "b": "a"
+    said = outdone({"a": {"explained": [0.9]}, "b": {"explained": [0.2]}, "c": {"explained": [0.4]}, "d": {}})
+    assert said == {"b": "misses the data far more than a"}
+
+
+def test_scenes_that_were_not_checked():
+    """As in a file joined of shards of which some were made without a check."""
+    parameters = {
+        "explained": [None, 0.1, 0.5, 0.6],
+        "verdict": [None, "expect little from it", "", ""],
+        "suspicion": [None, "", "wrong", "wrong"],
+        "scene_iterations": [None, 2, 3, 4],
     }
+    assert summary(parameters) == (
+        "explains 40 % of the measurement; worst scene 1: 10 %; 4 iterations; expect little from it (1 of 4 scenes)"
+    )
+    assert summary(parameters, 0) == explained_text(parameters, 0) == explained_text(parameters, 9) == ""
+    assert summary(parameters, 1) == "explains 10 % of the measurement; expect little from it"
+    assert explained_text(parameters, 2) == "explains 50 %"
+    assert explained_text({"explained": [0.7]}, 3) == "explains 70 %"  # cut out of a file of more scenes
+    better = {"explained": [0.9] * 4 + [1.0] * 9}
+    assert remarks({"a": {"explained": [0.2]}, "b": better, "c": parameters}) == [
+        "a misses the data far more than b",
+        "wrong (2 of 4 scenes)",
+    ]
+    assert remarks({"a": {"suspicion": ["wrong"]}}) == ["wrong"]
 
 
 def test_another_word_for_check(scan):

@@ -108,3 +108,54 @@ def test_shards_made_in_another_way_are_removed_when_told(source, tmp_path):
     assert set(images(out)) == {"kirchhoff"}
     reconstruct_files([source], out, ["backprojection"], shard_size=1, workers=1, overwrite=True)
     assert set(images(out)) == {"backprojection"}
+
+
+def test_a_changed_measurement_in_the_same_file_needs_a_word(scenes, source):  # noqa: F811
+    data.save(source, replace(scenes, background=0.1 * scenes.values[0]))
+    reconstruct_file(source, source, ["kirchhoff"])
+    before = images(source)["kirchhoff"].image
+    for method in ("kirchhoff", "backprojection"):
+        fails(
+            ("background was subtracted", "kirchhoff", "--overwrite"),
+            lambda method=method: reconstruct_file(source, source, [method], subtract_background=True),
+            FileError,
+        )
+    assert data.load(source).background is not None
+    written = reconstruct_file(source, source, ["kirchhoff"], subtract_background=True, overwrite=True)
+    assert len(written.made) == 1 and not np.array_equal(images(source)["kirchhoff"].image, before)
+
+
+def test_images_of_other_data_are_not_carried_over(scenes, source, tmp_path):  # noqa: F811
+    data.save(source, replace(scenes, background=0.1 * scenes.values[0]))
+    reconstruct_file(source, source, ["kirchhoff"])
+    reconstruct_file(source, tmp_path / "new.h5", ["backprojection"], subtract_background=True)
+    assert set(images(tmp_path / "new.h5")) == {"backprojection"}
+
+
+def test_the_share_of_data_held_out_is_found_when_asked_for(source, out):
+    run = (source, out, ["l1"])
+    options = {"options": {"l1": {"max_iterations": 2}}}
+    reconstruct_file(*run, **options)
+    assert images(out)["l1"].parameters["explained_held_out"] == [None] * 4
+    written = reconstruct_file(*run, **options, check="held-out")
+    assert written.replaced == ["l1"] and None not in images(out)["l1"].parameters["explained_held_out"]
+    assert reconstruct_file(*run, **options, check="held-out").skipped == ["l1"]
+    assert reconstruct_file(*run, **options).skipped == ["l1"]
+
+
+def test_nothing_is_removed_before_every_source_is_accepted(source, tmp_path):
+    (tmp_path / "out").mkdir()
+    reconstruct_files([source], tmp_path / "out", ["kirchhoff"], workers=1)
+    kept = (tmp_path / "out" / "in.h5").read_bytes()
+    bad = tmp_path / "bad.h5"
+    bad.write_text("not HDF5")
+    with pytest.raises(FileError, match="not a whole HDF5 file"):
+        reconstruct_files([source, bad], tmp_path / "out", ["backprojection"], workers=1, overwrite=True)
+    assert (tmp_path / "out" / "in.h5").read_bytes() == kept
+
+
+def test_images_checked_in_another_way_are_other_shards(source, tmp_path):
+    run = ([source], tmp_path / "many.h5", ["kirchhoff"])
+    reconstruct_files(*run, workers=1, check="none")
+    with pytest.raises(FileError, match="check is 'none'"):
+        reconstruct_files(*run, workers=1)

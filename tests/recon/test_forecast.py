@@ -1,5 +1,7 @@
 """A slow run says so before it starts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,11 @@ from test_belief import scan  # noqa: F401 - a fixture
 
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid, operator_of
 from mimo.acquisition import Acquisition
+from mimo.models.weight_files import WEIGHTS
 from mimo.recon import forecast as forecasts
-from mimo.recon import make_problem
+from mimo.recon import make_problem, run_method
 from mimo.recon.forecast import Forecast, forecast, warning
-from mimo.recon.registry import METHODS, Problem
+from mimo.recon.registry import METHODS, Problem, find_method
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +61,56 @@ def test_the_prediction_follows_the_machine(scan, monkeypatch):  # noqa: F811
     monkeypatch.setattr(forecasts, "_seconds_of", lambda product, y: 5.0)
     problem = make_problem(scan)
     assert forecast(METHODS["kirchhoff"], problem, {}).seconds == pytest.approx(5.0 * 2)
+
+
+def test_what_is_prepared_to_be_timed_counts_as_set_up(scan, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(forecasts, "CALIBRATED", 0.0)
+    problem = make_problem(scan)
+    forecast(METHODS["l1"], problem, {})
+    ahead = problem._shared["seconds ahead"]
+    assert ahead > 0
+    problem._shared["seconds ahead"] = 1000.0
+    assert run_method("l1", problem, max_iterations=1).parameters["setup_seconds"] > 1000
+    assert run_method("l1", problem, max_iterations=1).parameters["setup_seconds"] < 1000
+
+
+def test_no_factors_are_prepared_that_the_method_does_not_use(scan, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(forecasts, "CALIBRATED", 0.0)
+    problem = make_problem(scan)
+    for name in ("backprojection", "backprojection-fast", "kirchhoff"):
+        forecast(METHODS[name], problem, {})
+    assert "born factors" not in problem._shared
+
+
+def test_a_file_of_weights_is_a_network(scan, tmp_path):  # noqa: F811
+    path = tmp_path / "l1.safetensors"  # whatever its name is
+    path.symlink_to(WEIGHTS / "deep2s.safetensors")
+    problem = make_problem(replace(scan, snr_db=np.array([20.0, 20.0])))
+    own = forecast(find_method(str(path)), problem, {}, str(path))
+    assert own == forecast(METHODS["deep2s"], problem, {}, "deep2s") and "a network" in own.why
+    # without a noise level it is found with the factorisation
+    assert forecast(find_method(str(path)), make_problem(scan), {}, str(path)).seconds > own.seconds
+
+
+def test_least_squares_are_solved_as_the_method_will(scan, monkeypatch):  # noqa: F811
+    """Whatever the number of scenes, which has no part in the choice."""
+    asked, choose = [], forecasts.choose_solver
+
+    def noting(A, solver="auto", *, solves, one_weight):
+        asked.append((solves, one_weight))
+        return choose(A, solver, solves=solves, one_weight=one_weight)
+
+    monkeypatch.setattr(forecasts, "choose_solver", noting)
+    problem = make_problem(scan.scenes([0] * 5))
+    for name, options, first in (
+        ("l1", {"max_iterations": 7}, (7, True)),
+        ("tikhonov", {}, (forecasts.SOLVES, False)),
+        ("tikhonov", {"weight": 0.1}, (forecasts.SOLVES, True)),
+        ("pnp", {"splitting": "admm", "max_iterations": 9}, (9, True)),
+    ):
+        asked.clear()
+        forecast(METHODS[name], problem, options)
+        assert asked[0] == first
+    unprepared = forecast(METHODS["tikhonov"], problem, {}).seconds
+    run_method("tikhonov", problem, cache=False, check="none")
+    assert forecast(METHODS["tikhonov"], problem, {}).seconds < unprepared

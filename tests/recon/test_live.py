@@ -112,3 +112,52 @@ def test_an_interrupt_ends_all_batches_and_methods(scenes, source, tmp_path, mon
     written = reconstruct_file(source, tmp_path / "out.h5", ["l1", "backprojection"])
     assert [each.method for each in written.made] == ["l1"]
     assert set(data.load_reconstructions(tmp_path / "out.h5")) == {"l1"}
+
+
+def test_an_image_that_was_shown_is_not_taken_for_a_finished_one(source, tmp_path, monkeypatch):
+    """The process may be ended, as by SIGTERM, at any moment after the file was written."""
+    save, out = shards.data.save, tmp_path / "out.h5"
+
+    def ending(*args, **rest):
+        save(*args, **rest)
+        raise SystemExit(143)
+
+    options = {"options": {"l1": {"max_iterations": 4, "tolerance": 0.0}}}
+    monkeypatch.setattr(shards.data, "save", ending)
+    with pytest.raises(SystemExit):
+        reconstruct_file(source, out, ["l1"], **options, live=1)
+    monkeypatch.setattr(shards.data, "save", save)
+    partial = data.load_reconstructions(out)["l1"]
+    assert partial.iterations == 1 and partial.parameters["interrupted"] == [True] * 4
+    assert reconstruct_file(source, out, ["l1"], **options).replaced == ["l1"]
+    assert "interrupted" not in data.load_reconstructions(out)["l1"].parameters
+    assert reconstruct_file(source, out, ["l1"], **options).skipped == ["l1"]
+
+
+def test_an_interrupt_in_a_check_ends_the_run_after_this_method(source, tmp_path, monkeypatch):
+    from mimo.recon import run
+
+    done, check = [], run.check_images
+
+    def interrupting(method, *args, **rest):
+        done.append(method.name)
+        if method.name == "backprojection":
+            raise KeyboardInterrupt
+        return check(method, *args, **rest)
+
+    monkeypatch.setattr(run, "check_images", interrupting)
+    written = reconstruct_file(source, tmp_path / "out.h5", ["kirchhoff", "backprojection", "tikhonov"])
+    assert [each.method for each in written.made] == done == ["kirchhoff", "backprojection"]
+    assert set(data.load_reconstructions(tmp_path / "out.h5")) == set(done)
+
+
+def test_an_interrupt_loses_no_image_of_the_methods_before(source, tmp_path, monkeypatch):
+    from mimo.recon import registry
+
+    def interrupting(*args, **rest):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry, "data_step", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct_file(source, tmp_path / "out.h5", ["kirchhoff", "tikhonov"])
+    assert set(data.load_reconstructions(tmp_path / "out.h5")) == {"kirchhoff"}

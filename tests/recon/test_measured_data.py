@@ -90,8 +90,10 @@ def test_every_solver_solves_the_same_data_step(solver: str) -> None:
 
 def test_a_solver_that_does_not_fit_is_named() -> None:
     A = operator(n_tx=2, n_rx=3)
-    with pytest.raises(ValueError, match=r"voxels.*expected one of spectrum, cholesky, cg"):
+    with pytest.raises(ValueError, match=r"fewer voxels than measurements, not .* expected spectrum or cholesky or cg"):
         least_squares.data_step(A, solver="voxels", one_weight=True)
+    with pytest.raises(ValueError, match="a Cholesky factor serves one weight"):
+        least_squares.data_step(A, solver="cholesky")
     with pytest.raises(ValueError, match="expected auto, spectrum"):
         least_squares.data_step(A, solver="magic")
 

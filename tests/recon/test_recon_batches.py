@@ -250,7 +250,7 @@ def test_files_of_others_are_left_alone(scenes, tmp_path):
     copy = tmp_path / "copy.h5"
     with h5py.File(copy, "w"):
         pass
-    with pytest.raises(FileError, match=r"copy\.h5: exists and was not made by reconstruct"):
+    with pytest.raises(FileError, match=r"copy\.h5: exists and is no file that reconstruct can"):
         make(scenes, copy, workers=1)
     with pytest.raises(FileError, match=r"scenes\.h5: is a file to reconstruct"):
         make(scenes, scenes, workers=1)

@@ -271,7 +271,7 @@ def test_foreign_files_are_refused(tmp_path):
         make(tmp_path / "text.h5")
     with h5py.File(tmp_path / "other.h5", "w"):
         pass
-    with pytest.raises(FileError, match=r"other\.h5: exists and was not made by generate"):
+    with pytest.raises(FileError, match=r"other\.h5: exists and is no file that generate can"):
         make(tmp_path / "other.h5")
 
 
