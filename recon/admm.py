@@ -28,6 +28,8 @@ __all__ = ["csalsa"]
 
 BALANCED = 30
 """Iterations in which step sizes are adapted; fixed ones afterwards, so that the iteration converges."""
+SETTLED = 20
+"""Iterations at least of a scene that starts settled."""
 RESIDUAL = 1.01
 """A scene may stop when its residual is below this many times eps."""
 
@@ -76,7 +78,7 @@ def csalsa(
         Which scenes, all or bool ``(n_scene,)``: start ``v2`` from what `start` measures, projected on the ball, not
         from `y`. Where the ball is nearly as large as the measurement, the first images otherwise take up all of what
         cannot be explained, and priors take long to get rid of it. Such a start may be the result for all that the
-        stopping rule knows, so at least `BALANCED` iterations are made. And a few digits of the least squares are
+        stopping rule knows, so at least `SETTLED` iterations are made. And a few digits of the least squares are
         enough: the residual that is allowed is nearly as large as the data.
     prior
         Function that gives R of each scene, ``(n_scene,)``, for the history.
@@ -102,7 +104,7 @@ def csalsa(
         if prior is not None:
             figures["prior"] = prior(image)
         done = (figures["relative_change"] < tolerance) & (figures["residual"] < RESIDUAL)
-        done &= ~s["settled"] | (i + 1 >= BALANCED)
+        done &= ~s["settled"] | (i + 1 >= SETTLED)
         d1, d2 = s["d1"] - (x - image), s["d2"] - (ax - v2)
         new = {"image": image, "v2": v2, "d1": d1, "d2": d2}
         if some and i < BALANCED:
