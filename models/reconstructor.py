@@ -17,8 +17,8 @@ from mimo.models.lattice import apply_without_lattice, has_lattice
 from mimo.models.network_config import MethodConfig, NetworkConfig
 from mimo.models.precision import mixed_precision
 from mimo.models.resnet import ResNet3D
-from mimo.models.stages import STAGES, Physics, features
-from mimo.models.trained_for import acquisition_from_table, differences, far_from
+from mimo.models.stages import STAGES, Physics, features, with_voxel_ratio
+from mimo.models.trained_for import acquisition_from_table, differences, far_from, far_from_any
 from mimo.models.unrolled import Unrolled
 from mimo.models.weight_files import find_weights, load_weights
 from mimo.options import build_table
@@ -27,7 +27,8 @@ __all__ = ["NETWORKS", "Reconstructor", "build_network", "run_network"]
 
 
 def _unet(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
-    return replace(network, in_channels=STAGES[method.stage].channels).build()
+    channels = STAGES[method.stage].channels + (3 if method.voxel_ratio else 0)
+    return replace(network, in_channels=channels).build()
 
 
 def _resnet(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
@@ -42,7 +43,8 @@ def _dense(method: MethodConfig, network: NetworkConfig, acquisition: Acquisitio
 
 
 def _unrolled(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
-    return Unrolled(replace(network, in_channels=2).build, method.steps)
+    build = replace(network, in_channels=5 if method.voxel_ratio else 2).build
+    return Unrolled(build, method.steps, shared=method.shared, voxel_ratio=method.voxel_ratio)
 
 
 NETWORKS: dict[str, Callable[[MethodConfig, NetworkConfig, Acquisition], nn.Module]] = {
@@ -138,6 +140,8 @@ class Reconstructor:
                 raise ValueError(
                     "this network knows the array, sweep and grid of its training by heart: " + "; ".join(different)
                 )
+        if self.info.get("data", {}).get("other_arrays"):
+            return far_from_any(physics.voxel_ratio.exp2().tolist())
         return far_from(self.acquisition, now)
 
     @torch.no_grad()
@@ -178,6 +182,8 @@ def run_network(
         images: list[torch.Tensor] = module(physics, y, noise_std)
         return images
     given = features(method.stage, physics, y, noise_std)
+    if method.voxel_ratio:
+        given = with_voxel_ratio(given, physics)
     with mixed_precision(given.device):
         if lattice_free and has_lattice(module):
             out: torch.Tensor = apply_without_lattice(module, given)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import nn
 
-from mimo.models.stages import Physics, regularised_inverse
+from mimo.models.stages import Physics, regularised_inverse, with_voxel_ratio
+from mimo.models.unet import UNet3D
 
 __all__ = ["Unrolled"]
 
@@ -40,13 +41,20 @@ class Unrolled(nn.Module):
         Makes a network from two channels, a magnitude and the noise level, to one.
     steps
         Data steps K, at least 1.
+    shared
+        Let one network be all ``N_k``: a quarter of the weights, and every step's errors train it.
+    voxel_ratio
+        Give the networks `Physics.voxel_ratio` in three channels more.
     """
 
-    def __init__(self, make: Callable[[], nn.Module], steps: int) -> None:
+    def __init__(
+        self, make: Callable[[], nn.Module], steps: int, *, shared: bool = False, voxel_ratio: bool = False
+    ) -> None:
         super().__init__()
         if steps < 1:
             raise ValueError(f"steps is {steps}, expected at least 1")
-        self.networks = nn.ModuleList(make() for _ in range(steps + 1))
+        self.voxel_ratio = voxel_ratio
+        self.networks = nn.ModuleList(make() for _ in range(1 if shared else steps + 1))
         self.log_kappa = nn.Parameter(torch.full((steps,), math.log(KAPPA)))
         first, last = LEVELS
         self.log_level = nn.Parameter(torch.linspace(math.log(first), math.log(last), steps + 1))
@@ -56,7 +64,11 @@ class Unrolled(nn.Module):
         """Return this module's state with every network that of a denoiser; other weights as they are."""
         if "log_kappa" in weights:
             return dict(weights)
-        copies = {f"networks.{k}.{name}": value for k in range(len(self.networks)) for name, value in weights.items()}
+        copies = {
+            f"networks.{k}.{name}": value
+            for k, network in enumerate(self.networks)
+            for name, value in (network.from_narrower(weights) if isinstance(network, UNet3D) else weights).items()
+        }
         return copies | {name: value for name, value in self.state_dict().items() if not name.startswith("networks.")}
 
     def forward(self, physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> list[torch.Tensor]:
@@ -71,10 +83,14 @@ class Unrolled(nn.Module):
             share = share.clamp_max(1).reshape(-1, 1, 1, 1)
             x = start / peak
         images: list[torch.Tensor] = []
-        for k, network in enumerate(self.networks):
+        for k in range(len(self.log_level)):
+            network = self.networks[k % len(self.networks)]
             magnitude = x.abs()
             level = (self.log_level[k] + self.slope[k] * share).exp().expand_as(magnitude)
-            image = network(torch.stack((magnitude, level), dim=1))[:, 0]
+            given = torch.stack((magnitude, level), dim=1)
+            if self.voxel_ratio:
+                given = with_voxel_ratio(given, physics)
+            image = network(given)[:, 0]
             images.append(image * peak)
             if k < len(self.log_kappa):
                 v = x / magnitude.clamp_min(1e-12) * image.clamp_min(0)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.constants import speed_of_light
 from torch import nn
 
 from mimo import Acquisition, FrequencySweep, operator_of
@@ -30,10 +31,11 @@ from mimo.recon.metrics import psnr, ssim
 from mimo.synth import Realism, random_phase
 from mimo.synth.measuring import Radar, Streams, measure, streams
 from mimo.synth.noise import chain_gains, draw_live
+from mimo.train.arrays import ArrayPool
 from mimo.train.config import ReconstructorConfig
 from mimo.train.loop import Objective, Share
 from mimo.train.randomness import Stream, fresh_network, step_rng
-from mimo.train.scenes import ScenePool, SceneSource
+from mimo.train.scenes import Magnitude, PresetScenes, ScenePool, SceneSource
 from mimo.viewer.contact_sheets import draw_samples
 
 __all__ = ["MeasuredBatch", "ReconstructionObjective"]
@@ -44,6 +46,10 @@ VALIDATION_BATCH = 4
 """Scenes of the validation that go through the network at once."""
 LEAST_ERROR = 1e-5
 """Keeps the logarithm of a scene's error finite: 50 dB."""
+LEAST_PEAK = 0.2
+"""A scene whose peak inside the region is lower is drawn again."""
+OTHER_ARRAYS, UNSEEN = 12, 10**9
+"""Arrays of the validation, and the number from which on they are counted: no step gets there."""
 EARLIER = 0.3
 """Weight of the images before the last of an unrolled network in its loss."""
 
@@ -94,7 +100,10 @@ class ReconstructionObjective(Objective):
             lambda: build_network(config.method, config.network, self.acquisition), config.data.seed, self.device
         )
         self.pool: ScenePool | None = None  # made at the first step
+        data = config.data
+        self.arrays = ArrayPool(data.seed, size=data.arrays, steps=data.array_steps, device=self.device)
         self._validation: list[MeasuredBatch] = []
+        self._elsewhere: list[MeasuredBatch] = []
 
     def describe(self) -> dict[str, Any]:
         """See `Objective`."""
@@ -157,16 +166,42 @@ class ReconstructionObjective(Objective):
         flipped = [np.flip(scene, axis=tuple(np.flatnonzero(rng.random(3) < 0.5))) for scene in scenes]
         snr_db = rng.uniform(*data.snr_db, size=len(scenes))
         drawn = streams(data.seed, Stream.STEP, step)
+        errors = 1.0 if data.faulty == 1 else float(rng.random() < data.faulty)
         realism = Realism(
-            phase_error_deg=data.phase_error,
-            position_error=data.position_error,
-            missing_channels=data.missing * drawn["missing"].random(),
+            phase_error_deg=errors * data.phase_error,
+            position_error=errors * data.position_error,
+            missing_channels=errors * data.missing * drawn["missing"].random(),
         )
-        return self.measure(n_freq, np.stack(flipped), snr_db, drawn, realism)
+        if data.other_arrays and rng.random() < data.other_arrays:
+            return self.elsewhere(self.arrays.at(step, rng), snr_db, rng, drawn, realism)
+        return self.measure(self.physics(n_freq), np.stack(flipped), snr_db, drawn, realism)
+
+    def elsewhere(
+        self,
+        physics: Physics,
+        snr_db: npt.NDArray[np.float64],
+        rng: np.random.Generator,
+        drawn: Streams,
+        realism: Realism,
+    ) -> MeasuredBatch:
+        """Return fresh scenes on the grid of another radar, measured by it; a scene lies in its region alone."""
+        theirs = physics.operator.acquisition
+        inside = np.float32(1) if theirs.inside is None else theirs.inside.astype(np.float32)
+        scenes = PresetScenes(self.config.data.preset, theirs.grid)
+        truth = list[Magnitude]()
+        while len(truth) < len(snr_db):
+            scene = scenes.draw(rng) * inside
+            if scene.max() > LEAST_PEAK:
+                truth.append(scene)
+        waves = _wavelength(theirs) / _wavelength(self.acquisition)
+        realism = replace(realism, position_error=realism.position_error * waves)
+        if not theirs.array.paired:  # gaps are drawn among every pair
+            realism = replace(realism, missing_channels=0.0)
+        return self.measure(physics, np.stack(truth), snr_db, drawn, realism)
 
     def measure(
         self,
-        n_freq: int,
+        physics: Physics,
         truth: npt.NDArray[np.float32],
         snr_db: npt.NDArray[np.float64],
         rng: Streams,
@@ -177,7 +212,7 @@ class ReconstructionObjective(Objective):
         The chains' gains are drawn for each scene, as the synthesizer does; displaced antennas and gaps, which cost an
         operator, once for the batch.
         """
-        physics, n_scene = self.physics(n_freq), len(truth)
+        n_scene = len(truth)
         truth = truth / truth.max(axis=(1, 2, 3), keepdims=True).clip(1e-30)
         array = physics.operator.array
         live = draw_live(array, realism.missing_channels, rng["missing"]) if realism.missing_channels else None
@@ -209,25 +244,39 @@ class ReconstructionObjective(Objective):
                 for first in range(0, n, VALIDATION_BATCH):
                     truth = np.stack(scenes[first : first + VALIDATION_BATCH])
                     rng = streams(seed, Stream.VALIDATION, k, first)
-                    batch = self.measure(n_freq, truth, np.full(len(truth), snr_db), rng, Realism())
+                    batch = self.measure(self.physics(n_freq), truth, np.full(len(truth), snr_db), rng, Realism())
                     self._validation.append(batch)
         return self._validation
 
+    def validation_elsewhere(self) -> list[MeasuredBatch]:
+        """Return scenes on arrays that no step draws, two on each, between 0 and 30 dB, without errors but noise."""
+        if not self._elsewhere and self.config.data.other_arrays:
+            seed = self.config.data.seed
+            for i in range(OTHER_ARRAYS):
+                rng = step_rng(seed, Stream.VALIDATION, i)
+                physics = self.arrays.get(UNSEEN + i, -1 - i)
+                drawn = streams(seed, Stream.VALIDATION, i)
+                self._elsewhere.append(self.elsewhere(physics, np.array([30.0, 10.0]), rng, drawn, Realism()))
+        return self._elsewhere
+
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Return mean PSNR (dB) and SSIM at each SNR."""
+        """Return mean PSNR (dB) and SSIM at each SNR, and the same on other arrays where there are such."""
         batches = self.validation()
         each = len(batches) // len(VALIDATION_SNRS)
+        sets = {f"{snr_db:g}": batches[k * each : (k + 1) * each] for k, snr_db in enumerate(VALIDATION_SNRS)}
+        if elsewhere := self.validation_elsewhere():
+            sets["elsewhere"] = elsewhere
         figures = {}
-        for k, snr_db in enumerate(VALIDATION_SNRS):
+        for name, group in sets.items():
             pairs = [
                 (image.cpu().numpy(), truth.cpu().numpy())
-                for batch in batches[k * each : (k + 1) * each]
+                for batch in group
                 for image, truth in zip(self.images(network, batch), batch.truth, strict=True)
             ]
             pairs = [(image if image.any() else image + 1e-9, truth) for image, truth in pairs]
-            figures[f"psnr_{snr_db:g}"] = float(np.mean([psnr(*pair) for pair in pairs]))
-            figures[f"ssim_{snr_db:g}"] = float(np.mean([ssim(*pair) for pair in pairs]))
+            figures[f"psnr_{name}"] = float(np.mean([psnr(*pair) for pair in pairs]))
+            figures[f"ssim_{name}"] = float(np.mean([ssim(*pair) for pair in pairs]))
         return figures
 
     @torch.no_grad()
@@ -241,6 +290,11 @@ class ReconstructionObjective(Objective):
         """Return what a network makes of measurements, at least 0, ``(n_scene, n_x, n_y, n_z)``."""
         made = run_network(network, self.config.method, batch.physics, batch.y, batch.noise_std)
         return made[-1].clamp_min(0)
+
+
+def _wavelength(acquisition: Acquisition) -> float:
+    """Wavelength in free space in the middle of the band, metres."""
+    return float(speed_of_light / acquisition.sweep.freq.mean())
 
 
 def _best_scale(image: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

@@ -17,9 +17,10 @@ from mimo.data.files.reader import open_measurement
 from mimo.synth import draw, paper_grid
 from mimo.train.randomness import Stream, step_rng
 
-__all__ = ["DatasetScenes", "PresetScenes", "ScenePool", "SceneSource", "ScenesInMemory", "fit_scene"]
+__all__ = ["DatasetScenes", "Magnitude", "PresetScenes", "ScenePool", "SceneSource", "ScenesInMemory", "fit_scene"]
 
 Magnitude = npt.NDArray[np.float32]
+"""A scene: real, in [0, 1], ``(n_x, n_y, n_z)``."""
 
 PAPER_SHARE = 0.6
 """Share of the scenes on the papers' grid, where no grid is named."""
