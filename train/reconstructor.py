@@ -21,7 +21,7 @@ from torch import nn
 
 from mimo import Acquisition, FrequencySweep, operator_of
 from mimo.models.layers import fold_batch_norm
-from mimo.models.reconstructor import build_network, run_network
+from mimo.models.reconstructor import build_network, prepare_input, run_network, run_prepared
 from mimo.models.stages import Physics
 from mimo.models.trained_for import acquisition_table
 from mimo.models.unet import UNet3D
@@ -36,7 +36,7 @@ from mimo.train.randomness import Stream, fresh_network, step_rng
 from mimo.train.scenes import ScenePool, SceneSource
 from mimo.viewer.contact_sheets import draw_samples
 
-__all__ = ["MeasuredBatch", "ReconstructionObjective"]
+__all__ = ["MeasuredBatch", "PreparedBatch", "ReconstructionObjective"]
 
 VALIDATION_SNRS = (30.0, 10.0)
 """dB; the validation's scenes are measured at each."""
@@ -58,6 +58,16 @@ class MeasuredBatch(NamedTuple):
     """``(n_scene,)``."""
     truth: torch.Tensor
     """Magnitudes with maximum 1, ``(n_scene, n_x, n_y, n_z)``."""
+
+
+class PreparedBatch(NamedTuple):
+    """All of a step that no weight changes, so that it can be made ahead; each tensor's first axis is the scene."""
+
+    n_freq: int
+    """Names the measurement model, `ReconstructionObjective.physics`, which stays where it is."""
+    given: tuple[torch.Tensor, ...]
+    """What the network is given (`mimo.models.reconstructor.prepare_input`)."""
+    truth: torch.Tensor
 
 
 class ReconstructionObjective(Objective):
@@ -125,19 +135,27 @@ class ReconstructionObjective(Objective):
         m = math.prod(self.acquisition.measurement_shape)
         return f"{method.kind} on {method.stage}, {n:,} parameters, {m} measurements, {shape}"
 
-    def loss(self, network: nn.Module, step: int, averaged: Mapping[str, torch.Tensor], share: Share) -> torch.Tensor:
+    def prepare(self, step: int, share: Share) -> PreparedBatch:
+        """See `Objective`: scenes, measurements and first stage."""
+        batch = self.batch(step)
+        y, noise_std, truth = (values[share.slice] for values in batch[1:])
+        given = prepare_input(self.config.method, batch.physics, y, noise_std)
+        return PreparedBatch(batch.physics.operator.acquisition.sweep.n_freq, given, truth)
+
+    def loss_of(
+        self, network: nn.Module, prepared: PreparedBatch, step: int, averaged: Mapping[str, torch.Tensor]
+    ) -> torch.Tensor:
         """See `Objective`: mean square error; a negative value where the truth is 0 costs nothing, as it is clipped.
 
         With the weighting "relative" it is the mean logarithm of the scenes' errors, as in a mean PSNR. Images of an
         unrolled network have the data's scale, that of a regularised inverse, which shrinks: they are compared in the
         scale that suits each scene best.
         """
-        batch = self.batch(step)
-        part = MeasuredBatch(batch.physics, *(values[share.slice] for values in batch[1:]))
-        images = run_network(network, self.config.method, part.physics, part.y, part.noise_std)
+        n_freq, given, truth = prepared
+        images = run_prepared(network, self.config.method, self.physics(n_freq), given)
         if isinstance(self.network, Unrolled):
-            images = [image * _best_scale(image.detach().clamp(min=0), part.truth) for image in images]
-        errors = [self._error(image, part.truth) for image in images]
+            images = [image * _best_scale(image.detach().clamp(min=0), truth) for image in images]
+        errors = [self._error(image, truth) for image in images]
         return errors[-1] + EARLIER * sum(errors[:-1], torch.zeros((), device=self.device))
 
     def _error(self, image: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
