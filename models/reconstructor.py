@@ -19,11 +19,11 @@ from mimo.models.precision import mixed_precision
 from mimo.models.resnet import ResNet3D
 from mimo.models.stages import STAGES, Physics, features, with_voxel_ratio
 from mimo.models.trained_for import acquisition_from_table, differences, far_from, far_from_any
-from mimo.models.unrolled import Unrolled
+from mimo.models.unrolled import Start, Unrolled, prepare_start
 from mimo.models.weight_files import find_weights, load_weights
 from mimo.options import build_table
 
-__all__ = ["NETWORKS", "Reconstructor", "build_network", "run_network"]
+__all__ = ["NETWORKS", "Reconstructor", "build_network", "prepare_input", "run_network", "run_prepared"]
 
 
 def _unet(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
@@ -178,15 +178,36 @@ def run_network(
     They may be negative, where a network's output is linear. With `lattice_free` the one image of a network behind a
     sub-pixel shuffle is freed of its lattice (`mimo.models.lattice`); training wants the network as it is.
     """
+    given = prepare_input(method, physics, y, noise_std)
+    return run_prepared(module, method, physics, given, lattice_free=lattice_free)
+
+
+def prepare_input(
+    method: MethodConfig, physics: Physics, y: torch.Tensor, noise_std: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """Make all that a network is given and that no weight changes: tensors whose first axis is the scene."""
     if method.kind == "unrolled":
-        images: list[torch.Tensor] = module(physics, y, noise_std)
-        return images
+        return prepare_start(physics, y, noise_std)
     given = features(method.stage, physics, y, noise_std)
-    if method.voxel_ratio:
-        given = with_voxel_ratio(given, physics)
-    with mixed_precision(given.device):
+    return (with_voxel_ratio(given, physics) if method.voxel_ratio else given,)
+
+
+def run_prepared(
+    module: nn.Module,
+    method: MethodConfig,
+    physics: Physics,
+    given: tuple[torch.Tensor, ...],
+    *,
+    lattice_free: bool = False,
+) -> list[torch.Tensor]:
+    """Do what `run_network` does, from what `prepare_input` made; networks other than unrolled ones need no physics."""
+    if method.kind == "unrolled":
+        images: list[torch.Tensor] = module(physics, Start(*given))
+        return images
+    (volumes,) = given
+    with mixed_precision(volumes.device):
         if lattice_free and has_lattice(module):
-            out: torch.Tensor = apply_without_lattice(module, given)
+            out: torch.Tensor = apply_without_lattice(module, volumes)
         else:
-            out = module(given)
+            out = module(volumes)
     return [out[:, 0].float()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -11,12 +12,49 @@ from torch import nn
 from mimo.models.stages import Physics, regularised_inverse, with_voxel_ratio
 from mimo.models.unet import UNet3D
 
-__all__ = ["Unrolled"]
+__all__ = ["Start", "Unrolled", "prepare_start"]
 
 LEVELS = (0.3, 0.08)
 """Noise levels that the first and the last network are told at the start of the training, relative to the peak."""
 KAPPA = 10.0
 """Weight of the data step at the start of the training, relative to the Wiener weight of the noise."""
+
+
+class Start(NamedTuple):
+    """Holds what an unrolled network starts from, which no weight changes; see `prepare_start`."""
+
+    x: torch.Tensor
+    """The regularised inverse divided by its largest magnitude, complex ``(n_scene, n_x, n_y, n_z)``."""
+    peak: torch.Tensor
+    """That magnitude in units in which A has norm 1, ``(n_scene, 1, 1, 1)``."""
+    data: torch.Tensor
+    """Data as the data step takes them, divided likewise, ``(n_scene, n_data)``."""
+    weight: torch.Tensor
+    """Wiener weight of the noise, ``(n_scene,)``."""
+    share: torch.Tensor
+    """The noise's share of the measurement's norm, at most 1, ``(n_scene, 1, 1, 1)``."""
+
+
+@torch.no_grad()
+def prepare_start(physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> Start:
+    """Make what an unrolled network starts from: the regularised inverse, and data in its units.
+
+    Parameters
+    ----------
+    physics
+        The measurement model.
+    y
+        Measurements ``(n_scene, *measurement_shape)``, complex.
+    noise_std
+        Standard deviation of each scene's complex noise, ``(n_scene,)``.
+    """
+    step = physics.data_step.restarted()
+    start = regularised_inverse(physics, y, noise_std) / step.norm
+    peak = start.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-30)
+    data = step.encode(y) / (step.norm * peak.flatten()[:, None])
+    weight = physics.wiener_weight(y, noise_std).to(peak.dtype)
+    share = physics.noise_power(y, noise_std).sqrt().to(peak.dtype) / y.flatten(1).norm(dim=1).clamp_min(1e-30)
+    return Start(start / peak, peak, data, weight, share.clamp_max(1).reshape(-1, 1, 1, 1))
 
 
 class Unrolled(nn.Module):
@@ -71,17 +109,10 @@ class Unrolled(nn.Module):
         }
         return copies | {name: value for name, value in self.state_dict().items() if not name.startswith("networks.")}
 
-    def forward(self, physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> list[torch.Tensor]:
+    def forward(self, physics: Physics, start: Start) -> list[torch.Tensor]:
         """Return the image after each network, ``steps + 1`` of ``(n_scene, n_x, n_y, n_z)``; the last is the best."""
-        with torch.no_grad():
-            step = physics.data_step.restarted()
-            start = regularised_inverse(physics, y, noise_std) / step.norm
-            peak = start.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-30)
-            data = step.encode(y) / (step.norm * peak.flatten()[:, None])
-            weight = physics.wiener_weight(y, noise_std).to(peak.dtype)
-            share = physics.noise_power(y, noise_std).sqrt().to(peak.dtype) / y.flatten(1).norm(dim=1).clamp_min(1e-30)
-            share = share.clamp_max(1).reshape(-1, 1, 1, 1)
-            x = start / peak
+        step = physics.data_step.restarted()
+        x, peak, data, weight, share = start
         images: list[torch.Tensor] = []
         for k in range(len(self.log_level)):
             network = self.networks[k % len(self.networks)]

@@ -21,7 +21,7 @@ from mimo.models.trained_for import MOST_VOXEL
 from mimo.region import Region
 from mimo.train.randomness import Stream, step_rng
 
-__all__ = ["ARRAY_KINDS", "ArrayPool", "draw_acquisition"]
+__all__ = ["ARRAY_KINDS", "ArrayPool", "FactorisedPhysics", "Place", "draw_acquisition"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -93,6 +93,10 @@ def draw_acquisition(rng: np.random.Generator, kinds: tuple[str, ...] | None = N
     raise RuntimeError(f"no grid fits an array of kind {kind}: expected one of 100 draws to do")
 
 
+Place = tuple[int, int]
+"""Number of an acquisition of a pool, and the slot that it is kept in instead of the one before."""
+
+
 class FactorisedPhysics(Physics):
     """A measurement model whose least squares use eigenvectors, for any weight and with gradients; kept nowhere."""
 
@@ -121,14 +125,15 @@ class ArrayPool:
         self.seed, self.size, self.steps, self.device = seed, size, steps, device
         self._kept: dict[int, tuple[int, Physics]] = {}
 
-    def at(self, step: int, rng: np.random.Generator) -> Physics:
-        """Return one of those of a step, as `rng` chooses."""
+    def choose(self, step: int, rng: np.random.Generator) -> Place:
+        """Return where one of those of a step is found, as `rng` chooses."""
         slot = int(rng.integers(self.size))
         age = (step + slot * self.steps // self.size) // self.steps  # slots change at different steps
-        return self.get(age * self.size + slot, slot)
+        return age * self.size + slot, slot
 
-    def get(self, index: int, slot: int) -> Physics:
-        """Return acquisition `index` of the seed, kept in `slot` in place of the one before."""
+    def get(self, place: Place) -> Physics:
+        """Return the acquisition of a place: its number, and the slot in which it is kept for the next time."""
+        index, slot = place
         if self._kept.get(slot, (-1, None))[0] != index:
             acquisition = draw_acquisition(step_rng(self.seed, Stream.ARRAY, index))
             self._kept[slot] = (index, FactorisedPhysics(operator_of(acquisition, device=self.device)))

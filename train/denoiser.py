@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from mimo.train.on_policy import OnPolicyPairs
 from mimo.train.randomness import Stream, fresh_network, step_rng, step_seed
 from mimo.train.scenes import ScenePool, SceneSource, fit_scene
 
-__all__ = ["DenoisingObjective", "RunPairs", "loss_of", "psnr"]
+__all__ = ["DenoisingObjective", "PreparedPair", "RunPairs", "loss_of", "psnr"]
 
 LEVELS = (0.05, 0.1, 0.2)
 """Noise levels of the validation."""
@@ -37,12 +37,16 @@ class RunPairs:
         )
         self.state: dict[str, Any] = {"round": -1}
 
-    def take(self, step: int, averaged: Mapping[str, torch.Tensor]) -> Pair | None:
-        """Return the pairs of a step, or nothing when it does not learn from runs."""
+    def due(self, step: int) -> bool:
+        """Say whether a step learns from runs."""
+        runs = self.config.runs
+        return step >= runs.after and step_rng(self.config.data.seed, Stream.RUNS, step).random() < runs.share
+
+    def take(self, step: int, averaged: Mapping[str, torch.Tensor]) -> Pair:
+        """Return the pairs of a step that learns from runs."""
         runs, data = self.config.runs, self.config.data
         rng = step_rng(data.seed, Stream.RUNS, step)
-        if step < runs.after or rng.random() >= runs.share:
-            return None
+        rng.random()  # `due` looked at the first
         wanted = (step - runs.after) // runs.steps
         if self.state["round"] != wanted:
             network = self.config.network.build_empty().to(self.device)
@@ -55,6 +59,16 @@ class RunPairs:
         noisy, target = (self.state[name][chosen].float() for name in ("noisy", "target"))
         axes = [1 + int(axis) for axis in np.flatnonzero(rng.random(3) < 0.5)]
         return Pair(noisy.flip(axes), target.flip(axes), self.state["sigma"][chosen])
+
+
+class PreparedPair(NamedTuple):
+    """All of a step that no weight changes, so that it can be made ahead."""
+
+    pair: Pair | None
+    """This process's share of the pairs; ``None`` where the step learns from runs."""
+    jitter: torch.Tensor | None
+    """Factors of the noise levels that the network is told, ``(n_sample,)``; ``None`` for none."""
+    share: Share
 
 
 class DenoisingObjective(Objective):
@@ -101,8 +115,8 @@ class DenoisingObjective(Objective):
         """See `Objective`."""
         self.runs.state = state or {"round": -1}
 
-    def loss(self, network: nn.Module, step: int, averaged: Mapping[str, torch.Tensor], share: Share) -> torch.Tensor:
-        """See `Objective`."""
+    def prepare(self, step: int, share: Share) -> PreparedPair:
+        """See `Objective`: scenes and what is done to them, unless the step learns from runs."""
         data = self.config.data
         generator = torch.Generator(self.device).manual_seed(step_seed(data.seed, step, Stream.STEP))
         if self.pool is None:
@@ -110,13 +124,24 @@ class DenoisingObjective(Objective):
         rng = step_rng(data.seed, Stream.STEP, step)
         shape = data.shapes[rng.integers(len(data.shapes))]
         scenes = [fit_scene(scene, shape, rng) for scene in self.pool.take(step, self.optimizer.batch, rng)]
-        clean = torch.from_numpy(np.stack(scenes)).to(self.device)
-        pair = self.runs.take(step, averaged) or CORRUPTIONS[data.corruption](clean, generator)
-        told = pair.sigma
+        pair = None
+        if not self.runs.due(step):
+            clean = torch.from_numpy(np.stack(scenes)).to(self.device)
+            pair = CORRUPTIONS[data.corruption](clean, generator)
+        jitter = None
         if data.sigma_jitter:
-            noise = torch.randn(told.shape, generator=generator, device=self.device)
-            told = told * torch.exp(data.sigma_jitter * noise)
-        pair, told = Pair(*(part[share.slice] for part in pair)), told[share.slice]
+            noise = torch.randn(self.optimizer.batch, generator=generator, device=self.device)
+            jitter = torch.exp(data.sigma_jitter * noise)[share.slice]
+        return PreparedPair(pair and Pair(*(part[share.slice] for part in pair)), jitter, share)
+
+    def loss_of(
+        self, network: nn.Module, prepared: PreparedPair, step: int, averaged: Mapping[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """See `Objective`."""
+        pair, jitter, share = prepared
+        if pair is None:
+            pair = Pair(*(part[share.slice] for part in self.runs.take(step, averaged)))
+        told = pair.sigma if jitter is None else pair.sigma * jitter
         with mixed_precision(self.device):
             out = network(_with_level(pair.noisy, told))[:, 0].float()
         return loss_of(out, pair, self.optimizer.weighting)

@@ -22,7 +22,7 @@ from torch import nn
 
 from mimo import Acquisition, FrequencySweep, operator_of
 from mimo.models.layers import fold_batch_norm
-from mimo.models.reconstructor import build_network, run_network
+from mimo.models.reconstructor import build_network, prepare_input, run_network, run_prepared
 from mimo.models.stages import Physics
 from mimo.models.trained_for import acquisition_table
 from mimo.models.unet import UNet3D
@@ -31,14 +31,14 @@ from mimo.recon.metrics import psnr, ssim
 from mimo.synth import Realism, random_phase
 from mimo.synth.measuring import Radar, Streams, measure, streams
 from mimo.synth.noise import chain_gains, draw_live
-from mimo.train.arrays import ArrayPool
+from mimo.train.arrays import ArrayPool, Place
 from mimo.train.config import ReconstructorConfig
 from mimo.train.loop import Objective, Share
 from mimo.train.randomness import Stream, fresh_network, step_rng
 from mimo.train.scenes import Magnitude, PresetScenes, ScenePool, SceneSource
 from mimo.viewer.contact_sheets import draw_samples
 
-__all__ = ["MeasuredBatch", "ReconstructionObjective"]
+__all__ = ["MeasuredBatch", "PreparedBatch", "ReconstructionObjective"]
 
 VALIDATION_SNRS = (30.0, 10.0)
 """dB; the validation's scenes are measured at each."""
@@ -64,6 +64,20 @@ class MeasuredBatch(NamedTuple):
     """``(n_scene,)``."""
     truth: torch.Tensor
     """Magnitudes with maximum 1, ``(n_scene, n_x, n_y, n_z)``."""
+    place: Place | None = None
+    """Where the pool of arrays has the measurement model; ``None`` for the run's own."""
+
+
+class PreparedBatch(NamedTuple):
+    """All of a step that no weight changes, so that it can be made ahead; each tensor's first axis is the scene."""
+
+    n_freq: int
+    """Names the measurement model, `ReconstructionObjective.physics`, which stays where it is."""
+    place: Place | None
+    """Names it where it is one of the pool of arrays."""
+    given: tuple[torch.Tensor, ...]
+    """What the network is given (`mimo.models.reconstructor.prepare_input`)."""
+    truth: torch.Tensor
 
 
 class ReconstructionObjective(Objective):
@@ -134,19 +148,28 @@ class ReconstructionObjective(Objective):
         m = math.prod(self.acquisition.measurement_shape)
         return f"{method.kind} on {method.stage}, {n:,} parameters, {m} measurements, {shape}"
 
-    def loss(self, network: nn.Module, step: int, averaged: Mapping[str, torch.Tensor], share: Share) -> torch.Tensor:
+    def prepare(self, step: int, share: Share) -> PreparedBatch:
+        """See `Objective`: scenes, measurements and first stage."""
+        batch = self.batch(step)
+        y, noise_std, truth = (values[share.slice] for values in (batch.y, batch.noise_std, batch.truth))
+        given = prepare_input(self.config.method, batch.physics, y, noise_std)
+        return PreparedBatch(batch.physics.operator.acquisition.sweep.n_freq, batch.place, given, truth)
+
+    def loss_of(
+        self, network: nn.Module, prepared: PreparedBatch, step: int, averaged: Mapping[str, torch.Tensor]
+    ) -> torch.Tensor:
         """See `Objective`: mean square error; a negative value where the truth is 0 costs nothing, as it is clipped.
 
         With the weighting "relative" it is the mean logarithm of the scenes' errors, as in a mean PSNR. Images of an
         unrolled network have the data's scale, that of a regularised inverse, which shrinks: they are compared in the
         scale that suits each scene best.
         """
-        batch = self.batch(step)
-        part = MeasuredBatch(batch.physics, *(values[share.slice] for values in batch[1:]))
-        images = run_network(network, self.config.method, part.physics, part.y, part.noise_std)
+        n_freq, place, given, truth = prepared
+        physics = self.physics(n_freq) if place is None else self.arrays.get(place)
+        images = run_prepared(network, self.config.method, physics, given)
         if isinstance(self.network, Unrolled):
-            images = [image * _best_scale(image.detach().clamp(min=0), part.truth) for image in images]
-        errors = [self._error(image, part.truth) for image in images]
+            images = [image * _best_scale(image.detach().clamp(min=0), truth) for image in images]
+        errors = [self._error(image, truth) for image in images]
         return errors[-1] + EARLIER * sum(errors[:-1], torch.zeros((), device=self.device))
 
     def _error(self, image: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -173,18 +196,19 @@ class ReconstructionObjective(Objective):
             missing_channels=errors * data.missing * drawn["missing"].random(),
         )
         if data.other_arrays and rng.random() < data.other_arrays:
-            return self.elsewhere(self.arrays.at(step, rng), snr_db, rng, drawn, realism)
+            return self.elsewhere(self.arrays.choose(step, rng), snr_db, rng, drawn, realism)
         return self.measure(self.physics(n_freq), np.stack(flipped), snr_db, drawn, realism)
 
     def elsewhere(
         self,
-        physics: Physics,
+        place: Place,
         snr_db: npt.NDArray[np.float64],
         rng: np.random.Generator,
         drawn: Streams,
         realism: Realism,
     ) -> MeasuredBatch:
         """Return fresh scenes on the grid of another radar, measured by it; a scene lies in its region alone."""
+        physics = self.arrays.get(place)
         theirs = physics.operator.acquisition
         inside = np.float32(1) if theirs.inside is None else theirs.inside.astype(np.float32)
         scenes = PresetScenes(self.config.data.preset, theirs.grid)
@@ -197,7 +221,7 @@ class ReconstructionObjective(Objective):
         realism = replace(realism, position_error=realism.position_error * waves)
         if not theirs.array.paired:  # gaps are drawn among every pair
             realism = replace(realism, missing_channels=0.0)
-        return self.measure(physics, np.stack(truth), snr_db, drawn, realism)
+        return self.measure(physics, np.stack(truth), snr_db, drawn, realism)._replace(place=place)
 
     def measure(
         self,
@@ -254,9 +278,9 @@ class ReconstructionObjective(Objective):
             seed = self.config.data.seed
             for i in range(OTHER_ARRAYS):
                 rng = step_rng(seed, Stream.VALIDATION, i)
-                physics = self.arrays.get(UNSEEN + i, -1 - i)
                 drawn = streams(seed, Stream.VALIDATION, i)
-                self._elsewhere.append(self.elsewhere(physics, np.array([30.0, 10.0]), rng, drawn, Realism()))
+                place = UNSEEN + i, -1 - i
+                self._elsewhere.append(self.elsewhere(place, np.array([30.0, 10.0]), rng, drawn, Realism()))
         return self._elsewhere
 
     @torch.no_grad()

@@ -65,7 +65,9 @@ def test_draws_differ_and_repeat():
 def test_a_pool_is_a_function_of_seed_and_step():
     def seen(first):
         pool = ArrayPool(0, size=3, steps=6, device=torch.device("cpu"))
-        return [pool.at(step, np.random.default_rng(step)).operator.acquisition for step in range(first, 12)]
+        return [
+            pool.get(pool.choose(step, np.random.default_rng(step))).operator.acquisition for step in range(first, 12)
+        ]
 
     whole, later = seen(0), seen(7)
     assert whole[7:] == later
