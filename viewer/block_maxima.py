@@ -80,7 +80,8 @@ def largest_under_pixels(
     largest, across, up
         The pixels' values, masked where only masked values lie under one, and their edges.
     """
-    data = np.where(np.ma.getmaskarray(values), -np.inf, np.ma.getdata(values)).astype(np.float64)
+    held: np.ma.MaskedArray[Any, Any] = np.ma.asarray(values)
+    data = np.where(np.ma.getmaskarray(held), -np.inf, np.ma.getdata(held)).astype(np.float64)
     data, across = _reduced(data, across, columns, 1)
     data, up = _reduced(data, up, rows, 0)
     return np.ma.masked_equal(data, -np.inf), across, up
