@@ -12,7 +12,7 @@ from mimo import ArrayGeometry
 from mimo.data.files.schema import FileError, UnfitError
 from mimo.data.importers.chirp import Chirp
 from mimo.data.importers.containers import SUFFIXES, Get, named_arrays
-from mimo.data.importers.frames import one_scene
+from mimo.data.importers.frames import one_scene, with_turns
 from mimo.data.importers.layout import (
     AXIS_NAMES,
     FREQUENCY_UNITS,
@@ -178,7 +178,7 @@ def read(
     )
     if motion is None or track is None:
         return measurement
-    return one_scene(measurement, track, motion.mount)
+    return one_scene(measurement, track, with_turns(motion.mount, chirp, range(array.n_tx)))
 
 
 def _values_name(get: Get, names: tuple[str, ...], given: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +11,12 @@ import numpy.typing as npt
 from mimo import ArrayGeometry
 from mimo.array import PLUS_Z
 from mimo.data.files.schema import UnfitError
+from mimo.data.importers.chirp import Chirp
 from mimo.data.importers.motion import Mount
 from mimo.data.importers.tracks import Track
 from mimo.data.measurement import Measurement
 
-__all__ = ["one_scene"]
+__all__ = ["one_scene", "with_turns"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -103,6 +105,32 @@ def one_scene(measurement: Measurement, track: Track, mount: Mount) -> Measureme
         delay=repeated(measurement.delay),
         reference_path=repeated(measurement.reference_path),
     )
+
+
+def with_turns(mount: Mount, chirp: Chirp | None, order: Sequence[int]) -> Mount:
+    """Return the mount with the turn of each transmitter, where the radar moves on between them.
+
+    Parameters
+    ----------
+    mount
+        Returned as it is unless `moving`, or when the turns are stated.
+    chirp
+        With the time from one chirp to the next and from one frame to the next.
+    order
+        Transmitters in the order of their chirps.
+
+    Raises
+    ------
+    ValueError
+        When those times are not known.
+    """
+    if not mount.moving or mount.tx_shift:
+        return mount
+    if chirp is None or not chirp.period or not chirp.frame_period:
+        raise UnfitError("motion.moving without idle, ramp_end and frame_period of the chirps: expected all three")
+    shift = np.zeros(len(order))
+    shift[list(order)] = np.arange(len(order)) * chirp.period / chirp.frame_period
+    return replace(mount, tx_shift=tuple(float(each) for each in shift))
 
 
 def _normals(given: Floats | None, n: int) -> Floats:

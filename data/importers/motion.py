@@ -36,7 +36,10 @@ class Mount:
         Directions of the radar's own z and y, in the moving part's axes; empty: as the motion has them.
     tx_shift
         For a radar that moves while its transmitters take turns: for each, when it transmits, as a share of the time
-        from one frame to the next. Empty when the radar stands still, or all transmit at once.
+        from one frame to the next. Empty when the radar stands still, or all transmit at once. With `moving` it follows
+        from the chirps.
+    moving
+        Whether the radar moves on while its transmitters take turns, as the times of the chirps say.
     skip
         Number of first frames that do not belong to the scan.
     """
@@ -45,6 +48,7 @@ class Mount:
     look: tuple[float, ...] = ()
     up: tuple[float, ...] = ()
     tx_shift: tuple[float, ...] = ()
+    moving: bool = False
     skip: int = 0
 
     def rotation(self, track: Track) -> Floats:
@@ -94,7 +98,7 @@ MOTIONS: dict[str, Callable[..., Track]] = {
     "line": line,
     "poses": poses,
 }
-MOUNT = ("lever_arm", "look", "up", "tx_shift", "skip")
+MOUNT = ("lever_arm", "look", "up", "tx_shift", "moving", "skip")
 
 
 def parse_motion(table: Mapping[str, Any]) -> Motion:
@@ -117,7 +121,7 @@ def parse_motion(table: Mapping[str, Any]) -> Motion:
         raise UnfitError(f"motion.kind is {kind!r}: expected one of {', '.join(MOTIONS)}")
     unit = unit_factor("motion", "length_unit", str(given.pop("length_unit", "m")), LENGTH_UNITS)
     kinds = {k: v for k, v in kinds_of(MOTIONS[kind]).items() if k != "unit"}
-    mounted = dict.fromkeys(MOUNT[:-1], tuple[float, ...]) | {"skip": int}
+    mounted: dict[str, Any] = dict.fromkeys(MOUNT[:-2], tuple[float, ...]) | {"moving": bool, "skip": int}
     for name in given:
         if name not in kinds and name not in mounted:
             known = [f"motion.{each}" for each in ("kind", "length_unit", *kinds, *mounted)]
