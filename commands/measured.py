@@ -354,12 +354,23 @@ def info(
         raise click.UsageError("give FILE, --cache or --clear-cache")
     from mimo import kernels
     from mimo.data import FileError, describe_file
+    from mimo.data.files.describe import describe_geometry
+    from mimo.data.files.geometry import array_alone
     from mimo.models.weight_files import WEIGHTS
     from mimo.train.card import card_of
 
     if file.suffix == ".safetensors" or (WEIGHTS / f"{file}.safetensors").is_file():
         text, facts = card_of(file)
         print_json(facts) if as_json else click.echo(text)
+        return
+    if (alone := array_alone(file)) is not None:
+        if figure is not None:
+            from mimo.viewer.array_figure import array_figure
+            from mimo.viewer.figures import save as save_figure
+
+            with writing(figure):
+                save_figure(array_figure(alone.array), figure)
+        _print_facts(describe_geometry(file, alone), as_json)
         return
     facts = {**describe_file(file), **_beliefs(file), "kernels": kernels.describe()}
     around = medium(patterns, layers)
@@ -370,14 +381,18 @@ def info(
 
         with writing(figure):
             save(overview_of_file(file, scene=scene, **around), figure)
-    if as_json:
-        print_json(facts)
-    else:
-        for name, value in facts.items():
-            for i, line in enumerate(value if isinstance(value, list) else [value]):
-                click.echo(f"{name if i == 0 else '':<16}{line}")
+    _print_facts(facts, as_json)
     if incomplete:
         raise FileError(file, "is not complete: expected all shards; the command that made it, again, makes the others")
+
+
+def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(facts)
+        return
+    for name, value in facts.items():
+        for i, line in enumerate(value if isinstance(value, list) else [value]):
+            click.echo(f"{name if i == 0 else '':<16}{line}")
 
 
 def _info_of_cache(clear: bool, as_json: bool) -> None:

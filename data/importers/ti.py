@@ -42,9 +42,9 @@ DESCRIPTION = "TI mmWave adc_data.bin with radar.toml: chirp, lanes, I/Q order, 
 EXPLANATION = (
     "radar.toml has start_freq (Hz), slope (Hz/s), sample_rate (Hz), n_sample, n_chirp (of each tx in a frame), tx_pos",
     "and rx_pos (metres); if not the usual ones also n_frame (from the length), adc_start (0 s), lanes (2, or 4),",
-    "iq_order ('IQ', or 'QI' where the capture has them swapped), phase_sign (+1), tx_order (the number of the tx of",
-    "each chirp, from 0), video_phase (true: taken out), target_motion (true: the phase of one radial velocity is taken",
-    "out between transmitters), idle, ramp_end and frame_period (s, for motion.moving). Frames become scenes.",
+    "iq_order ('IQ', or 'QI' where the capture has them swapped), phase_sign (+1), tx_order (each chirp's tx, from 0),",
+    "video_phase (true: taken out), target_motion (true: the phase of one radial velocity is taken out between tx),",
+    "idle, ramp_end and frame_period (s, for motion.moving). Frames become scenes.",
 )
 DATA, CONFIG = "adc_data.bin", "radar.toml"
 REQUIRED = ("start_freq", "slope", "sample_rate", "n_sample", "n_chirp", "tx_pos", "rx_pos")
