@@ -59,7 +59,8 @@ def load_geometry(path: str | PathLike[str]) -> Geometry:
             raise UnfitError(f"grid/{absent[0]} is missing: expected grid/x, grid/y and grid/z together")
         label = attribute(subgroup(file, "array"), "name", "string") or ""
         try:
-            array = ArrayGeometry(**{name: parts.get(f"array/{name}") for name in ARRAY}, name=label)
+            antennas: dict[str, Any] = {name: parts.get(f"array/{name}") for name in ARRAY}
+            array = ArrayGeometry(**antennas, name=label)
             sweep = FrequencySweep(parts["sweep/freq"]) if "sweep/freq" in parts else None
             grid = None if absent else VoxelGrid(*(parts[f"grid/{name}"] for name in "xyz"))
         except ValueError as error:
