@@ -82,6 +82,9 @@ class MatFile:
             When it is missing (what there is beside it is listed) or does not hold numbers.
         """
         values = self._from_hdf5(name) if self._file is not None else self._from_version_5(name)
+        if values.dtype == object and values.size == 1 and isinstance(values.item(), mat_struct):
+            listed = ", ".join(values.item()._fieldnames)
+            raise FileError(self.path, f"{name} is a structure: expected one of its fields, {name}.FIELD of {listed}")
         if values.dtype.kind not in "fiuc" or not values.size:
             raise FileError(self.path, f"{name} has dtype {values.dtype}, shape {values.shape}: expected numbers")
         return values
