@@ -59,6 +59,7 @@ delay = click.option(
 @delay
 @region("Where the scene is, kept in OUT")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the format.")
+@click.option("--preset", metavar="NAME", help="Options of a public data set: simple2d, 3dried, um-bmid.")
 @click.option("--mapping", type=FILE, metavar="TOML", help="Options of the format from a file.")
 @click.option("--list", "list_", is_flag=True, help="Explain the formats and their options and end.")
 @quiet
@@ -74,6 +75,7 @@ def import_(
     delay: str | None,
     region: str | None,
     settings: tuple[str, ...],
+    preset: str | None,
     mapping: Path | None,
     list_: bool,
     quiet: bool,
@@ -94,7 +96,12 @@ def import_(
         scan=scan,
         background=backgrounds,
         permittivity=permittivity,
-        settings={**(load_toml(mapping) if mapping else {}), **parse_settings(settings)},
+        settings={
+            **(load_toml(mapping) if mapping else {}),
+            **parse_settings(settings),
+            **({} if delay is None else {"delay": ""}),  # the one given takes the place of a preset's
+        },
+        preset=preset,
     )
     if measurement.background is not None and not keep_background:
         measurement = subtract_background(measurement)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
 
-if TYPE_CHECKING:
-    from mimo.data.measurement import Measurement, Reconstruction
-
 __all__ = ["as_html", "as_text", "facts_of_measurement", "facts_of_reconstruction"]
 
 
-def facts_of_measurement(measurement: Measurement) -> dict[str, str]:
-    """Return what a measurement holds, by name, each fact in a line of words."""
+def facts_of_measurement(measurement: Any) -> dict[str, str]:
+    """Return what a `mimo.data.Measurement` holds, by name, each fact in a line of words."""
     kept = [name for name in ("background", "gain", "delay", "reference_path", "truth") if _there(measurement, name)]
     facts = {
         "values": _shape(measurement.values, "scenes", "frequencies", *_channel_words(measurement.array)),
@@ -33,14 +30,14 @@ def facts_of_measurement(measurement: Measurement) -> dict[str, str]:
     return facts
 
 
-def facts_of_reconstruction(made: Reconstruction) -> dict[str, str]:
-    """Return what a reconstruction holds, by name, each fact in a line of words."""
+def facts_of_reconstruction(made: Any) -> dict[str, str]:
+    """Return what a `mimo.data.Reconstruction` holds, by name, each fact in a line of words."""
     peak = np.unravel_index(int(np.abs(made.values[0]).argmax()), made.grid.shape)
     place = ", ".join(f"{axis[i]:.4g}" for axis, i in zip((made.grid.x, made.grid.y, made.grid.z), peak, strict=True))
     kind = "reflectivity" if np.iscomplexobj(made.values) else "magnitude"
     return {
         "method": made.method,
-        "values": f"{kind}, {_shape(made.values, 'scenes', 'x', 'y', 'z')}",
+        "values": f"{kind}, {_shape(made.values, 'scenes', 'in x', 'in y', 'in z')}",
         "grid": _grid(made.grid),
         "scale": made.scale or "not stated",
         "peak": f"{np.abs(made.values[0]).max():.4g} at ({place}) m in the first scene",
@@ -64,7 +61,7 @@ def as_html(title: str, facts: dict[str, str]) -> str:
     return f"<table><caption style='text-align:left'>{html.escape(title)}</caption>{rows}</table>"
 
 
-def _there(measurement: Measurement, name: str) -> bool:
+def _there(measurement: Any, name: str) -> bool:
     return getattr(measurement, name) is not None
 
 

@@ -14,19 +14,20 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from mimo.data.calibration.background import with_mean_background
-from mimo.data.calibration.delay import remove_video_phase
+from mimo.data.calibration.delay import delay_from_text, remove_delay, remove_video_phase
 from mimo.data.files.schema import FileError, UnfitError
 from mimo.data.importers import array, dataport, gotcha, merit, qar50, ti, touchstone
 from mimo.data.importers.chirp import Chirp, parse_chirp
 from mimo.data.importers.containers import SUFFIXES, named_arrays
 from mimo.data.importers.frames import one_scene
 from mimo.data.importers.motion import Motion, explain_motions, parse_motion
+from mimo.data.importers.presets import PRESETS, preset_settings
 from mimo.data.importers.settings import checked_settings, load_toml, nested, parse_settings
 from mimo.data.measurement import Measurement
 from mimo.data.provenance import recorded
-from mimo.options import options_of
+from mimo.options import merge_tables, options_of
 
-__all__ = ["IMPORTERS", "Importer", "explain_formats", "load_toml", "parse_settings", "read_measured"]
+__all__ = ["IMPORTERS", "PRESETS", "Importer", "explain_formats", "load_toml", "parse_settings", "read_measured"]
 
 
 class Importer(Protocol):
@@ -61,6 +62,7 @@ def read_measured(
     background: str | Sequence[str] | None = None,
     permittivity: float = 1.0,
     settings: Mapping[str, Any] | None = None,
+    preset: str | None = None,
 ) -> Measurement:
     """Read a measured file or folder in one of the formats of `IMPORTERS`.
 
@@ -79,7 +81,10 @@ def read_measured(
         Relative permittivity of the medium.
     settings
         Other options of the format (`explain_formats` lists them), as text or as values; beside them ``motion``, the
-        table that `parse_motion` reads, which makes one scene of the frames that a moving radar took.
+        table that `parse_motion` reads, which makes one scene of the frames that a moving radar took, ``chirp``, that
+        of `parse_chirp`, and ``delay`` as `delay_from_text` reads it.
+    preset
+        Name of the options of a public data set (`PRESETS`), which `settings` may change.
 
     Returns
     -------
@@ -94,6 +99,11 @@ def read_measured(
     """
     path = Path(path)
     given = nested(path, settings or {}, TABLES)
+    if preset is not None:
+        given = merge_tables(preset_settings(path, preset), given)
+        format = format or given.pop("format", None)
+    delay = given.pop("delay", None)
+    given.pop("format", None)
     tables = {key: given.pop(key) for key in TABLES if key in given}
     name = _format_of(path, format, {**given, **tables})
     importer = IMPORTERS[name]
@@ -102,8 +112,9 @@ def read_measured(
     if scan is not None:
         options |= checked_settings(path, name, known, {"scan": scan})
     told = {key: value for key, value in options.items() if value != known[key]} | tables
+    told |= {} if preset is None else {"preset": preset}
     options |= {key: _parsed(path, name, importer, key, table) for key, table in tables.items()}
-    measurement = _read(importer, path, options)
+    measurement = _without(_read(importer, path, options), path, delay)
     measurement = recorded(measurement, "import", format=name, file=path.name, **told)
     backgrounds = [background] if isinstance(background, str) else list(background or ())
     if not backgrounds:
@@ -112,6 +123,7 @@ def read_measured(
         scans = [_read(importer, path, {**options, "scan": each}) for each in backgrounds]
     else:
         scans = [_read(importer, _beside(path, each), options) for each in backgrounds]
+    scans = [_without(each, path, delay) for each in scans]
     try:
         return with_mean_background(measurement, scans)
     except UnfitError as error:
@@ -132,6 +144,8 @@ def explain_formats() -> str:
         lines += [f"{'':<12}  --set {key}={_shown(value)}" for key, value in options.items()]
     lines += ["", "motion.KEY=VALUE (or a table [motion] in the TOML file) of every format, with motion.kind one of"]
     lines += [f"  {line}" for line in explain_motions().splitlines()]
+    lines += ["", "--preset NAME, the options of a public data set, which --set may change:"]
+    lines += [f"  {name:<12}{preset.summary}" for name, preset in PRESETS.items()]
     return "\n".join(lines)
 
 
@@ -184,6 +198,16 @@ def _read(importer: Importer, path: Path, options: Mapping[str, Any]) -> Measure
     except UnfitError as error:
         raise FileError(path, str(error)) from error
     return measurement
+
+
+def _without(measurement: Measurement, path: Path, delay: Any) -> Measurement:
+    """Take out the delay that the options state, if any."""
+    if delay is None or delay == "":
+        return measurement
+    try:
+        return remove_delay(measurement, delay_from_text(str(delay), measurement))
+    except UnfitError as error:
+        raise FileError(path, str(error)) from error
 
 
 def _beside(path: Path, name: str) -> Path:

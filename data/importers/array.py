@@ -73,6 +73,7 @@ def read(
     rx_normal: str = "",
     reference_path: str = "",
     axes: tuple[str, ...] = ("auto",),
+    pick: str = "",
     length_unit: str = "m",
     freq_unit: str = "Hz",
     first_index: int = 0,
@@ -104,6 +105,9 @@ def read(
         Order of the axes of the values: of ``scene``, ``freq``, ``tx``, ``rx``, ``channel``, ``iq`` (real and
         imaginary part), with a motion its axes instead of ``scene``; ``auto`` notices it where the lengths allow only
         one.
+    pick
+        ``AXIS=NUMBER``, from 0: takes one along an axis of the values, which then is not one of the measurement's:
+        ``scene=3``, ``rx=0``. Needs `axes`.
     length_unit, freq_unit
         m, cm, mm, um, inch; Hz, kHz, MHz, GHz, THz.
     first_index
@@ -133,6 +137,7 @@ def read(
     with named_arrays(path) as (get, names):
         values = _values_name(get, names, values)
         data = _complex(path, get, values, imag)
+        data, axes = _picked(path, values, data, axes, pick)
         freqs = None if chirp is not None else _frequencies(path, get, names, freq) * hertz
         track = None if motion is None else motion.with_numbers(get).track()
         tx, rx = _sides(path, get, names, tx_pos, rx_pos, length, alone=track is not None)
@@ -143,7 +148,9 @@ def read(
     if pairs is None and ("channel" in axes or few):
         pairs = _moving(path, values, data.shape, len(tx), len(rx))
     frames = {"scene": 0} if track is None else track.axes
-    sizes = {"tx": len(tx), "rx": len(rx), "iq": 2} | (frames if track is not None else {})
+    unsplit = track is not None and (track.frames is not None or "frame" in axes)
+    frames = {"frame": 0} if unsplit else frames
+    sizes = {"tx": len(tx), "rx": len(rx), "iq": 2} | (frames if track is not None and not unsplit else {})
     if freqs is not None:
         sizes["freq"] = len(freqs)
     elif chirp is not None and chirp.n_sample:
@@ -207,6 +214,23 @@ def _complex(path: Path, get: Get, values: str, imag: str) -> Array:
         )
     single = np.result_type(data, np.float32) == np.float32
     return (data + 1j * other).astype(np.complex64 if single else np.complex128)
+
+
+def _picked(path: Path, name: str, data: Array, axes: tuple[str, ...], pick: str) -> tuple[Array, tuple[str, ...]]:
+    """Return the values at one place of an axis, and the other axes."""
+    if not pick:
+        return data, axes
+    axis, _, number = pick.partition("=")
+    if axis not in axes or not number.isdecimal() or data.ndim != len(axes):
+        raise FileError(
+            path,
+            f"pick is {pick!r}, axes is {','.join(axes)}, {name} has shape {data.shape}: expected AXIS=NUMBER of an "
+            "axis that is stated",
+        )
+    at = axes.index(axis)
+    if int(number) >= data.shape[at]:
+        raise FileError(path, f"pick is {pick!r}: expected {axis}=0 to {data.shape[at] - 1}")
+    return data.take(int(number), at), axes[:at] + axes[at + 1 :]
 
 
 def _frequencies(path: Path, get: Get, names: tuple[str, ...], given: str) -> Array:

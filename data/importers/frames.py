@@ -44,7 +44,13 @@ def one_scene(measurement: Measurement, track: Track, mount: Mount) -> Measureme
     """
     array = measurement.array
     n_scene, n_frame = measurement.n_scene - mount.skip, track.n_frame
-    if n_scene != n_frame:
+    if track.frames is not None:
+        if n_scene <= track.frames.max():
+            raise UnfitError(
+                f"measurement has {n_scene} frames, the motion needs {track.frames.max() + 1} with its drift: expected "
+                "as many or more"
+            )
+    elif n_scene != n_frame:
         counted = " x ".join(f"{n} {name}" for name, n in track.axes.items())
         skipped = f" after {mount.skip} that are skipped" if mount.skip else ""
         raise UnfitError(
@@ -87,6 +93,7 @@ def one_scene(measurement: Measurement, track: Track, mount: Mount) -> Measureme
         return np.tile(listed, (1,) * (listed.ndim - 1) + (n_frame,))
 
     values = measurement.values[mount.skip :]
+    values = values if track.frames is None else values[track.frames]
     values = values if array.paired else values[..., own[:, 0], own[:, 1]]
     return replace(
         measurement,

@@ -33,11 +33,11 @@ __all__ = ["read", "recognise"]
 NAME = "qar50"
 DESCRIPTION = "R&S QAR50 frames of the MAROON data set: .npy, pickled dictionaries or arrays"
 EXPLANATION = (
-    "One .npy a frame: a pickled dictionary with xr (n_rx, n_tx, n_freq) and fvec (Hz), read without running it, or the",
-    "array alone. A folder of frames, or the one above its calibrated_data; NAME and NAME_emptyfiltered are two scans.",
-    "Antennas are those of the QAR50, or of Rx.dat and Tx.dat, rows of x,y,z in metres, beside the frames or where the",
-    "option tables says; x of tables is negated unless negate_x=false. An array has 72 to 82 GHz unless start and",
-    "stop (Hz) say otherwise. Frames and tables with two antennas more than the other lose their first and last.",
+    "One .npy a frame: a pickled dictionary with xr (n_rx, n_tx, n_freq) and fvec (Hz), read without running it, or",
+    "the array alone. A folder of frames, or the one above its calibrated_data; NAME, NAME_emptyfiltered are two",
+    "scans. Antennas are those of the QAR50, or of Rx.dat and Tx.dat, rows of x,y,z in metres, beside the frames or",
+    "where the option tables says; x of tables is negated unless negate_x=false. An array has 72 to 82 GHz unless",
+    "start and stop (Hz) say otherwise. Frames and tables with two antennas more than the other lose first and last.",
 )
 RX, TX = "Rx.dat", "Tx.dat"
 FRAMES = "calibrated_data"

@@ -11,7 +11,7 @@ import pickle
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,8 @@ class _Dtype:
         self.order = str(state[1])
 
     def build(self) -> np.dtype[Any]:
-        order = {"<": "<", ">": ">", "|": "|", "=": "="}.get(self.order)
+        orders: dict[str, Literal["<", ">", "|", "="]] = {"<": "<", ">": ">", "|": "|", "=": "="}
+        order = orders.get(self.order)
         if order is None or len(self.code) > 8:
             raise _Refused(f"dtype {self.code[:20]!r}")
         try:
@@ -92,7 +93,8 @@ class _Buffer:
     """Remembers an array as protocol 5 writes it: bytes, dtype, shape and order."""
 
     def __init__(self, raw: Any = b"", dtype: Any = None, shape: Any = (), order: Any = "C", *_: Any) -> None:
-        self.state = (1, shape, dtype, order == "F", bytes(raw) if isinstance(raw, bytes | bytearray) else None)
+        content = bytes(raw) if isinstance(raw, bytes | bytearray) else None
+        self.state: Any = (1, shape, dtype, order == "F", content)
 
     def build(self) -> npt.NDArray[Any]:
         array = _Array()
@@ -150,6 +152,8 @@ class _Unpickler(pickle._Unpickler):
     The one written in Python, as that in C reserves memory for whatever number a mangled file names.
     """
 
+    read: Callable[[int], bytes]
+    append: Callable[[Any], None]
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:

@@ -36,12 +36,15 @@ class Track:
         Function of a share of the time from one frame to the next; returns the poses that much later than each frame.
     look, up
         Where the radar looks, and which way is up for it, unless the mount says otherwise; in the moving part's axes.
+    frames
+        Number of the measured frame at each position, where the scanner also took frames between them.
     """
 
     axes: dict[str, int]
     at: Callable[[float], Poses]
     look: Floats
     up: Floats
+    frames: npt.NDArray[np.int64] | None = None
 
     @property
     def n_frame(self) -> int:
@@ -60,6 +63,7 @@ def raster(
     fast: str = "",
     serpentine: bool = False,
     slip: float = 0.0,
+    drift: int = 0,
     unit: float = 1.0,
 ) -> Track:
     """Rows of a plane, one after another.
@@ -81,6 +85,9 @@ def raster(
         Whether every second row runs back.
     slip
         Of rows that run back: frame i was taken where frame i + slip belongs.
+    drift
+        Frames that a scanner took too many, evenly over all rows: row i of n, from 1, begins ``floor(i drift / n)``
+        frames late.
     unit
         Metres in one unit of length.
 
@@ -123,7 +130,17 @@ def raster(
         position[..., "xyz".index(names[1 - quick])] += lines[1 - quick][:, None]
         return position.reshape(-1, 3), np.broadcast_to(np.eye(3), (n_slow * n_quick, 3, 3))
 
-    return Track({names[1 - quick]: n_slow, fast: n_quick}, at, np.array([0.0, 0, 1]), np.array([0.0, 1, 0]))
+    if drift < 0:
+        raise UnfitError(f"motion.drift is {drift}: expected a number of frames, 0 or more")
+    late = (np.arange(n_slow) + 1) * drift // n_slow
+    frames = (np.arange(n_slow) * n_quick + late)[:, None] + np.arange(n_quick)
+    return Track(
+        {names[1 - quick]: n_slow, fast: n_quick},
+        at,
+        np.array([0.0, 0, 1]),
+        np.array([0.0, 1, 0]),
+        frames.ravel() if drift else None,
+    )
 
 
 def line(
