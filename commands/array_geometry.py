@@ -13,7 +13,7 @@ from mimo.commands.shared import example, quiet, say, writing
 if TYPE_CHECKING:
     from mimo import ArrayGeometry
 
-__all__ = ["array", "from_table", "mills_cross", "planar"]
+__all__ = ["FILE", "array", "from_table", "mills_cross", "planar"]
 
 FILE = click.Path(path_type=Path)
 

@@ -251,7 +251,8 @@ class ReconstructionObjective(Objective):
             snr_db=snr_db.tolist(),
             noise=[rng["noise"]] * n_scene,
         )
-        return MeasuredBatch(physics, *(torch.from_numpy(values).to(self.device) for values in (*measured, truth)))
+        y, noise_std, truth = (torch.from_numpy(values).to(self.device) for values in (*measured, truth))
+        return MeasuredBatch(physics, y, noise_std, truth)
 
     def physics(self, n_freq: int) -> Physics:
         """Return the measurement model of the nominal radar with so many frequencies, made once."""
