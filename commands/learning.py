@@ -10,7 +10,7 @@ import click
 import numpy as np
 import torch
 
-from mimo.commands.shared import as_json, example, print_json, quiet, say, writing
+from mimo.commands.shared import as_json, example, precision, print_json, quiet, say, writing
 
 __all__ = ["bench", "train"]
 
@@ -32,6 +32,7 @@ __all__ = ["bench", "train"]
     "--export", "weights", type=click.Path(path_type=Path), help="Write weights and model card here when done."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@precision
 @quiet
 @example("mimo train two-stage --time-limit 600 --export out/two-stage.safetensors")
 def train(
@@ -45,6 +46,7 @@ def train(
     time_limit: float | None,
     weights: Path | None,
     device: str,
+    precision: str,
     quiet: bool,
 ) -> None:
     """Train a network on synthetic scenes; after an interrupt --resume goes on.
@@ -63,6 +65,7 @@ def train(
         "start": start,
         "resume": resume,
         "time_limit": time_limit,
+        "precision": precision,
         "report": lambda text: say(text, hidden=quiet),
     }
     command = " ".join(["mimo", *sys.argv[1:]])

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from mimo.models.precision import autocast
 from mimo.models.stages import Physics, regularised_inverse, with_voxel_ratio
 from mimo.models.unet import UNet3D
 
@@ -109,8 +110,11 @@ class Unrolled(nn.Module):
         }
         return copies | {name: value for name, value in self.state_dict().items() if not name.startswith("networks.")}
 
-    def forward(self, physics: Physics, start: Start) -> list[torch.Tensor]:
-        """Return the image after each network, ``steps + 1`` of ``(n_scene, n_x, n_y, n_z)``; the last is the best."""
+    def forward(self, physics: Physics, start: Start, precision: str = "float32") -> list[torch.Tensor]:
+        """Return the image after each network, ``steps + 1`` of ``(n_scene, n_x, n_y, n_z)``; the last is the best.
+
+        Only the networks compute in `precision`, ``"float32"`` or ``"bfloat16"``; the data steps never do.
+        """
         step = physics.data_step.restarted()
         x, peak, data, weight, share = start
         images: list[torch.Tensor] = []
@@ -121,7 +125,8 @@ class Unrolled(nn.Module):
             given = torch.stack((magnitude, level), dim=1)
             if self.voxel_ratio:
                 given = with_voxel_ratio(given, physics)
-            image = network(given)[:, 0]
+            with autocast(precision, magnitude.device):
+                image = network(given)[:, 0].to(magnitude.dtype)
             images.append(image * peak)
             if k < len(self.log_kappa):
                 v = x / magnitude.clamp_min(1e-12) * image.clamp_min(0)

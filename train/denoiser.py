@@ -11,7 +11,7 @@ from torch import nn
 
 from mimo.models.denoiser import Denoiser
 from mimo.models.layers import fold_batch_norm
-from mimo.models.precision import mixed_precision
+from mimo.models.precision import autocast, resolve_precision
 from mimo.train.config import DenoiserConfig
 from mimo.train.corruption import CORRUPTIONS, Pair, band_limited
 from mimo.train.loop import Objective, Share
@@ -30,8 +30,8 @@ VALIDATION_BATCH = 8
 class RunPairs:
     """Holds the pairs of the present round of runs, in half precision; they depend on seed, step and weights alone."""
 
-    def __init__(self, config: DenoiserConfig, scenes: SceneSource, device: torch.device) -> None:
-        self.config, self.device, runs = config, device, config.runs
+    def __init__(self, config: DenoiserConfig, scenes: SceneSource, device: torch.device, precision: str) -> None:
+        self.config, self.device, self.precision, runs = config, device, precision, config.runs
         self.pairs = OnPolicyPairs(
             scenes, n_geometry=runs.geometries, n_scene=runs.scenes, seed=config.data.seed, device=device
         )
@@ -51,7 +51,7 @@ class RunPairs:
         if self.state["round"] != wanted:
             network = self.config.network.build_empty().to(self.device)
             network.load_state_dict(dict(averaged))
-            pairs = self.pairs.collect(Denoiser(network, lattice_free=False), wanted)
+            pairs = self.pairs.collect(Denoiser(network, lattice_free=False, precision=self.precision), wanted)
             self.state = {"round": wanted, "noisy": pairs.noisy.half(), "target": pairs.target.half()}
             self.state["sigma"] = pairs.sigma
         chosen = torch.from_numpy(rng.integers(len(self.state["sigma"]), size=self.config.optimizer.batch))
@@ -84,19 +84,28 @@ class DenoisingObjective(Objective):
         Clean scenes of any size, mixed sizes too; they are cut or padded to ``data.shapes``.
     device
         Where the work is done.
+    precision
+        Of the network, one of `mimo.models.precision.PRECISIONS`.
     """
 
-    def __init__(self, config: DenoiserConfig, scenes: SceneSource, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        config: DenoiserConfig,
+        scenes: SceneSource,
+        device: torch.device | str = "cpu",
+        precision: str = "auto",
+    ) -> None:
         self.config, self.scenes, self.device = config, scenes, torch.device(device)
         self.optimizer, self.output = config.optimizer, config.output
+        self.precision = resolve_precision(precision, self.device)
         self.network = fresh_network(config.network.build, config.data.seed, self.device)
         self.pool: ScenePool | None = None  # made at the first step
-        self.runs = RunPairs(config, scenes, self.device)
+        self.runs = RunPairs(config, scenes, self.device, self.precision)
         self.validation = _validation_set(config, scenes)
 
     def describe(self) -> dict[str, Any]:
         """See `Objective`."""
-        return self.config.to_dict() | {"scenes": str(self.scenes)}
+        return self.config.to_dict() | {"scenes": str(self.scenes), "precision": self.precision}
 
     def headline(self) -> str:
         """See `Objective`."""
@@ -142,7 +151,7 @@ class DenoisingObjective(Objective):
         if pair is None:
             pair = Pair(*(part[share.slice] for part in self.runs.take(step, averaged)))
         told = pair.sigma if jitter is None else pair.sigma * jitter
-        with mixed_precision(self.device):
+        with autocast(self.precision, self.device):
             out = network(_with_level(pair.noisy, told))[:, 0].float()
         return loss_of(out, pair, self.optimizer.weighting)
 
@@ -153,7 +162,8 @@ class DenoisingObjective(Objective):
         for name, pair in self.validation.items():
             batches = zip(pair.noisy.split(VALIDATION_BATCH), pair.sigma.split(VALIDATION_BATCH), strict=True)
             inputs = [_with_level(noisy.to(self.device), sigma.to(self.device)) for noisy, sigma in batches]
-            out = torch.cat([network(part)[:, 0].float().cpu() for part in inputs])
+            with autocast(self.precision, self.device):
+                out = torch.cat([network(part)[:, 0].float().cpu() for part in inputs])
             result[name] = psnr(out.clamp(min=0), pair)
         return result
 

@@ -54,6 +54,7 @@ def export_weights(
             tensors, steps = best["weights"], best["step"]
     samples = steps * run["optimizer"]["batch"]
     info = {"kind": kind, **{key: run[key] for key in kept}, "samples": samples}
+    info["precision"] = run.get("precision", "float32")  # not told by earlier versions
     save_weights(weights, tensors, info, half=True)
     if kind == "reconstructor":
         text = reconstructor_card(weights, state, samples=samples, command=command)

@@ -22,6 +22,7 @@ from torch import nn
 
 from mimo import Acquisition, FrequencySweep, operator_of
 from mimo.models.layers import fold_batch_norm
+from mimo.models.precision import resolve_precision
 from mimo.models.reconstructor import build_network, prepare_input, run_network, run_prepared
 from mimo.models.stages import Physics
 from mimo.models.trained_for import acquisition_table
@@ -93,6 +94,8 @@ class ReconstructionObjective(Objective):
         Scenes on the acquisition's grid.
     device
         Where the work is done.
+    precision
+        Of the network, one of `mimo.models.precision.PRECISIONS`.
     """
 
     def __init__(
@@ -101,8 +104,10 @@ class ReconstructionObjective(Objective):
         acquisition: Acquisition,
         scenes: SceneSource,
         device: torch.device | str = "cpu",
+        precision: str = "auto",
     ) -> None:
         self.config, self.scenes, self.device = config, scenes, torch.device(device)
+        self.precision = resolve_precision(precision, self.device)
         self.optimizer, self.output = config.optimizer, config.output
         low, high = float(acquisition.sweep.freq[0]), float(acquisition.sweep.freq[-1])
         sweeps = {n: FrequencySweep.linear(low, high, n) for n in config.data.n_freq}
@@ -121,7 +126,7 @@ class ReconstructionObjective(Objective):
 
     def describe(self) -> dict[str, Any]:
         """See `Objective`."""
-        told = {"setting": acquisition_table(self.acquisition), "scenes": str(self.scenes)}
+        told = {"setting": acquisition_table(self.acquisition), "scenes": str(self.scenes), "precision": self.precision}
         return self.config.to_dict() | told
 
     def same_network(self, description: Mapping[str, Any]) -> bool:
@@ -166,7 +171,7 @@ class ReconstructionObjective(Objective):
         """
         n_freq, place, given, truth = prepared
         physics = self.physics(n_freq) if place is None else self.arrays.get(place)
-        images = run_prepared(network, self.config.method, physics, given)
+        images = run_prepared(network, self.config.method, physics, given, precision=self.precision)
         if isinstance(self.network, Unrolled):
             images = [image * _best_scale(image.detach().clamp(min=0), truth) for image in images]
         errors = [self._error(image, truth) for image in images]
@@ -313,7 +318,8 @@ class ReconstructionObjective(Objective):
 
     def images(self, network: nn.Module, batch: MeasuredBatch) -> torch.Tensor:
         """Return what a network makes of measurements, at least 0, ``(n_scene, n_x, n_y, n_z)``."""
-        made = run_network(network, self.config.method, batch.physics, batch.y, batch.noise_std)
+        measured = batch.physics, batch.y, batch.noise_std
+        made = run_network(network, self.config.method, *measured, precision=self.precision)
         return made[-1].clamp_min(0)
 
 

@@ -30,6 +30,7 @@ def train_denoiser(
     *,
     scenes: SceneSource | PathLike | None = None,
     device: torch.device | str = "cpu",
+    precision: str = "auto",
     start: Weights | None = None,
     resume: bool = False,
     time_limit: float | None = None,
@@ -47,7 +48,10 @@ def train_denoiser(
         Clean scenes of any size, or the path of a dataset with true scenes; by default both presets on grids of several
         sizes (`PresetScenes`).
     device
-        ``"cpu"`` or ``"cuda"`` (there in bfloat16 mixed precision).
+        ``"cpu"`` or ``"cuda"``.
+    precision
+        In which the network computes: ``"float32"``, ``"bfloat16"`` (weights stay float32), or ``"auto"`` for the
+        latter where the device has it in hardware. Recorded in the checkpoint.
     start
         Weights to start from: tensors, a file, or the name of those that ship.
     resume, time_limit, report
@@ -59,7 +63,7 @@ def train_denoiser(
         The checkpoint, for `export_weights`.
     """
     source = _source(scenes) or PresetScenes()
-    objective = DenoisingObjective(config, source, device)
+    objective = DenoisingObjective(config, source, device, precision)
     weights = _weights(start)
     return run_training(objective, Path(folder), start=weights, resume=resume, time_limit=time_limit, report=report)
 
@@ -71,6 +75,7 @@ def train_reconstructor(
     acquisition: Acquisition | None = None,
     scenes: SceneSource | PathLike | None = None,
     device: torch.device | str = "cpu",
+    precision: str = "auto",
     start: Weights | None = None,
     resume: bool = False,
     time_limit: float | None = None,
@@ -90,7 +95,10 @@ def train_reconstructor(
         Scenes on the acquisition's grid, or the path of a dataset with true scenes; by default the presets that the
         configuration names.
     device
-        ``"cpu"`` or ``"cuda"`` (there in bfloat16 mixed precision).
+        ``"cpu"`` or ``"cuda"``.
+    precision
+        In which the network computes: ``"float32"``, ``"bfloat16"`` (weights stay float32), or ``"auto"`` for the
+        latter where the device has it in hardware. Recorded in the checkpoint.
     start
         Weights to start from: tensors, a file, or the name of those that ship.
     resume, time_limit, report
@@ -108,7 +116,7 @@ def train_reconstructor(
         else:
             acquisition = paper_acquisition(config.data.n_freq[0])
     source = source or PresetScenes(config.data.preset, acquisition.grid)
-    objective = ReconstructionObjective(config, acquisition, source, device)
+    objective = ReconstructionObjective(config, acquisition, source, device, precision)
     weights = _weights(start)
     return run_training(objective, Path(folder), start=weights, resume=resume, time_limit=time_limit, report=report)
 
