@@ -256,8 +256,8 @@ class ReconstructionObjective(Objective):
             snr_db=snr_db.tolist(),
             noise=[rng["noise"]] * n_scene,
         )
-        y, noise_std, truth = (torch.from_numpy(values).to(self.device) for values in (*measured, truth))
-        return MeasuredBatch(physics, y, noise_std, truth)
+        y, noise_std, images = (torch.from_numpy(values).to(self.device) for values in (*measured, truth))
+        return MeasuredBatch(physics, y, noise_std, images)
 
     def physics(self, n_freq: int) -> Physics:
         """Return the measurement model of the nominal radar with so many frequencies, made once."""
