@@ -25,7 +25,7 @@ __all__ = ["bench", "train"]
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of checkpoint and log; out/train/NAME by default.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in that folder.")
-@click.option("--start", help="Weights to start from: the name of those that ship, or a file.")
+@click.option("--start", help="Weights to start from: names of those that ship, or files, by commas.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A value of the configuration by its table.")
 @click.option("--time-limit", type=click.FloatRange(min=0), help="Seconds of training; by default all steps are made.")
 @click.option(

@@ -11,7 +11,7 @@ import copy
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,7 @@ def run_training(
     objective: Objective,
     out_dir: Path,
     *,
-    start: Mapping[str, torch.Tensor] | None = None,
+    start: Mapping[str, torch.Tensor] | Sequence[Mapping[str, torch.Tensor]] | None = None,
     resume: bool = False,
     time_limit: float | None = None,
     report: Callable[[str], None] = print,
@@ -131,8 +131,9 @@ def run_training(
     out_dir
         Receives ``checkpoint.pt`` and ``log.txt``, TensorBoard's files when that is installed, and sample pictures.
     start
-        Weights to start from, those of a network of the same configuration (`mimo.models.weight_files.load_weights`);
-        the optimiser starts afresh. Not looked at when a run is resumed.
+        Weights to start from (`mimo.models.weight_files.load_weights`), those of a network of the same configuration or
+        what else `Objective.start_from` knows how to use, several one after another; the optimiser starts afresh. Not
+        looked at when a run is resumed.
     resume
         Go on from the checkpoint in `out_dir`, with the objective as given (a longer run is a larger ``n_step``); the
         same objective gives the weights of a run that was never interrupted.
@@ -167,7 +168,8 @@ def run_training(
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     optimizer = torch.optim.AdamW(network.parameters(), lr=steps.learning_rate, weight_decay=steps.weight_decay)
     if start is not None and not resume:
-        _start_from(network, objective.start_from(start))
+        for weights in [start] if isinstance(start, Mapping) else start:
+            _start_from(network, objective.start_from(weights))
     averaged = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     step, seconds, history, best = 0, 0.0, list[dict[str, float]](), dict[str, Any]()
     if resume:

@@ -144,7 +144,7 @@ class ReconstructionObjective(Objective):
             weights = fold_batch_norm(weights)
         if isinstance(self.network, UNet3D):
             return self.network.from_narrower(weights)
-        return self.network.from_denoiser(weights) if isinstance(self.network, Unrolled) else weights
+        return self.network.start_from(weights) if isinstance(self.network, Unrolled) else weights
 
     def headline(self) -> str:
         """See `Objective`."""

@@ -53,7 +53,7 @@ def train_denoiser(
         In which the network computes: ``"float32"``, ``"bfloat16"`` (weights stay float32), or ``"auto"`` for the
         latter where the device has it in hardware. Recorded in the checkpoint.
     start
-        Weights to start from: tensors, a file, or the name of those that ship.
+        Weights to start from: tensors, a file, or the name of those that ship; several by commas, one after another.
     resume, time_limit, report
         As in `mimo.train.loop.run_training`, which also says what is raised.
 
@@ -100,7 +100,7 @@ def train_reconstructor(
         In which the network computes: ``"float32"``, ``"bfloat16"`` (weights stay float32), or ``"auto"`` for the
         latter where the device has it in hardware. Recorded in the checkpoint.
     start
-        Weights to start from: tensors, a file, or the name of those that ship.
+        Weights to start from: tensors, a file, or the name of those that ship; several by commas, one after another.
     resume, time_limit, report
         As in `mimo.train.loop.run_training`, which also says what is raised.
 
@@ -125,5 +125,7 @@ def _source(scenes: SceneSource | PathLike | None) -> SceneSource | None:
     return scenes if scenes is None or isinstance(scenes, SceneSource) else DatasetScenes(scenes)
 
 
-def _weights(start: Weights | None) -> Mapping[str, torch.Tensor] | None:
-    return start if start is None or isinstance(start, Mapping) else load_weights(find_weights(start))[0]
+def _weights(start: Weights | None) -> list[Mapping[str, torch.Tensor]] | None:
+    if start is None or isinstance(start, Mapping):
+        return None if start is None else [start]
+    return [load_weights(find_weights(name.strip()))[0] for name in str(start).split(",")]
