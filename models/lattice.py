@@ -68,7 +68,7 @@ def lattice_db(function: Callable[[torch.Tensor], torch.Tensor], volume: torch.T
 
 def has_lattice(network: object) -> TypeGuard[UNet3D]:
     """Say whether a network works behind a sub-pixel shuffle of 2, and so can make a lattice."""
-    return isinstance(network, UNet3D) and network.subpixel == 2 and network.output != "magnitude"
+    return isinstance(network, UNet3D) and network.subpixel == 2
 
 
 def apply_without_lattice(network: UNet3D, inputs: torch.Tensor, precision: str = "float32") -> torch.Tensor:
