@@ -34,6 +34,7 @@ SCRIPTS = (
     "keys.js",
     "notices.js",
     "following.js",
+    "loading.js",
     "main.js",
 )
 """ES modules of the page, each after those that it imports."""

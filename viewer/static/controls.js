@@ -5,6 +5,7 @@ import { decibels, metres, plain } from "./numbers.js";
 import { sceneText } from "./heading.js";
 import { savePage, savePicture } from "./saving.js";
 import { arrange, element, valueAt } from "./panels.js";
+import { AXIS_NAMES } from "./volume.js";
 
 const TABS = [["images", "Images"], ["history", "History"], ["measurement", "Measurement"]];
 const WITH_IMAGES = ["images", "history"];
@@ -68,7 +69,7 @@ export class Controls {
       element("dt", {}, panel.title),
       element("dd", {}, valueAt(panel, cross, this.view.gainOf(panel), state.scale)),
     ]);
-    const place = cross ? `x ${metres(cross[0])}   y ${metres(cross[1])}   z ${metres(cross[2])} m` : "";
+    const place = cross ? AXIS_NAMES.map((name, axis) => `${name}\u00a0${metres(cross[axis])}`).join("  ") + "\u00a0m" : "";
     this.readout.replaceChildren(element("dt", { className: "place" }, place), ...rows);
   }
 

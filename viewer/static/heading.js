@@ -8,12 +8,45 @@ export function sceneText(scene, count) {
   return `scene ${scene} (0\u2013${count - 1})`;
 }
 
+/** How many antennas or channels a file has, in words. */
+export function arrayText({ tx, rx, paired, monostatic, n_channel: channels }) {
+  if (monostatic) return `monostatic, ${channels} positions`;
+  return paired ? `${channels} listed channels` : `${tx.length} \u00d7 ${rx.length} antennas`;
+}
+
+/** The band of a sweep in GHz, or in MHz below 1 GHz. */
+export function bandText([low, high]) {
+  const [unit, name] = high >= 1e9 ? [1e9, "GHz"] : [1e6, "MHz"];
+  const [from, to] = [low, high].map((f) => plain(Number((f / unit).toPrecision(4))));
+  return low === high ? `${to} ${name}` : `${from}\u2013${to} ${name}`;
+}
+
+/** Lengths along x, y, z as one text in millimetres, centimetres or metres; what is not known is a dash. */
+export function lengthsText(lengths) {
+  const finite = lengths.filter((l) => l > 0);
+  const most = Math.max(...finite);
+  const [unit, name] = most < 0.1 ? [1e-3, "mm"] : [1, "m"];
+  const texts = lengths.map((l) => (l > 0 ? plain(Number((l / unit).toPrecision(3))) : "\u2013"));
+  return `${texts.every((t) => t === texts[0]) ? texts[0] : texts.join(" \u00d7 ")} ${name}`;
+}
+
+/** Spacings of a grid's voxels, metres; 0 along an axis of one. */
+function spacings(grid) {
+  return ["x", "y", "z"].map((name) => (grid[name].length > 1 ? (grid[name].at(-1) - grid[name][0]) / (grid[name].length - 1) : 0));
+}
+
 /** What is known of a file's scene, in one line. */
 function lineOf(file, scene) {
   const snr = file.snr_db?.[scene];
   const parts = [file.source, Number.isFinite(snr) ? `SNR ${plain(snr, 0)} dB` : ""];
-  if (file.tx) parts.push(`${file.tx.length} \u00d7 ${file.rx.length} antennas, ${file.n_freq} frequencies`);
-  if (file.grid) parts.push(`${["x", "y", "z"].map((name) => file.grid[name].length).join(" \u00d7 ")} voxels`);
+  if (file.tx) parts.push(`${arrayText(file)}, ${file.n_freq} ${file.n_freq > 1 ? "frequencies" : "frequency"}`, bandText(file.band));
+  if (file.permittivity > 1) parts.push(`permittivity ${plain(Number(file.permittivity.toPrecision(4)))}`);
+  if (file.setup?.resolution?.some((r) => r)) parts.push(`expected resolution ${lengthsText(file.setup.resolution)}`);
+  if (file.grid) {
+    const size = spacings(file.grid);
+    const spaced = size.some((s) => s > 0) ? ` of ${lengthsText(size)}` : "";
+    parts.push(`${["x", "y", "z"].map((name) => file.grid[name].length).join(" \u00d7 ")} voxels${spaced}`);
+  }
   return parts.filter(Boolean).join(" \u00b7 ");
 }
 

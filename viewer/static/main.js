@@ -1,7 +1,8 @@
 // The page: loads what the address asks for, keeps panels and controls in step with the state.
 
 import { DEFAULTS, fitState, formatState, parseState, Store } from "./state.js";
-import { ChangedError, openSource, readVolume } from "./source.js";
+import { openSource } from "./source.js";
+import { Loading } from "./loading.js";
 import { Raycaster } from "./raycast.js";
 import { setTables } from "./colors.js";
 import { fitCanvas, Scenes3d } from "./scene3d.js";
@@ -25,10 +26,11 @@ const $ = (id) => document.getElementById(id);
 
 class View {
   constructor(source, facts) {
-    Object.assign(this, { source, facts, panels: panelsOf(facts), generation: 0, autoCross: null });
-    this.store = new Store(this.fitted(parseState(location.hash || facts.state || "")));
+    Object.assign(this, { source, facts, panels: panelsOf(facts), autoCross: null });
+    this.store = new Store(this.opened(this.fitted(parseState(location.hash || facts.state || ""))));
     this.notices = new Notices($("notice"));
     this.following = new Following(this);
+    this.loading = new Loading(this);
     this.status = { ready: false, frames: 0, fine: 0, fineFrames: 0, draftMs: 0, firstPictureMs: 0, error: "", loads: 0 };
   }
 
@@ -86,6 +88,12 @@ class View {
   fitted(state) {
     const channels = this.facts.files.reduce((most, file) => Math.max(most, file.n_pair ?? 0), 0);
     return fitState(state, { scenes: this.sceneNumbers(), channels, keys: this.panels.map((panel) => panel.key) });
+  }
+
+  /** The state to open with: a file without an image opens on its measurement. */
+  opened(state) {
+    const lonely = !this.panels.length && this.facts.files.some((file) => file.n_scene) && state.tab === "images";
+    return lonely ? { ...state, tab: "measurement" } : state;
   }
 
   isShown(panel) {
@@ -170,48 +178,15 @@ class View {
     this.buildPanels();
     this.controls.fitToFiles();
     const { scene, channel } = this.fitted(this.store.state);
-    this.store.set({ scene, channel });
+    const first = !old.size && this.panels.length > 0 && this.store.state.tab === "measurement"; // its first images
+    this.store.set({ scene, channel, ...(first && { tab: "images" }) });
     this.tellWhatIsMissing();
     this.showTab();
   }
 
-  /** Load the scene for the panels that are shown, then draw, then fetch what can wait. */
-  async load() {
-    const generation = (this.generation += 1);
-    const scene = this.scene();
-    writeHeading(this);
-    const wanted = this.shownPanels().filter((p) => !p.loaded || p.loaded !== this.stamp(p, scene));
-    let loaded;
-    try {
-      loaded = await Promise.all(wanted.map((panel) => this.loadPanel(panel, scene)));
-    } catch (error) {
-      if (generation === this.generation) await this.failed(error);
-      return;
-    }
-    if (generation !== this.generation) return;
-    wanted.forEach((panel, n) => {
-      const scores = panel.header?.scene === scene && loaded[n].volume ? panel.scores : {}; // until the new ones are there
-      Object.assign(panel, loaded[n], { scores, loaded: this.stamp(panel, scene) });
-    });
-    this.notices.tell("image", "");
-    this.settle();
-    if (this.store.state.tab === "measurement") await this.loadMeasurement();
-    this.loadScores(wanted, scene, generation);
-  }
-
-  stamp(panel, scene) {
-    return `${panel.facts.version} ${scene}`;
-  }
-
-  /** What a panel is to show of a scene. */
-  async loadPanel(panel, scene) {
-    if (scene >= panel.facts.n_scene) {
-      return { volume: null, header: null, problem: `There is no scene ${scene} in this file.` };
-    }
-    const packet = await this.source.volume(panel.file, panel.item, scene, panel.facts.version);
-    const { header, volume } = readVolume(packet, panel.facts);
-    const refusal = volume && this.raycaster ? this.raycaster.refusal(volume) : "";
-    return { header, volume, problem: header.problem ?? refusal };
+  /** Load the scene for the panels that are shown, then draw. */
+  load() {
+    return this.loading.load();
   }
 
   /** Draw what was loaded. */
@@ -234,7 +209,7 @@ class View {
 
   /** Whether the fine pictures stand and nothing is being loaded; tests wait for it. */
   settled() {
-    return this.status.fine === this.scenes.generation && this.status.scored === this.generation;
+    return this.status.fine === this.scenes.generation && this.status.scored === this.loading.generation;
   }
 
   firstPicture() {
@@ -259,52 +234,6 @@ class View {
     if (images.length) $("page-images").append(element("div", { id: "static-figures" }, ...images));
   }
 
-  async failed(error) {
-    if (error instanceof ChangedError) {
-      await this.following.refresh();
-    } else {
-      this.notices.tell("image", `The image could not be loaded: ${error.message}`);
-      this.status.error = String(error.message);
-      this.status.ready = true;
-    }
-    this.dropOtherScenes();
-  }
-
-  /** No image stands under the number of a scene that it does not show. */
-  dropOtherScenes() {
-    const scene = this.scene();
-    const others = this.shownPanels().filter(({ header }) => header && header.scene !== scene);
-    const problem = `Scene ${scene} cannot be read just now.`;
-    for (const panel of others) Object.assign(panel, { volume: null, header: null, scores: {}, loaded: "", problem });
-    if (others.length) this.settle();
-  }
-
-  async loadScores(panels, scene, generation) {
-    for (const panel of panels) {
-      if (panel.truth || !panel.volume || generation !== this.generation) continue;
-      const { loaded } = panel;
-      const scores = await this.source.scores(panel.file, panel.item, scene).catch(() => ({})); // the caption goes without
-      if (loaded !== panel.loaded) continue;
-      panel.scores = scores;
-      this.writeCaptions([panel]);
-    }
-    if (generation === this.generation) this.status.scored = generation;
-  }
-
-  async loadMeasurement() {
-    const stamp = `${this.scene()} ${this.facts.files.map((f) => f.version)}`;
-    if (this.measurementStamp === stamp) return;
-    try {
-      await this.measurement.load(this.scene());
-      this.measurementStamp = stamp;
-      this.measurement.build();
-      this.paintPlots();
-      this.notices.tell("measurement", "");
-    } catch (error) {
-      this.notices.tell("measurement", `The measurement could not be loaded: ${error.message}`);
-    }
-  }
-
   // -- drawing
 
   changed(names, state) {
@@ -315,7 +244,7 @@ class View {
     const has = (list) => list.some((name) => names.has(name));
     if (names.has("theme") || names.has("tab") || names.has("hidden")) this.showTab();
     if (names.has("scene") || names.has("hidden")) this.load();
-    if (names.has("tab") && state.tab === "measurement") this.loadMeasurement();
+    if (names.has("tab") && state.tab === "measurement") this.loading.loadMeasurement();
     if (has(IN_3D)) this.scenes.request();
     if (has(IN_SECTIONS)) this.paintSections();
     if (names.has("colors")) this.tellWhatIsMissing();
