@@ -28,8 +28,8 @@ class Dense(nn.Module):
     hidden
         Units in between.
     refine
-        Maps ``(batch, 1, n_x, n_y, n_z)``, what the layers make, to the image. It learns from an image alone: as long as
-        the layers have not learned to make one, it sees noise. So they are trained by themselves first (`start_from`).
+        Maps ``(batch, 1, n_x, n_y, n_z)``, what the layers make, to the image. As long as they have not learned to make
+        one it sees noise, and learns nothing: so they are trained by themselves first (`start_from`).
     """
 
     def __init__(

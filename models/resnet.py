@@ -40,8 +40,8 @@ class ResNet3D(nn.Module):
         self.last = layers.conv(width, 1)
         nn.init.constant_(self.last.get_parameter("bias"), EMPTY)
         for block in self.blocks:
-            scaling = [part for part in block if any(p.numel() for p in part.parameters(recurse=False))][-1]
-            nn.init.zeros_(scaling.get_parameter("weight"))
+            weights = [parameter for name, parameter in block.named_parameters() if name.endswith("weight")]
+            nn.init.zeros_(weights[-1])
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """Map (batch, in_channels, n_x, n_y, n_z) to (batch, 1, n_x, n_y, n_z), in [0, 1]."""

@@ -46,9 +46,7 @@ def setup_facts(path: Path) -> dict[str, Any]:
             measurement = file.measurement([0])
         box, whence = scene_box(measurement)
         grid = measurement.grid or box
-        sampling = expected_sampling(
-            measurement.array, measurement.sweep, grid, permittivity=measurement.permittivity
-        )
+        sampling = expected_sampling(measurement.array, measurement.sweep, grid, permittivity=measurement.permittivity)
     except (FileError, ValueError):  # the panels and the note tell what is wrong with the file
         return {}
     axes = (box.x, box.y, box.z)
