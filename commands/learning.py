@@ -56,6 +56,7 @@ def train(
     """
     from mimo.recon.run import pick_device
     from mimo.train import DenoiserConfig, export_weights, load_config, train_denoiser, train_reconstructor
+    from mimo.train.ahead import worth_a_process
     from mimo.train.loop import Share
     from mimo.train.processes import joined
 
@@ -70,6 +71,7 @@ def train(
     }
     command = " ".join(["mimo", *sys.argv[1:]])
     with joined(pick_device(device)) as where:
+        options["ahead"] = torch.device(where).type == "cpu" and worth_a_process(settings.optimizer.n_step)
         if isinstance(settings, DenoiserConfig):
             checkpoint = train_denoiser(settings, folder, device=where, **options)
         else:
