@@ -12,7 +12,7 @@ from mimo.data import Measurement, save
 
 LIGHT = 299792458
 MINUS = "\N{MINUS SIGN}"
-STILL = {"mode": "maximum", "axes": 0, "box": 0, "cross": "9,9,9", "azimuth": 0, "elevation": 0}
+STILL = {"mode": "maximum", "sheets": 1, "axes": 0, "box": 0, "cross": "9,9,9", "azimuth": 0, "elevation": 0}
 
 
 def colored(image, color, close=4):
@@ -44,7 +44,7 @@ def targets(tmp_path_factory):
 def test_every_voxel_of_a_section_has_its_pixel(page, targets, sections):
     path, places = targets
     with served(path) as site:
-        show(page, site, sections=sections, cross="-0.999,-0.999,2")
+        show(page, site, sections=sections, sheets=1, cross="-0.999,-0.999,2")
         image = pixels(page, ".sections")
         front = page.evaluate("mimoViewer.sections.cells(mimoViewer.panels[0])[0]")
     assert front["width"] < 401
