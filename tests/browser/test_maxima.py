@@ -142,7 +142,7 @@ def test_every_echo_of_a_long_sweep_is_as_high_as_it_is(page, tmp_path):
         image = pixels(page, "#page-measurement .plot:last-child")
         color = page.evaluate("import('./static/colors.js').then((m) => m.curveColor(0))")
         period = page.evaluate(
-            """() => import('./static/measurement.js').then((m) => {
+            """() => import('./static/sweeps.js').then((m) => {
               const { header, values } = mimoViewer.measurement.data.get(0);
               return m.rangeProfile(values, header, 0).paths.at(-1);
             })"""

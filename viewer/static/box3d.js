@@ -214,3 +214,28 @@ export function drawMark(context, camera, mark, cross, { accent }) {
   context.stroke();
   context.lineWidth = 1;
 }
+
+/** The antennas of one channel lit, transmitter and receiver, and the way from one to the other by a point. */
+export function drawChannel(context, camera, [tx, rx], by, { tx: warm, rx: cool, text }) {
+  if (!tx || !rx) return;
+  const [a, b] = [tx, rx].map((point) => project(camera, point));
+  context.lineWidth = 1.5;
+  if (by) {
+    const middle = project(camera, by);
+    context.strokeStyle = text;
+    context.beginPath();
+    context.moveTo(a[0], a[1]);
+    context.lineTo(middle[0], middle[1]);
+    context.lineTo(b[0], b[1]);
+    context.stroke();
+  }
+  for (const [[x, y], color, radius] of [[a, warm, 6], [b, cool, 4]]) {
+    context.fillStyle = color;
+    context.strokeStyle = text;
+    context.beginPath();
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    context.fill();
+    context.stroke();
+  }
+  context.lineWidth = 1;
+}

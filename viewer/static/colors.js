@@ -5,6 +5,8 @@ import { HALVES } from "./volume.js";
 const tables = new Map();
 const lookups = new Map();
 const MOST_LOOKUPS = 24;
+export const CYCLIC = "twilight";
+export const DIVERGING = "RdBu_r";
 const ONE = 15360; // the half that holds 1, the most that there is
 
 /** Take the colour maps, 256 x 3 bytes each in base64. */

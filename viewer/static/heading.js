@@ -1,6 +1,6 @@
 // The head of the page: which files and scene, and the colour bar.
 
-import { inks, levelOf, paintBar } from "./colors.js";
+import { CYCLIC, inks, levelOf, paintBar } from "./colors.js";
 import { plain, ticks } from "./numbers.js";
 import { element } from "./panels.js";
 import { shownThreshold } from "./state.js";
@@ -76,6 +76,11 @@ function writeLines(root, lines) {
 
 /** The colour bar with ticks in the unit of the scale, what they are relative to, and the threshold where it acts. */
 export function paintScale(context, width, height, state) {
+  if (state.tab === "measurement" ? state.measured === "phase" : state.show === "phase") {
+    const places = [-180, -90, 0, 90, 180].map((degrees) => [(degrees + 180) / 360, plain(degrees)]);
+    paintBar(context, width, height, { ...state, colors: CYCLIC }, inks(), places, "phase (degrees)");
+    return;
+  }
   const linear = state.scale === "linear";
   const { floor, top } = state;
   const high = linear ? 10 ** (top / 20) : top;

@@ -24,7 +24,7 @@ const MOST_VOXELS = 2 ** 27; // of all panels shown at first: 256 MiB on the pag
 const CAMERA = ["azimuth", "elevation", "zoom", "panX", "panY", "projection"];
 const LEVELS = ["scale", "floor", "top", "norm", "colors"];
 const LAYOUT = ["hidden", "alone", "columns", "sheets", "theme", "tab"];
-const IN_3D = [...CAMERA, ...LEVELS, ...LAYOUT, "mode", "threshold", "opacity", "axes", "box", "antennas", "cross", "mark", "clip"];
+const IN_3D = [...CAMERA, ...LEVELS, ...LAYOUT, "mode", "threshold", "opacity", "axes", "box", "antennas", "channel", "cross", "mark", "clip"];
 const ON_TABS = { "bar-box": ["images", "measurement"] };
 const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark"];
 const $ = (id) => document.getElementById(id);
@@ -329,9 +329,10 @@ class View {
     if (has(IN_3D)) this.scenes.request();
     if (has(IN_SECTIONS)) this.paintSections();
     if (names.has("colors")) this.tellWhatIsMissing();
-    if (has([...LEVELS, "theme", "tab", "mode", "threshold"])) this.paintHead();
+    if (has([...LEVELS, "theme", "tab", "mode", "threshold", "measured", "show"])) this.paintHead();
     if (state.tab === "analysis" && has(["cross", "mark", ...LEVELS])) this.analysis.build();
-    else if (state.tab !== "images" && has([...IN_SECTIONS, "channel"])) this.paintPlots();
+    else if (state.tab !== "images" && has([...IN_SECTIONS, "channel", "measured", ...CAMERA])) this.paintPlots();
+    if (names.has("measured") && state.tab === "measurement") this.measurement.build();
   }
 
   /** Take the view of a new address, and write it there as it was understood. */

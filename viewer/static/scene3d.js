@@ -1,9 +1,10 @@
 // The 3D pictures of all panels: at once and coarse while something moves, then fine, panel by panel.
 
-import { drawAntennas, drawAxes, drawCross, drawEdges, drawMark } from "./box3d.js";
+import { drawAntennas, drawAxes, drawChannel, drawCross, drawEdges, drawMark } from "./box3d.js";
 import { cameraOf, turned, union } from "./camera.js";
 import { inks, tableOf } from "./colors.js";
 import { strongestAlong } from "./picking.js";
+import { pairOf } from "./sweeps.js";
 import { LOWEST, shownThreshold } from "./state.js";
 import { Touches, wheelZoom } from "./touches.js";
 
@@ -108,10 +109,17 @@ export class Scenes3d {
     const cross = this.view.cross();
     if (cross && volume.contains(cross)) drawCross(context, camera, volume, cross, colors.line);
     if (cross && state.mark) drawMark(context, camera, state.mark, cross, colors);
-    if (state.antennas) drawAntennas(context, camera, panel.facts, colors);
     const { tx, rx } = panel.facts;
+    if (state.antennas) this.paintAntennas(context, camera, panel.facts, colors, cross);
     if (state.axes) drawAxes(context, camera, volume, colors, state.antennas ? [...tx, ...rx] : []);
     return ms;
+  }
+
+  /** Antennas, with those of the channel lit that was picked on the tab of the measurement. */
+  paintAntennas(context, camera, facts, colors, cross) {
+    drawAntennas(context, camera, facts, colors);
+    const [t, r] = pairOf(facts, this.view.store.state.channel);
+    drawChannel(context, camera, [facts.tx[t], facts.rx[r]], cross, colors);
   }
 
   paintVolume(context, panel, state, width, height, density, coarse) {

@@ -8,6 +8,8 @@ const CHOICES = {
   norm: ["own", "common"],
   colors: ["viridis", "inferno", "cividis", "jet", "gray"],
   sections: ["slices", "maxima"],
+  measured: ["magnitude", "phase", "profiles", "matrix"],
+  show: ["magnitude", "phase", "real", "imaginary"],
   theme: ["system", "light", "dark"],
 };
 
@@ -66,6 +68,8 @@ export const DEFAULTS = Object.freeze({
   antennas: false,
   theme: "system",
   channel: 0,
+  measured: "magnitude", // what the map of the measurement shows
+  show: "magnitude", // what of complex images the sections show
 });
 
 function parseValue(name, text) {
