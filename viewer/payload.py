@@ -44,6 +44,9 @@ __all__ = [
 ]
 
 COLOR_MAPS = ("viridis", "inferno", "cividis", "jet", "gray")
+PHASE_MAPS = ("twilight", "RdBu_r")
+"""Maps of phases, which begins as it ends, and of real and imaginary parts, whose middle is 0."""
+
 MOST_SAMPLES = 2**23  # of a measurement, 64 MiB on the wire
 MOST_SCORED = 2**25  # voxels; beyond, PSNR and SSIM would take minutes
 ABSENT = "absent"
@@ -77,7 +80,7 @@ def version_of(path: Path) -> str:
 def color_tables() -> dict[str, str]:
     """Return colour maps of matplotlib by name: 256 x 3 bytes, red green blue, in base64."""
     steps = np.arange(256)
-    tables = {n: np.rint(255 * matplotlib.colormaps[n](steps)[:, :3]).astype(np.uint8) for n in COLOR_MAPS}
+    tables = {n: np.rint(255 * matplotlib.colormaps[n].resampled(256)(steps)[:, :3]).astype(np.uint8) for n in (*COLOR_MAPS, *PHASE_MAPS)}
     return {name: base64.b64encode(table.tobytes()).decode() for name, table in tables.items()}
 
 
@@ -121,6 +124,7 @@ def _facts(file: MeasurementFile) -> dict[str, Any]:
         "band": [float(file.sweep.freq.min()), float(file.sweep.freq.max())],
         "permittivity": float(file.permittivity),
         "paired": array.paired,
+        "pairs": array.channel_indices().tolist() if array.paired else None,
         "monostatic": array.paired and _is_monostatic(array),
         "n_channel": array.n_channel,
         "n_pair": array.n_tx * array.n_rx if array.channels is None else len(array.channels),

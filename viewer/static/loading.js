@@ -33,6 +33,7 @@ export class Loading {
     if (this.view.store.state.tab === "measurement") await this.loadMeasurement();
     await this.loadScores(wanted, scene, generation);
     await this.loadSetups();
+    if (generation === this.generation) this.view.status.scored = generation;
   }
 
   stamp(panel, scene) {
@@ -91,7 +92,6 @@ export class Loading {
       panel.scores = scores;
       this.view.writeCaptions([panel]);
     }
-    if (generation === this.generation) this.view.status.scored = generation;
   }
 
   /** Fetch what takes a moment to find out about each file: expected resolution, extent of the scene. */

@@ -4,10 +4,13 @@ import { DEFAULTS, fitState, formatState, parseState, Store } from "./state.js";
 import { openSource } from "./source.js";
 import { Loading } from "./loading.js";
 import { Raycaster } from "./raycast.js";
-import { setTables } from "./colors.js";
+import { groundOf, setTables } from "./colors.js";
 import { fitCanvas, Scenes3d } from "./scene3d.js";
 import { Sections } from "./sections.js";
-import { arrange, buildPanel, element, panelsOf, valueAt, writeCaption } from "./panels.js";
+import { SectionPointer } from "./section_pointer.js";
+import { flatView } from "./section_layout.js";
+import { arrange, buildPanel, element, panelsOf, valueAt, writeCaption, writeLarge } from "./panels.js";
+import { Analysis } from "./analysis.js";
 import { History } from "./history.js";
 import { MeasurementTab } from "./measurement.js";
 import { Controls } from "./controls.js";
@@ -19,9 +22,11 @@ import { composePicture } from "./picture.js";
 
 const MOST_VOXELS = 2 ** 27; // of all panels shown at first: 256 MiB on the page, as much again in textures
 const CAMERA = ["azimuth", "elevation", "zoom", "panX", "panY", "projection"];
-const IN_3D = [...CAMERA, "mode", "threshold", "opacity", "scale", "floor", "norm", "colors", "axes", "box", "antennas", "cross", "hidden", "theme", "tab"];
+const LEVELS = ["scale", "floor", "top", "norm", "colors"];
+const LAYOUT = ["hidden", "alone", "columns", "sheets", "theme", "tab"];
+const IN_3D = [...CAMERA, ...LEVELS, ...LAYOUT, "mode", "threshold", "opacity", "axes", "box", "antennas", "channel", "cross", "mark", "clip"];
 const ON_TABS = { "bar-box": ["images", "measurement"] };
-const IN_SECTIONS = ["scale", "floor", "norm", "colors", "sections", "cross", "hidden", "theme", "tab"];
+const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark"];
 const $ = (id) => document.getElementById(id);
 
 class View {
@@ -39,9 +44,12 @@ class View {
     await this.startWebgl();
     this.scenes = new Scenes3d(this, this.raycaster);
     this.sections = new Sections(this);
+    this.sectionPointer = new SectionPointer(this);
+    this.analysis = new Analysis(this, $("page-analysis"));
     this.history = new History(this, $("page-history"));
     this.measurement = new MeasurementTab(this, $("page-measurement"));
     this.controls = new Controls(this, $("controls"));
+    $("menu").addEventListener("click", () => this.toggleMenu());
     fillHelp($("help"));
     listenToKeys(this);
     this.buildPanels();
@@ -96,9 +104,15 @@ class View {
     return lonely ? { ...state, tab: "measurement" } : state;
   }
 
-  isShown(panel) {
+  /** Whether a panel is among those that the list has chosen. */
+  isChosen(panel) {
     const { hidden } = this.store.state;
     return hidden ? !hidden.includes(panel.key) : this.shownAtFirst().includes(panel);
+  }
+
+  isShown(panel) {
+    const { alone } = this.store.state;
+    return alone ? panel.key === alone : this.isChosen(panel);
   }
 
   /** As many panels as fit into memory, at least one. */
@@ -114,20 +128,81 @@ class View {
     return this.panels.filter((panel) => this.isShown(panel));
   }
 
+  chosenPanels() {
+    return this.panels.filter((panel) => this.isChosen(panel));
+  }
+
   togglePanel(panel, shown) {
-    const hidden = this.panels.filter((p) => (p === panel ? !shown : !this.isShown(p))).map((p) => p.key);
-    this.store.set({ hidden });
+    this.choosePanels(this.panels.filter((p) => (p === panel ? shown : this.isChosen(p))));
+  }
+
+  /** Show these panels and no others. */
+  choosePanels(chosen) {
+    this.store.set({ hidden: this.panels.filter((p) => !chosen.includes(p)).map((p) => p.key), alone: null });
+  }
+
+  /** Show one panel alone at full size, or all that are chosen again. */
+  toggleAlone(panel) {
+    this.store.set({ alone: this.store.state.alone === panel.key ? null : panel.key });
   }
 
   /** Factor from a panel's own maximum to the reference. */
   gainOf(panel) {
     if (this.store.state.norm === "own" || !panel.volume || panel.relative) return 1;
-    const most = Math.max(...this.shownPanels().map((p) => (p.relative ? 0 : (p.volume?.peak ?? 0))));
+    const others = this.chosenPanels().filter((p) => p !== panel && !p.relative);
+    const most = Math.max(panel.volume.peak, ...others.map((p) => p.volume?.peak ?? 0));
     return most ? panel.volume.peak / most : 1;
+  }
+
+  /** How much room a panel's sections have: the height of a row of them, and whether two rows are welcome. */
+  sectionRoom(panel) {
+    const height = $("main").clientHeight - $("head").offsetHeight;
+    if (this.store.state.alone) return { tallest: Math.max(240, height - 130), square: true };
+    const large = flatView(panel.volume) && !this.store.state.sheets ? 0.66 : 0.28;
+    return { tallest: Math.max(190, large * height), square: false };
+  }
+
+  /** The box from the mark to the crosshair where 3D views are to show it alone, whole voxels of the first image; or null. */
+  clipBox() {
+    return this.store.state.clip ? this.region() : null;
+  }
+
+  /** The box that has mark and crosshair for corners, metres; null without a mark. */
+  region() {
+    const [a, b] = [this.store.state.mark, this.cross()];
+    if (!a || !b) return null;
+    const volume = this.shownPanels().find((p) => p.volume)?.volume;
+    const half = (axis, at) => (volume ? volume.spacingAt(axis, at) / 2 : 0);
+    return {
+      low: a.map((v, axis) => Math.min(v - half(axis, v), b[axis] - half(axis, b[axis]))),
+      high: a.map((v, axis) => Math.max(v + half(axis, v), b[axis] + half(axis, b[axis]))),
+    };
   }
 
   cross() {
     return this.store.state.cross ?? this.autoCross;
+  }
+
+  /** Move the crosshair along one axis, to the middle of the voxel that it then is in. */
+  moveCross(axis, value) {
+    const volume = this.shownPanels().find((p) => p.volume)?.volume;
+    if (!volume) return;
+    const point = this.cross().map((v, n) => (n === axis ? value : v));
+    this.store.set({ cross: volume.nearest(point).map((i, n) => volume.centers[n][i]) });
+  }
+
+  /** Put the crosshair on the strongest voxel of the first image that is shown. */
+  goToPeak() {
+    const volume = this.shownPanels().find((p) => p.volume)?.volume;
+    if (volume) this.store.set({ cross: volume.brightest() });
+  }
+
+  /** Put the mark where the crosshair is, or take it away where it is there already. */
+  toggleMark() {
+    const { mark } = this.store.state;
+    const cross = this.cross();
+    const same = mark && cross && mark.every((v, axis) => Math.abs(v - cross[axis]) < 1e-9);
+    this.store.set({ mark: same ? null : cross, ...(same && { clip: false }) });
   }
 
   look(angles) {
@@ -149,6 +224,12 @@ class View {
     this.goToScene(this.sceneNumbers().indexOf(this.scene()) + by);
   }
 
+  /** Open or close the controls of a narrow window. */
+  toggleMenu() {
+    const open = document.body.classList.toggle("menu-open");
+    $("menu").setAttribute("aria-expanded", open);
+  }
+
   showHelp() {
     $("help").showModal();
   }
@@ -158,10 +239,10 @@ class View {
   /** Make the elements of new panels; those that stand keep theirs, and with it focus and a drag in progress. */
   buildPanels() {
     for (const panel of this.panels.filter((p) => !p.element)) {
-      buildPanel(panel);
-      this.scenes.attach(panel.stage);
-      this.sections.attach(panel);
-      panel.stage.painter = (context, w, h, scale) => this.scenes.paintInto(context, panel, w, h, scale * this.pictureScale(panel), 1);
+      buildPanel(panel, (p) => this.toggleAlone(p));
+      this.scenes.attach(panel);
+      this.sectionPointer.attach(panel);
+      panel.stage.painter = (context, w, h, scale) => this.scenes.paintPicture(context, panel, w, h, scale * this.pictureScale(panel));
       panel.sections.painter = (context, w, h, scale) => this.sections.paintInto(context, panel, w, scale);
     }
     arrange($("panels"), this.panels.map((panel) => panel.element));
@@ -242,14 +323,16 @@ class View {
     this.controls.update(state);
     if (names.has("norm")) this.writeCaptions();
     const has = (list) => list.some((name) => names.has(name));
-    if (names.has("theme") || names.has("tab") || names.has("hidden")) this.showTab();
-    if (names.has("scene") || names.has("hidden")) this.load();
+    if (has(LAYOUT) || names.has("colors")) this.showTab();
+    if (has(["scene", "hidden", "alone"])) this.load();
     if (names.has("tab") && state.tab === "measurement") this.loading.loadMeasurement();
     if (has(IN_3D)) this.scenes.request();
     if (has(IN_SECTIONS)) this.paintSections();
     if (names.has("colors")) this.tellWhatIsMissing();
-    if (has(["scale", "floor", "norm", "colors", "theme", "tab"])) this.paintHead();
-    if (state.tab !== "images" && has([...IN_SECTIONS, "channel"])) this.paintPlots();
+    if (has([...LEVELS, "theme", "tab", "mode", "threshold", "measured", "show"])) this.paintHead();
+    if (state.tab === "analysis" && has(["cross", "mark", ...LEVELS])) this.analysis.build();
+    else if (state.tab !== "images" && has([...IN_SECTIONS, "channel", "measured", ...CAMERA])) this.paintPlots();
+    if (names.has("measured") && state.tab === "measurement") this.measurement.build();
   }
 
   /** Take the view of a new address, and write it there as it was understood. */
@@ -266,14 +349,26 @@ class View {
   showTab() {
     const { tab, theme } = this.store.state;
     document.documentElement.dataset.theme = theme;
-    for (const name of ["images", "history", "measurement"]) $(`page-${name}`).hidden = name !== tab;
+    for (const name of ["images", "analysis", "history", "measurement"]) $(`page-${name}`).hidden = name !== tab;
     for (const [id, tabs] of Object.entries(ON_TABS)) $(id).hidden = !tabs.includes(tab);
-    for (const panel of this.panels) panel.element.hidden = !this.isShown(panel);
+    for (const panel of this.panels) this.showPanel(panel);
     const count = this.shownPanels().length;
     $("panels").dataset.count = Math.min(4, count);
+    const { alone, columns } = this.store.state;
+    $("panels").classList.toggle("alone", Boolean(alone));
+    $("panels").style.gridTemplateColumns = columns && !alone ? `repeat(${columns}, minmax(0, 1fr))` : "";
     $("none-chosen").hidden = count > 0 || !this.panels.length;
     if (tab === "history") this.history.build();
+    if (tab === "analysis") this.analysis.build();
     if (tab === "measurement") this.measurement.build();
+  }
+
+  showPanel(panel) {
+    const { alone, colors, sheets } = this.store.state;
+    panel.element.hidden = !this.isShown(panel);
+    panel.element.classList.toggle("flat-image", Boolean(panel.volume && flatView(panel.volume) && !sheets));
+    panel.stage.dataset.ground = groundOf(colors);
+    writeLarge(panel, alone === panel.key);
   }
 
   paintAll() {

@@ -24,7 +24,7 @@ export async function savePage(view) {
   }
 }
 
-function download(blob, name) {
+export function download(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
