@@ -14,6 +14,7 @@ from matplotlib import colormaps
 
 from mimo import VoxelGrid
 from mimo.data import FileError
+from mimo.display_defaults import COLOR_MAP, FLOOR_DB
 from mimo.options import unknown
 from mimo.viewer.export_surface import write_ply
 from mimo.viewer.export_volumes import npy_sidecar, write_nifti, write_npy, write_vti, write_vtr
@@ -41,11 +42,11 @@ def export(
     scene: int = 0,
     methods: Sequence[str] = (),
     linear: bool | None = None,
-    floor_db: float = -40.0,
+    floor_db: float = FLOOR_DB,
     common_scale: bool = False,
     levels_db: Sequence[float] = (-10.0,),
     rendering: str = "maximum",
-    cmap: str = "inferno",
+    cmap: str = COLOR_MAP,
     n_frame: int = 48,
     fps: float = 20.0,
     elevation: float = 20.0,

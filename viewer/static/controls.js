@@ -40,7 +40,7 @@ export class Controls {
       this.group("Page", TABS.map(([name]) => name),
         this.choice("theme", "Theme", [["system", "as the system"], ["light", "light"], ["dark", "dark"]]),
         element("div", { className: "row" }, this.action("Save PNG", () => savePicture(view), "save-png"), this.saveButton()),
-        this.action("Keys", () => view.showHelp(), "keys")),
+        element("div", { className: "row" }, this.action("Save as \u2026", () => view.saveDialog.open(), "save-as"), this.action("Keys", () => view.showHelp(), "keys"))),
     );
     this.fitToFiles();
   }

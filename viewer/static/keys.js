@@ -18,6 +18,7 @@ const LINES = [
   ["n", "each to its own maximum, or all to one"],
   ["a", "antennas"],
   ["p", "save PNG"],
+  ["Shift and p", "save in a size, as a drawing, a film or a command"],
   ["?", "this list"],
   ["drag, wheel, right-drag, double-click", "turn, zoom, move, reset"],
 ];
@@ -39,6 +40,7 @@ function actions(view) {
     PageUp: () => view.stepScene(-1),
     d: () => store.set(other(state, "scale", "db", "linear")),
     p: () => savePicture(view),
+    P: () => view.saveDialog.open(),
     "?": () => view.showHelp(),
   };
   if (state.tab !== "images") return everywhere;

@@ -1,6 +1,6 @@
 // The page: loads what the address asks for, keeps panels and controls in step with the state.
 
-import { DEFAULTS, fitState, formatState, parseState, Store } from "./state.js";
+import { DEFAULTS, fitState, formatState, parseState, setDefaults, Store } from "./state.js";
 import { ChangedError, openSource, readVolume } from "./source.js";
 import { Raycaster } from "./raycast.js";
 import { setTables } from "./colors.js";
@@ -15,6 +15,7 @@ import { fillHelp, listenToKeys } from "./keys.js";
 import { Notices } from "./notices.js";
 import { Following } from "./following.js";
 import { composePicture } from "./picture.js";
+import { SaveDialog } from "./save.js";
 
 const MOST_VOXELS = 2 ** 27; // of all panels shown at first: 256 MiB on the page, as much again in textures
 const CAMERA = ["azimuth", "elevation", "zoom", "panX", "panY", "projection"];
@@ -40,6 +41,7 @@ class View {
     this.history = new History(this, $("page-history"));
     this.measurement = new MeasurementTab(this, $("page-measurement"));
     this.controls = new Controls(this, $("controls"));
+    this.saveDialog = new SaveDialog(this);
     fillHelp($("help"));
     listenToKeys(this);
     this.buildPanels();
@@ -331,7 +333,8 @@ class View {
 
   writeAddress() {
     const text = formatState(this.store.state);
-    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+    const address = location.href.split("#")[0]; // whole: a page in a frame's own text has another base
+    history.replaceState(null, "", text ? `${address}#${text}` : address);
   }
 
   showTab() {
@@ -400,6 +403,7 @@ async function boot() {
   const source = openSource();
   try {
     const facts = await source.facts();
+    setDefaults(facts.defaults);
     window.mimoViewer = new View(source, facts);
     await window.mimoViewer.start();
   } catch (error) {

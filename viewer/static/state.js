@@ -28,7 +28,7 @@ const WHOLE = ["scene", "channel"];
 const FARTHEST = 1e6; // metres, of a crosshair
 const FLAGS = ["axes", "box", "antennas"];
 
-export const DEFAULTS = Object.freeze({
+export const DEFAULTS = {
   tab: "images",
   scene: 0,
   hidden: null, // keys of panels that are not shown; null: all that fit into memory are
@@ -52,7 +52,12 @@ export const DEFAULTS = Object.freeze({
   antennas: false,
   theme: "system",
   channel: 0,
-});
+};
+
+/** Take the defaults that the page shares with the program's figures. */
+export function setDefaults(shared) {
+  Object.assign(DEFAULTS, shared);
+}
 
 function parseValue(name, text) {
   if (name in CHOICES) return CHOICES[name].includes(text) ? text : undefined;
