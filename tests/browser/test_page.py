@@ -258,7 +258,7 @@ def test_the_png_holds_what_is_on_the_screen(page, site):
         shown = part(selector)
         assert (np.abs(shown - shown[0, 0]).max(-1) > 100).mean() > 0.01, selector
     bar = part("#bar")
-    table = page.evaluate("import('./static/colors.js').then(m => Array.from(m.tableOf("inferno")))")
+    table = page.evaluate("import('./static/colors.js').then(m => Array.from(m.tableOf('inferno')))")
     row = bar[2 * 10, 28:-28]
     expected = np.array(table).reshape(256, 3)[np.arange(len(row)) * 255 // len(row)]
     assert np.abs(row - expected).max(-1)[4:-4].max() <= 12
