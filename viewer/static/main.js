@@ -1,6 +1,6 @@
 // The page: loads what the address asks for, keeps panels and controls in step with the state.
 
-import { DEFAULTS, fitState, formatState, parseState, Store } from "./state.js";
+import { DEFAULTS, fitState, formatState, parseState, setDefaults, Store } from "./state.js";
 import { openSource } from "./source.js";
 import { Loading } from "./loading.js";
 import { Raycaster } from "./raycast.js";
@@ -19,6 +19,7 @@ import { fillHelp, listenToKeys } from "./keys.js";
 import { Notices } from "./notices.js";
 import { Following } from "./following.js";
 import { composePicture } from "./picture.js";
+import { SaveDialog } from "./save.js";
 
 const MOST_VOXELS = 2 ** 27; // of all panels shown at first: 256 MiB on the page, as much again in textures
 const CAMERA = ["azimuth", "elevation", "zoom", "panX", "panY", "projection"];
@@ -50,6 +51,7 @@ class View {
     this.measurement = new MeasurementTab(this, $("page-measurement"));
     this.controls = new Controls(this, $("controls"));
     $("menu").addEventListener("click", () => this.toggleMenu());
+    this.saveDialog = new SaveDialog(this);
     fillHelp($("help"));
     listenToKeys(this);
     this.buildPanels();
@@ -343,7 +345,8 @@ class View {
 
   writeAddress() {
     const text = formatState(this.store.state);
-    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+    const address = location.href.split("#")[0]; // whole: a page in a frame's own text has another base
+    history.replaceState(null, "", text ? `${address}#${text}` : address);
   }
 
   showTab() {
@@ -424,6 +427,7 @@ async function boot() {
   const source = openSource();
   try {
     const facts = await source.facts();
+    setDefaults(facts.defaults);
     window.mimoViewer = new View(source, facts);
     await window.mimoViewer.start();
   } catch (error) {
