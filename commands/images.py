@@ -1,4 +1,4 @@
-"""Make images and measure their quality: the commands reconstruct and evaluate."""
+"""Make images: the command reconstruct."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mimo.recon.files import Run
     from mimo.recon.run import Watcher
 
-__all__ = ["evaluate", "print_scores", "reconstruct"]
+__all__ = ["reconstruct"]
 
 
 @click.command()
@@ -281,23 +281,3 @@ def _list_methods(context: click.Context, parameter: click.Parameter, value: boo
         for name, default in method.options.items():
             click.echo(f"{'':<27}--set {name}={json.dumps(default).strip(chr(34))}")
     context.exit()
-
-
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@as_json
-@example("mimo evaluate out/demo.h5")
-def evaluate(file: Path, as_json: bool) -> None:
-    """Compare the images in a file with its truth: PSNR, 3D SSIM and run time of each method."""
-    print_scores(file, as_json, quiet=False)
-
-
-def print_scores(file: Path, as_json: bool, quiet: bool) -> None:
-    """Print PSNR, SSIM and run time of each method in a file."""
-    from mimo.recon.evaluate import score_file, score_table
-
-    scores = score_file(file)
-    if as_json:
-        print_json(scores)
-    else:
-        say(score_table(scores), hidden=quiet)
