@@ -130,9 +130,12 @@ def reconstruct(
     by processes of one thread each, and an interrupted run resumes when run again. OUT is then another file than IN.
     """
     from mimo import VoxelGrid
+    from mimo.output_file import refuse_inputs
     from mimo.recon.files import guess_of, in_one_piece, reconstruct_file, reconstruct_files, write_history
     from mimo.recon.registry import DEFAULT_METHOD, parse_settings
 
+    if history is not None:
+        refuse_inputs(history, [*sources, out])
     hidden = quiet or as_json
     names = list(dict.fromkeys(methods or (DEFAULT_METHOD,)))
     chosen = (*settings, *_window_setting(names, window), *_precision_setting(names, precision))

@@ -24,6 +24,7 @@ from mimo.data.jobs.cluster import automatic_workers, check_workers
 from mimo.data.jobs.outputs import Output, Part, remove_leftovers, run_outputs
 from mimo.data.jobs.tasks import read_recipe
 from mimo.imaging_operator import DEFAULT_MEMORY
+from mimo.output_file import replacing
 from mimo.pattern import Patterns
 from mimo.recon.registry import find_method
 from mimo.recon.run import BATCH, pick_device
@@ -372,7 +373,7 @@ def write_history(path: Path, made: Iterable[Run | Reconstruction]) -> None:
         for scene, iteration, figures in History.from_json(each.history).rows():
             rows.append({"method": each.method, "scene": scene, "iteration": iteration, **figures})
     columns = dict.fromkeys(["method", "scene", "iteration", "seconds", *(name for row in rows for name in row)])
-    with path.open("w", newline="") as file:
+    with replacing(path) as part, part.open("w", newline="") as file:
         table = csv.DictWriter(file, list(columns))
         table.writeheader()
         table.writerows(rows)

@@ -20,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mimo import VoxelGrid
 from mimo.options import unknown
+from mimo.output_file import replacing
 from mimo.recon.metrics import psnr, ssim
 from mimo.recon.verdicts import explained_text
 from mimo.viewer.block_maxima import draw_largest
@@ -274,13 +275,9 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: float = PNG_DPI) 
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path} ends in {suffix!r}: expected one of {', '.join(SUFFIXES)}")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with matplotlib.rc_context({"svg.hashsalt": "mimo-imaging", "pdf.fonttype": STYLE["pdf.fonttype"]}):
-            figure.savefig(part, format=suffix[1:], dpi=dpi, metadata=SUFFIXES[suffix])
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    settings = {"svg.hashsalt": "mimo-imaging", "pdf.fonttype": STYLE["pdf.fonttype"]}
+    with replacing(path) as part, matplotlib.rc_context(settings):
+        figure.savefig(part, format=suffix[1:], dpi=dpi, metadata=SUFFIXES[suffix])
 
 
 # -- drawing ----------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from mimo.data.files.schema import FileError
 from mimo.data.files.shards import join_shards
 from mimo.data.jobs.cluster import Counted, check_workers, counted, run_tasks
 from mimo.data.jobs.tasks import FileTask, check_same, is_valid, read_recipe
+from mimo.output_file import remove_leftovers
 
 __all__ = ["Output", "Part", "read_plan", "remove_leftovers", "run_outputs", "shard_folder"]
 
@@ -206,12 +207,3 @@ def read_plan(path: Path) -> dict[str, list[int]]:
         plan = json.loads((shard_folder(path) / PLAN).read_text())["shards"]
         return {str(name): [int(first), int(last)] for name, (first, last) in plan.items()}
     return {}
-
-
-def remove_leftovers(paths: Sequence[Path]) -> None:
-    """Remove the temporary files that killed processes left of `paths`, which lie in one folder."""
-    names = {path.name for path in paths}
-    for found in paths[0].parent.iterdir():
-        unfinished = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.tmp", found.name)
-        if unfinished and unfinished[1] in names:
-            found.unlink(missing_ok=True)
