@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
+import socket
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,10 +18,12 @@ try:
 except ImportError:  # Windows: a writer that lives cannot be told from one that is gone
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["OutputError", "place_of", "refuse_inputs", "remove_leftovers", "replacing"]
+__all__ = ["OutputError", "held", "place_of", "refuse_inputs", "remove_leftovers", "replacing", "shared"]
 
 LEFTOVER = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp(?:\.\w+)*")
 """Names of temporary files; the group is the name of the file that was to be written."""
+WAIT = 60.0
+"""Seconds for which a process waits for another one that writes the same file."""
 KINDS = {
     stat.S_ISDIR: "a folder",
     stat.S_ISCHR: "a device",
@@ -137,22 +142,23 @@ def _claimed(place: Path, ending: str) -> tuple[Path, int]:
         temporary = place.with_name(f".{place.name}.{secrets.token_hex(4)}.tmp{ending}")
         claim = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            if _locked(claim) and os.stat(temporary).st_ino == os.fstat(claim).st_ino:
+            if _locked(claim) and _is_still(temporary, claim):
                 return temporary, claim
-        except FileNotFoundError:
-            pass
         except BaseException:
             os.close(claim)
             raise
         os.close(claim)
 
 
-def _locked(handle: int) -> bool:
-    """Lock a file for as long as it is open; say whether that was possible. Where nothing can be locked, it is so."""
+def _locked(handle: int, *, together: bool = False) -> bool:
+    """Lock a file for as long as it is open, alone or `together` with others; say whether that was possible.
+
+    Where nothing can be locked, it is so.
+    """
     if fcntl is None:
         return True
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if together else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a file system without locks
@@ -166,6 +172,114 @@ def _sync(path: Path, flags: int) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def held(path: str | os.PathLike[str], wait: float = WAIT) -> Iterator[None]:
+    """Hold an output for this process alone, while what is there is read and written again.
+
+    Others wait. The lock is the hidden file ``.NAME.lock`` beside the output, which goes when the block is left; one
+    that a killed process left behind holds nobody up.
+
+    Raises
+    ------
+    OutputError
+        When another process still holds the output after `wait` seconds; the message says which.
+    """
+    place = place_of(path)
+    lock = place.with_name(f".{place.name}.lock")
+    until = time.monotonic() + wait
+    while (handle := _opened(lock)) is not None:
+        if _locked(handle) and _is_still(lock, handle):
+            break
+        holder = os.pread(handle, 200, 0)
+        os.close(handle)
+        if time.monotonic() > until:
+            raise OutputError(
+                path, f"is being written by {_words(holder)}: expected it alone; run this again after that"
+            )
+        time.sleep(0.02)
+    try:
+        if handle is not None:
+            _sign(handle)
+        yield
+    finally:
+        if handle is not None:
+            with suppress(OSError):
+                os.unlink(lock)
+            os.close(handle)
+
+
+@contextmanager
+def shared(path: str | os.PathLike[str], recipe: str) -> Iterator[None]:
+    """Share an output with all processes that make it by the same recipe; those of another recipe are refused.
+
+    The lock is the hidden file ``.NAME.run`` beside the output, which goes with the last process.
+
+    Raises
+    ------
+    OutputError
+        When a process is at work on the same output by another recipe; the message says which.
+    """
+    place = place_of(path)
+    lock = place.with_name(f".{place.name}.run")
+    ours = hashlib.sha256(recipe.encode()).hexdigest().encode()
+    until = time.monotonic() + WAIT
+    while (handle := _opened(lock)) is not None:
+        alone = _locked(handle)
+        if (alone or _locked(handle, together=True)) and _is_still(lock, handle):
+            if alone:
+                _sign(handle, ours)
+            theirs, _, holder = os.pread(handle, 400, 0).partition(b" ")
+            # the lock is let go for a moment while it changes from alone to together
+            if theirs == ours and _locked(handle, together=True) and _is_still(lock, handle):
+                break
+            if theirs not in (ours, b""):
+                os.close(handle)
+                raise OutputError(
+                    path, f"is being made with other parameters by {_words(holder)}: expected another name, or its end"
+                )
+        os.close(handle)
+        if time.monotonic() > until:
+            raise OutputError(path, "is locked by another process: expected to be let in")
+        time.sleep(0.02)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            with suppress(OSError):
+                if _locked(handle):  # the last one
+                    os.unlink(lock)
+            os.close(handle)
+
+
+def _opened(lock: Path) -> int | None:
+    """Open a file to lock; ``None`` where none can be made, and writing the output itself will say so."""
+    try:
+        return os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:
+        return None
+
+
+def _is_still(path: Path, handle: int) -> bool:
+    """Say whether an open file still has its name."""
+    try:
+        return os.stat(path).st_ino == os.fstat(handle).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _sign(handle: int, purpose: bytes = b"") -> None:
+    """Write into a lock file who holds it."""
+    text = f"process {os.getpid()} on {socket.gethostname()}".encode()
+    with suppress(OSError):  # on a full disk the lock holds all the same
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, purpose + b" " * bool(purpose) + text, 0)
+
+
+def _words(holder: bytes) -> str:
+    text = holder.decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "?" for c in text) or "another process"
 
 
 def remove_leftovers(paths: Sequence[Path]) -> None:

@@ -24,7 +24,7 @@ from mimo.data.jobs.cluster import automatic_workers, check_workers
 from mimo.data.jobs.outputs import Output, Part, remove_leftovers, run_outputs
 from mimo.data.jobs.tasks import read_recipe
 from mimo.imaging_operator import DEFAULT_MEMORY
-from mimo.output_file import replacing
+from mimo.output_file import place_of, replacing
 from mimo.pattern import Patterns
 from mimo.recon.registry import find_method
 from mimo.recon.run import BATCH, pick_device
@@ -179,6 +179,7 @@ def reconstruct_file(
         memory=memory,
         check=check,
     )
+    out = place_of(out)
     try:
         read = Source.of(Path(source))
         left_behind = read.leaves_behind(order)
@@ -351,7 +352,7 @@ def _places(sources: Sequence[Path], out: Path) -> dict[Path, Path]:
     folder = len(sources) > 1 or out.is_dir()
     if folder and out.is_file():
         raise FileError(out, f"is a file: expected a folder for the images of {len(sources)} files")
-    places = {source: out / source.name if folder else out for source in sources}
+    places = {source: out / source.name if folder else place_of(out) for source in sources}
     taken: dict[Path, Path] = {}
     for source, place in places.items():
         if place in taken:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,12 @@ from mimo.data.files.schema import FileError
 from mimo.data.files.shards import join_shards
 from mimo.data.jobs.cluster import Counted, check_workers, counted, run_tasks
 from mimo.data.jobs.tasks import FileTask, check_same, is_valid, read_recipe
-from mimo.output_file import remove_leftovers
+from mimo.output_file import remove_leftovers, shared
 
 __all__ = ["Output", "Part", "read_plan", "remove_leftovers", "run_outputs", "shard_folder"]
 
+MOST_LOCKS = 100
+"""Most outputs that are locked against runs with other parameters: a lock takes a descriptor, and these are few."""
 PLAN = ".plan.json"
 """A file in the folder of shards, until these are joined: the names of all shards and their scenes."""
 
@@ -171,7 +173,19 @@ def run_outputs(
     ------
     FileError
         When another file has the name of one to be made, or a file cannot be written.
+    mimo.output_file.OutputError
+        When a process is making one of them with other parameters.
     """
+    with ExitStack() as stack:
+        for output in outputs[:MOST_LOCKS]:
+            output.path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(shared(output.path, output.recipe))
+        return _run_outputs(outputs, workers=workers, scheduler=scheduler, part=part, progress=progress)
+
+
+def _run_outputs(
+    outputs: Sequence[Output], *, workers: int, scheduler: str | None, part: Part | None, progress: Counted
+) -> list[Path]:
     mine = [task for output in outputs for task in output.tasks]
     if part is not None:
         mine = mine[part.number - 1 :: part.of]

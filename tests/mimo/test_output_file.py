@@ -6,12 +6,14 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 from helper import fails
 
 import mimo.output_file
-from mimo.output_file import OutputError, place_of, refuse_inputs, remove_leftovers, replacing
+from mimo.output_file import OutputError, held, place_of, refuse_inputs, remove_leftovers, replacing, shared
 
 
 def names(folder):
@@ -143,6 +145,58 @@ def test_the_file_of_a_living_writer_stays_and_that_of_a_killed_one_goes(tmp_pat
     assert part.exists()
     write(tmp_path / "a.h5", "again")
     assert names(tmp_path) == ["a.h5"]
+
+
+def test_an_output_is_held_by_one_at_a_time_and_the_other_is_told_by_whom(tmp_path):
+    path = tmp_path / "a.h5"
+    with (
+        held(path),
+        pytest.raises(OutputError, match=f"a.h5: is being written by process {os.getpid()} on"),
+        held(path, 0.1),
+    ):
+        pass
+    assert names(tmp_path) == []
+    (tmp_path / ".a.h5.lock").write_text("process 1 on \x1b[31mother")  # of one that was killed
+    with held(path, 0.1):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_waiting_ends_when_the_other_is_done(tmp_path):
+    order = []
+    inside = threading.Event()
+
+    def first():
+        with held(tmp_path / "a"):
+            inside.set()
+            time.sleep(0.3)
+            order.append(1)
+
+    other = threading.Thread(target=first)
+    other.start()
+    inside.wait()
+    with held(tmp_path / "a", 30):
+        order.append(2)
+    other.join()
+    assert order == [1, 2]
+
+
+def test_an_output_is_shared_by_those_of_one_recipe(tmp_path):
+    path = tmp_path / "a.h5"
+    with shared(path, "one"), shared(path, "one"):
+        with pytest.raises(OutputError, match=f"other parameters by process {os.getpid()} on"), shared(path, "two"):
+            pass
+        with shared(path, "one"):  # a refused one takes nothing along
+            pass
+    assert names(tmp_path) == []
+    with shared(path, "two"):
+        pass
+    (tmp_path / ".a.h5.run").write_text("left by a killed process")
+    with shared(path, "three"):
+        pass
+    assert names(tmp_path) == []
+    with shared(tmp_path / "none" / "a.h5", "x"), held(tmp_path / "none" / "a.h5"):
+        pass  # where nothing can be locked, writing says what is wrong
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path):
