@@ -26,7 +26,7 @@ const LEVELS = ["scale", "floor", "top", "norm", "colors"];
 const LAYOUT = ["hidden", "alone", "columns", "sheets", "theme", "tab"];
 const IN_3D = [...CAMERA, ...LEVELS, ...LAYOUT, "mode", "threshold", "opacity", "axes", "box", "antennas", "channel", "cross", "mark", "clip"];
 const ON_TABS = { "bar-box": ["images", "measurement"] };
-const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark"];
+const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark", "show", "compare", "threshold"];
 const $ = (id) => document.getElementById(id);
 
 class View {
@@ -326,6 +326,7 @@ class View {
     if (has(LAYOUT) || names.has("colors")) this.showTab();
     if (has(["scene", "hidden", "alone"])) this.load();
     if (names.has("tab") && state.tab === "measurement") this.loading.loadMeasurement();
+    if (names.has("show")) this.loading.loadPhases();
     if (has(IN_3D)) this.scenes.request();
     if (has(IN_SECTIONS)) this.paintSections();
     if (names.has("colors")) this.tellWhatIsMissing();
