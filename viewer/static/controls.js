@@ -29,6 +29,12 @@ const PARTS = [
   ["real", "Real", "Slices show the real part of complex images"],
   ["imaginary", "Imag", "Slices show the imaginary part of complex images"],
 ];
+const COMPARISONS = [
+  ["none", "not compared"],
+  ["outline", "outline"],
+  ["difference", "difference"],
+  ["blink", "in turn"],
+];
 const ALONG = { x: "Look along x (x)", y: "Look along y (y)", z: "Look along z (z)", isometric: "Look from a corner (i)" };
 
 export class Controls {
@@ -93,6 +99,7 @@ export class Controls {
     return w.group("Sections and crosshair", WITH_CROSS,
       w.onTabs(["images"], w.buttons("sections", [["slices", "Slices", "Three slices through the crosshair (s)"], ["maxima", "Maxima", "The largest magnitude along each axis (s)"]], "Sections")),
       w.onTabs(["images"], w.buttons("show", PARTS, "What of complex images slices show")),
+      w.onTabs(["images"], w.choice("compare", "With truth", "Compare the sections with the truth, or with the first image where none is known: its outline at the threshold, the difference in dB, or both in turn", COMPARISONS)),
       element("div", { className: "row" }, w.action("Go to the peak", "Put the crosshair on the strongest voxel of the first image (g)", () => view.goToPeak(), "peak"),
         w.action("All in sight", "Show the whole image in the sections (Home on them)", () => view.store.set({ sectionZoom: 1, sectionAt: null }), "section-reset")),
       element("div", { className: "coordinates" }, ...typed),

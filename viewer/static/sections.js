@@ -1,10 +1,12 @@
 // The three flat pictures below each panel, slices or maximum projections, with the crosshair that all panels share.
 
 import { colorAt, CYCLIC, DIVERGING, FONT, halfColors, inks, pixelOf, tableOf } from "./colors.js";
+import { differencePixels, outlineOf, sliceOfOther } from "./compare.js";
 import { largestOver, pixelRanges, strongestOver } from "./maxima.js";
 import { fittingTicks, labelRoom, metres, plain } from "./numbers.js";
 import { fitCanvas } from "./scene3d.js";
 import { layoutSections, placeIn, scaleBar } from "./section_layout.js";
+import { shownThreshold } from "./state.js";
 import { AXIS_NAMES, HALVES } from "./volume.js";
 
 const HATCH = 7; // between two lines
@@ -84,6 +86,7 @@ export class Sections {
       const at = state.sections === "maxima" || !cross ? null : volume.nearest(cross)[cell.view.along];
       if (volume.inside) paintHatch(context, cell, ink);
       this.paintCell(context, panel, cell, at, colors, ratio);
+      this.paintOutline(context, panel, cell, at);
       this.paintFrame(context, volume, cell, ink);
       this.paintTitle(context, volume, cell, cross, state, ink);
       if (cross) paintCrosshair(context, cell, cross);
@@ -106,10 +109,42 @@ export class Sections {
     const { view } = cell;
     const { state } = this.view.store;
     const halves = at === null ? volume.maximum(view) : volume.slice(view, at);
+    const gain = this.view.gainOf(panel);
+    const reference = this.view.referenceOf(panel);
+    const others = reference && sliceOfOther(volume, reference.volume, view, at);
+    if (others && state.compare === "difference") {
+      return differencePixels(volume, cell, halves, others, state, [gain, this.view.gainOf(reference)], w, h);
+    }
+    if (others && this.view.blinks) {
+      return sectionPixels(volume, cell, others, null, halfColors(state, this.view.gainOf(reference)), w, h);
+    }
     if (state.show !== "magnitude" && panel.phase && panel.phaseOf === panel.loaded && at !== null) {
-      return complexPixels(volume, cell, halves, volume.slice(view, at, panel.phase), state, this.view.gainOf(panel), w, h);
+      return complexPixels(volume, cell, halves, volume.slice(view, at, panel.phase), state, gain, w, h);
     }
     return sectionPixels(volume, cell, halves, volume.imagedOf(view, at), colors, w, h);
+  }
+
+  /** The outline of truth or first image at the threshold, over another image. */
+  paintOutline(context, panel, cell, at) {
+    const { state } = this.view.store;
+    const reference = state.compare === "outline" && this.view.referenceOf(panel);
+    const others = reference && sliceOfOther(panel.volume, reference.volume, cell.view, at);
+    if (!others) return;
+    const least = 10 ** (shownThreshold(state) / 20) / (this.view.gainOf(reference) || 1);
+    const { left, top, width, height } = cell;
+    const place = (x, y) => [left + placeIn(cell, "across", x) * width, top + (1 - placeIn(cell, "up", y)) * height];
+    context.save();
+    context.beginPath();
+    context.rect(left, top, width, height);
+    context.clip();
+    const sides = outlineOf(panel.volume, cell.view, others, least);
+    strokeOver(context, () => {
+      for (const [x0, y0, x1, y1] of sides) {
+        context.moveTo(...place(x0, y0));
+        context.lineTo(...place(x1, y1));
+      }
+    });
+    context.restore();
   }
 
   paintFrame(context, volume, cell, ink) {
@@ -152,7 +187,8 @@ export class Sections {
   paintTitle(context, volume, { view, left, top }, cross, state, ink) {
     const name = AXIS_NAMES[view.along];
     const at = cross ? volume.centers[view.along][volume.nearest(cross)[view.along]] : null;
-    const text = state.sections === "maxima" || at === null ? `max over ${name}` : `${name} ${metres(at)} m`;
+    const place = state.sections === "maxima" || at === null ? `max over ${name}` : `${name} ${metres(at)} m`;
+    const text = this.view.blinks ? `${place}: ${this.view.reference()?.title ?? ""}` : place;
     context.textAlign = "left";
     context.textBaseline = "bottom";
     context.fillStyle = ink.text;
@@ -235,7 +271,7 @@ function paintScaleBar(context, cell) {
   const { length, text } = scaleBar(cell);
   const [low, high] = cell.ranges[cell.view.across];
   const long = (length / (high - low)) * cell.width;
-  const [x, y] = [cell.left + 12, cell.top + cell.height - 12];
+  const [x, y] = [cell.left + 12, cell.top + cell.height - 11.5]; // a line of whole pixels
   strokeOver(context, () => {
     context.moveTo(x, y);
     context.lineTo(x + long, y);
