@@ -42,7 +42,7 @@ export function panelsOf(facts) {
 }
 
 /** Make a panel's elements. */
-export function buildPanel(panel) {
+export function buildPanel(panel, toggleAlone) {
   const label = (what) => `${what} of ${panel.title}`;
   panel.caption = element("p", { className: "facts" });
   panel.parameters = element("p", { className: "parameters" });
@@ -51,10 +51,11 @@ export function buildPanel(panel) {
   panel.stage = element("canvas", { className: "stage", tabIndex: 0, role: "img", "aria-label": label("3D view") });
   panel.coarse = element("span", { className: "coarse" });
   panel.sections = element("canvas", { className: "sections", tabIndex: 0, role: "img", "aria-label": label("Sections") });
+  panel.large = element("button", { type: "button", className: "large", onclick: () => toggleAlone(panel) });
   panel.element = element(
     "article",
     { className: "panel" },
-    element("header", {}, element("h2", {}, panel.title), panel.value),
+    element("header", {}, element("h2", {}, panel.title), panel.value, panel.large),
     panel.caption,
     panel.message,
     panel.stage,
@@ -62,7 +63,17 @@ export function buildPanel(panel) {
     panel.sections,
     panel.parameters,
   );
+  panel.stage.title = "Drag turns, Shift and drag moves, Ctrl and wheel zooms; a click puts the crosshair on the strongest voxel behind it, two show the image alone";
+  panel.sections.title = "A click moves the crosshair; Ctrl and wheel zooms, right-drag moves all sections; two clicks show the image alone";
   return panel.element;
+}
+
+/** Say on a panel's button what it does: show the panel alone, or all again. */
+export function writeLarge({ large, title }, alone) {
+  large.textContent = alone ? "\u2715" : "\u2922";
+  large.title = alone ? "Show all chosen images again (f or Escape)" : "Show this image alone at full size (f, or a double click)";
+  large.setAttribute("aria-label", `${alone ? "Show all images beside" : "Show alone"} ${title}`);
+  large.setAttribute("aria-pressed", alone);
 }
 
 /** Write what is known of a panel's image into its caption; `norm` is the state's, `watch` whether files are followed. */
