@@ -25,7 +25,7 @@ __all__ = ["bench", "train"]
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of checkpoint and log; out/train/NAME by default.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in that folder.")
-@click.option("--start", help="Weights to start from: the name of those that ship, or a file.")
+@click.option("--start", help="Weights to start from: names of those that ship, or files, by commas.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A value of the configuration by its table.")
 @click.option("--time-limit", type=click.FloatRange(min=0), help="Seconds of training; by default all steps are made.")
 @click.option(
@@ -56,6 +56,7 @@ def train(
     """
     from mimo.recon.run import pick_device
     from mimo.train import DenoiserConfig, export_weights, load_config, train_denoiser, train_reconstructor
+    from mimo.train.ahead import worth_a_process
     from mimo.train.loop import Share
     from mimo.train.processes import joined
 
@@ -70,6 +71,7 @@ def train(
     }
     command = " ".join(["mimo", *sys.argv[1:]])
     with joined(pick_device(device)) as where:
+        options["ahead"] = torch.device(where).type == "cpu" and worth_a_process(settings.optimizer.n_step)
         if isinstance(settings, DenoiserConfig):
             checkpoint = train_denoiser(settings, folder, device=where, **options)
         else:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from mimo.commands.shared import example, progress_bar, quiet, say, writing
+from mimo.commands.shared import example, parse_viewpoint, progress_bar, quiet, say, writing
 from mimo.display_defaults import COLOR_MAP, FLOOR_DB, SURFACE_DB
 
 __all__ = ["export", "figure"]
@@ -103,11 +103,42 @@ def _numbers(option: str, text: str | None, form: str) -> tuple[float, ...] | No
 @click.argument("out", type=click.Path(path_type=Path))
 @scene
 @click.option("--method", "methods", multiple=True, help="Which images, 'truth' among them; all by default.")
+@click.option(
+    "--as",
+    "content",
+    metavar="CONTENT",
+    help="volume, surface, points, depth, film or page; by default what the suffix of OUT stands for.",
+)
 @click.option("--linear/--db", default=None, help="Values; linear for volumes and dB for films by default.")
+@click.option(
+    "--complex",
+    "complex_values",
+    is_flag=True,
+    default=None,
+    help="Complex values of .vti, .vtr and .npy, where an image has them; .mat has them anyway.",
+)
 @click.option("--floor-db", default=FLOOR_DB, show_default=True, help="Lowest value in dB.")
 @common_scale
 @click.option(
-    "--level-db", "levels_db", multiple=True, type=float, default=(SURFACE_DB,), show_default=True, help="Surface, dB."
+    "--level-db",
+    "levels_db",
+    multiple=True,
+    type=float,
+    default=(SURFACE_DB,),
+    show_default=True,
+    help="Surface, and weakest of points and depth, dB.",
+)
+@click.option(
+    "--depth",
+    default="first",
+    show_default=True,
+    help="Of a depth map: first, where the level is first reached, or strongest.",
+)
+@click.option(
+    "--viewpoint",
+    metavar="X,Y,Z",
+    callback=lambda c, p, text: parse_viewpoint(text),
+    help="A depth map is seen from here, metres; else along +z.",
 )
 @click.option("--rendering", default="maximum", show_default=True, help="Of a film: maximum or surface.")
 @cmap
@@ -120,8 +151,9 @@ def _numbers(option: str, text: str | None, form: str) -> tuple[float, ...] | No
 def export(file: Path, out: Path, quiet: bool, **options: Any) -> None:
     """Write the images of one scene for another program, as the suffix of OUT says.
 
-    .vti and .vtr (ParaView), .nii.gz (NIfTI, millimetres), .npy (with the grid in OUT.json), .ply (surface with dB at
-    each vertex, of one --method), .gif and .mp4 (a turn around the images), .html (a page of all scenes).
+    Volumes: .vti and .vtr (ParaView), .nii.gz (NIfTI, millimetres), .npy (with the grid in OUT.json), .mat. A surface
+    of one --method: .ply (with dB at each vertex), .stl, .obj. A turn around the images: .gif, .mp4. A page of all
+    scenes: .html. A point cloud is --as points (.ply, .pcd, .csv), a depth map --as depth (also .npy and .mat).
     """
     from mimo.viewer.exports import MOVIES, export
 

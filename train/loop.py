@@ -11,7 +11,7 @@ import copy
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mimo.train.ahead import Batches
 from mimo.train.checkpoint import load_checkpoint, save_checkpoint
 from mimo.train.config import OptimizerConfig, OutputConfig
 from mimo.train.stop_request import StopRequest
@@ -117,9 +118,10 @@ def run_training(
     objective: Objective,
     out_dir: Path,
     *,
-    start: Mapping[str, torch.Tensor] | None = None,
+    start: Mapping[str, torch.Tensor] | Sequence[Mapping[str, torch.Tensor]] | None = None,
     resume: bool = False,
     time_limit: float | None = None,
+    ahead: bool = False,
     report: Callable[[str], None] = print,
 ) -> Path:
     """Train and keep the checkpoint.
@@ -131,14 +133,18 @@ def run_training(
     out_dir
         Receives ``checkpoint.pt`` and ``log.txt``, TensorBoard's files when that is installed, and sample pictures.
     start
-        Weights to start from, those of a network of the same configuration (`mimo.models.weight_files.load_weights`);
-        the optimiser starts afresh. Not looked at when a run is resumed.
+        Weights to start from (`mimo.models.weight_files.load_weights`), those of a network of the same configuration or
+        what else `Objective.start_from` knows how to use, several one after another; the optimiser starts afresh. Not
+        looked at when a run is resumed.
     resume
         Go on from the checkpoint in `out_dir`, with the objective as given (a longer run is a larger ``n_step``); the
         same objective gives the weights of a run that was never interrupted.
     time_limit
         Seconds of training, those before `resume` included, after which the run ends; the cosine schedule then ends
         there too, so such a run does not repeat to the bit.
+    ahead
+        Prepare batches in a process of their own (`mimo.train.ahead`). A script that says so must not start anything
+        when it is imported, since that process imports it: ``if __name__ == "__main__":``.
     report
         Receives every line of the log.
 
@@ -167,7 +173,8 @@ def run_training(
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     optimizer = torch.optim.AdamW(network.parameters(), lr=steps.learning_rate, weight_decay=steps.weight_decay)
     if start is not None and not resume:
-        _start_from(network, objective.start_from(start))
+        for weights in [start] if isinstance(start, Mapping) else start:
+            _start_from(network, objective.start_from(weights))
     averaged = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     step, seconds, history, best = 0, 0.0, list[dict[str, float]](), dict[str, Any]()
     if resume:
@@ -208,6 +215,8 @@ def run_training(
     started = time.monotonic() - seconds
     saved, losses = time.monotonic(), list[float]()
     network.train()
+    batches = Batches(objective, share, step, ahead=ahead)
+    waited = 0.0
     with StopRequest() as stop:
         while True:
             progress = max(step / steps.n_step, seconds / time_limit if time_limit else 0.0)
@@ -217,7 +226,10 @@ def run_training(
                 break
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(steps, step, progress)
-            loss = objective.loss(trained, step, averaged, share)
+            asked = time.monotonic()
+            prepared = batches.take()
+            waited += time.monotonic() - asked
+            loss = objective.loss_of(trained, prepared, step, averaged)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), steps.clip)
@@ -232,6 +244,7 @@ def run_training(
                 continue
             if step % output.log_every == 0:
                 row = {"loss": float(np.mean(losses)), "samples_per_s": step * steps.batch / seconds}
+                row["waited_s"], waited = waited, 0.0
                 log.row(step, step * steps.batch, seconds, row)
                 losses.clear()
             if step % output.validate_every == 0 or step == steps.n_step:
@@ -239,6 +252,7 @@ def run_training(
             if time.monotonic() - saved > 60 * output.checkpoint_minutes:
                 keep()
                 saved = time.monotonic()
+    batches.close()
     if share.rank == 0:
         if not stop.made and (not history or history[-1]["step"] != step):
             validate()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,6 +35,7 @@ def train_denoiser(
     start: Weights | None = None,
     resume: bool = False,
     time_limit: float | None = None,
+    ahead: bool = False,
     report: Callable[[str], None] = print,
 ) -> Path:
     """Train a denoiser and keep its checkpoint.
@@ -53,8 +55,8 @@ def train_denoiser(
         In which the network computes: ``"float32"``, ``"bfloat16"`` (weights stay float32), or ``"auto"`` for the
         latter where the device has it in hardware. Recorded in the checkpoint.
     start
-        Weights to start from: tensors, a file, or the name of those that ship.
-    resume, time_limit, report
+        Weights to start from: tensors, a file, or the name of those that ship; several by commas, one after another.
+    resume, time_limit, ahead, report
         As in `mimo.train.loop.run_training`, which also says what is raised.
 
     Returns
@@ -64,8 +66,8 @@ def train_denoiser(
     """
     source = _source(scenes) or PresetScenes()
     objective = DenoisingObjective(config, source, device, precision)
-    weights = _weights(start)
-    return run_training(objective, Path(folder), start=weights, resume=resume, time_limit=time_limit, report=report)
+    options: dict[str, Any] = {"resume": resume, "time_limit": time_limit, "ahead": ahead, "report": report}
+    return run_training(objective, Path(folder), start=_weights(start), **options)
 
 
 def train_reconstructor(
@@ -79,6 +81,7 @@ def train_reconstructor(
     start: Weights | None = None,
     resume: bool = False,
     time_limit: float | None = None,
+    ahead: bool = False,
     report: Callable[[str], None] = print,
 ) -> Path:
     """Train a reconstructor and keep its checkpoint.
@@ -100,8 +103,8 @@ def train_reconstructor(
         In which the network computes: ``"float32"``, ``"bfloat16"`` (weights stay float32), or ``"auto"`` for the
         latter where the device has it in hardware. Recorded in the checkpoint.
     start
-        Weights to start from: tensors, a file, or the name of those that ship.
-    resume, time_limit, report
+        Weights to start from: tensors, a file, or the name of those that ship; several by commas, one after another.
+    resume, time_limit, ahead, report
         As in `mimo.train.loop.run_training`, which also says what is raised.
 
     Returns
@@ -117,13 +120,15 @@ def train_reconstructor(
             acquisition = paper_acquisition(config.data.n_freq[0])
     source = source or PresetScenes(config.data.preset, acquisition.grid)
     objective = ReconstructionObjective(config, acquisition, source, device, precision)
-    weights = _weights(start)
-    return run_training(objective, Path(folder), start=weights, resume=resume, time_limit=time_limit, report=report)
+    options: dict[str, Any] = {"resume": resume, "time_limit": time_limit, "ahead": ahead, "report": report}
+    return run_training(objective, Path(folder), start=_weights(start), **options)
 
 
 def _source(scenes: SceneSource | PathLike | None) -> SceneSource | None:
     return scenes if scenes is None or isinstance(scenes, SceneSource) else DatasetScenes(scenes)
 
 
-def _weights(start: Weights | None) -> Mapping[str, torch.Tensor] | None:
-    return start if start is None or isinstance(start, Mapping) else load_weights(find_weights(start))[0]
+def _weights(start: Weights | None) -> list[Mapping[str, torch.Tensor]] | None:
+    if start is None or isinstance(start, Mapping):
+        return None if start is None else [start]
+    return [load_weights(find_weights(name.strip()))[0] for name in str(start).split(",")]

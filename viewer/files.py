@@ -47,6 +47,11 @@ class SceneImages:
         found = {} if self.truth is None else {TRUTH: np.abs(self.truth).astype(np.float32, copy=False)}
         return found | {image.method: image.magnitude[0] for image in self.reconstructions}
 
+    def values(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what `magnitudes` does, but complex64 where the image, or the truth, has a phase."""
+        found: dict[str, npt.NDArray[Any]] = {} if self.truth is None else {TRUTH: self.truth}
+        return found | {image.method: image.image[0] for image in self.reconstructions}
+
     def inside(self) -> dict[str, npt.NDArray[np.bool_]]:
         """Return which voxels were imaged, bool ``(n_x, n_y, n_z)``, of the images of a part of the grid, by name."""
         return {image.method: image.inside for image in self.reconstructions if image.inside is not None}
