@@ -18,7 +18,7 @@ const TABS = [
 const WITH_IMAGES = ["images", "analysis", "history"];
 const WITH_COLORS = ["images", "analysis", "measurement"];
 const WITH_CROSS = ["images", "analysis"];
-const MODES = [
+const MODE_CHOICES = [
   ["volume", "Volume", "Emission and absorption of all above the threshold (1)"],
   ["maximum", "Maximum", "The largest magnitude along each ray (2)"],
   ["surface", "Surface", "A shaded surface at the threshold (3)"],
@@ -52,7 +52,7 @@ export class Controls {
     const { widgets: w } = this;
     const unseen = (s) => s.mode === "maximum";
     return w.group("3D view", ["images"],
-      w.buttons("mode", MODES, "3D view"),
+      w.buttons("mode", MODE_CHOICES, "3D view"),
       w.slider("threshold", "Threshold", "What is weaker is left out; a mark on the colour bar shows it", { min: LOWEST, max: 0, step: 0.5, unit: "dB", disabled: unseen, shown: shownThreshold }),
       w.slider("opacity", "Opacity", "How dense the strongest voxels are", { min: 0.02, max: 1, step: 0.01, disabled: (s) => s.mode !== "volume" }),
       this.presets(),
