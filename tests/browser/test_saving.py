@@ -218,3 +218,29 @@ def test_defaults_are_those_of_the_program_s_figures(page, site):
     told = page.locator(".panel .facts").nth(1).text_content()
     assert re.search(rf"(^| ){re.escape(seconds_text(1.5))}( |$)", told)
     assert GRID.shape == (5, 7, 11)
+
+
+def test_a_notebook_s_frame_is_the_page(page, path, tmp_path):
+    """In a frame of its own text, with another base address, and shut off from the notebook."""
+    from mimo.viewer import show as show_in_notebook
+
+    images = data.load_reconstructions(path)
+    for name, shown in (("alone", show_in_notebook(images["alpha"])), ("whole", show_in_notebook(path))):
+        notebook = tmp_path / f"{name}.html"
+        notebook.write_text(f"<!doctype html><p>a cell</p>{shown._repr_html_()}")
+        page.goto(notebook.as_uri())
+        frame = page.frames[1]
+        frame.wait_for_selector(".panel .stage")
+        for _ in range(300):
+            if frame.evaluate("Boolean(window.mimoViewer?.status?.ready) && mimoViewer.settled()"):
+                break
+            page.wait_for_timeout(100)
+        assert frame.eval_on_selector_all(".panel h2", "all => all.map(e => e.textContent)")[-1] in ("alpha", "beta")
+        frame.evaluate("mimoViewer.store.set({ threshold: -5, antennas: true, tab: 'measurement' })")
+        page.wait_for_timeout(600)
+        assert "threshold=-5" in frame.evaluate("location.href")
+        told = frame.locator("#page-measurement").text_content()
+        assert ("No measurement was given" in told) == (name == "alone")
+        assert "antennas" not in frame.locator("#subtitle").text_content() or name == "whole"
+    assert page.errors == []
+    assert page.foreign == []
