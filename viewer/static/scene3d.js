@@ -110,7 +110,7 @@ export class Scenes3d {
     if (cross && volume.contains(cross)) drawCross(context, camera, volume, cross, colors.line);
     if (cross && state.mark) drawMark(context, camera, state.mark, cross, colors);
     const { tx, rx } = panel.facts;
-    if (state.antennas) this.paintAntennas(context, camera, panel.facts, colors, cross);
+    if (state.antennas && tx.length) this.paintAntennas(context, camera, panel.facts, colors, cross);
     if (state.axes) drawAxes(context, camera, volume, colors, state.antennas ? [...tx, ...rx] : []);
     return ms;
   }
