@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,69 +11,173 @@ import click
 import numpy as np
 import torch
 
-from mimo.commands.shared import as_json, example, print_json, quiet, say, writing
+from mimo.commands.shared import as_json, example, grid_text, print_json, quiet, say, writing
 
 __all__ = ["bench", "train"]
 
+RUNS = Path("out/train")
+"""Folder of the runs."""
+
 
 @click.command()
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file; train/configs/NAME.toml by default.")
 @click.option(
     "--data",
     type=click.Path(path_type=Path, exists=True),
-    help="Dataset whose scenes are learned from, a reconstructor's on its array; by default they are made on the fly.",
+    help="Dataset whose scenes are learned from, a reconstructor's on its array; by default they are made on the fly. "
+    "A share of them (data.validation_share) is for the validation alone.",
+)
+@click.option(
+    "--validation",
+    type=click.Path(path_type=Path, exists=True),
+    help="Dataset whose scenes the validation uses instead of a share of those of --data.",
+)
+@click.option(
+    "--like",
+    type=click.Path(path_type=Path, exists=True),
+    help="Measurement whose array, band, medium, region and grid a reconstructor is trained for; needs no true scenes.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of checkpoint and log; out/train/NAME by default.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in that folder.")
 @click.option("--start", help="Weights to start from: the name of those that ship, or a file.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A value of the configuration by its table.")
-@click.option("--time-limit", type=click.FloatRange(min=0), help="Seconds of training; by default all steps are made.")
 @click.option(
-    "--export", "weights", type=click.Path(path_type=Path), help="Write weights and model card here when done."
+    "--time-limit",
+    type=click.FloatRange(min=0),
+    help="Seconds from the start of the command to the last step, those before --resume included; by default all steps "
+    "are made.",
 )
+@click.option(
+    "--export",
+    "weights",
+    type=click.Path(path_type=Path),
+    help="Write weights and model card here when done. Beside a run that is there already, with --out, --quiet and no "
+    "other option: write its best weights now, also while it goes on, and train nothing.",
+)
+@click.option("--status", is_flag=True, help="Say where the run stands, or all runs in the folder, and train nothing.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option(
+    "--nice",
+    type=click.IntRange(0, 19),
+    default=10,
+    show_default=True,
+    help="Priority of the run: 0 is that of other programs, 19 waits for all of them.",
+)
 @quiet
+@as_json
 @example("mimo train two-stage --time-limit 600 --export out/two-stage.safetensors")
 def train(
-    name: str,
+    name: str | None,
     config: Path | None,
     data: Path | None,
+    validation: Path | None,
+    like: Path | None,
     out: Path | None,
     resume: bool,
     start: str | None,
     changes: tuple[str, ...],
     time_limit: float | None,
     weights: Path | None,
+    status: bool,
     device: str,
+    nice: int,
     quiet: bool,
+    as_json: bool,
 ) -> None:
     """Train a network on synthetic scenes; after an interrupt --resume goes on.
 
     NAME: a denoiser (denoiser, denoiser-white, denoiser-fast) or a reconstructor (deep2s, two-stage, unrolled, ...: see
     train/configs). Under torchrun every process takes its share of a batch.
     """
+    began = time.monotonic()
+    told = (config, data, validation, like, start, time_limit)
+    plain = not (resume or changes or any(option is not None for option in told))
+    folder = out or (RUNS / name if name else RUNS)
+    if status:
+        if not plain or weights is not None:
+            raise click.UsageError("--status trains nothing: expected no other option than --out, --json and NAME")
+        _say_status(folder, as_json, quiet)
+        return
+    if as_json:
+        raise click.UsageError("--json is for --status: expected both")
+    if name is None:
+        raise click.UsageError("missing argument NAME: expected the name of a configuration, such as two-stage")
+    if weights is not None and plain and _export_as_it_is(folder, weights, quiet):
+        return
+
     from mimo.recon.run import pick_device
-    from mimo.train import DenoiserConfig, export_weights, load_config, train_denoiser, train_reconstructor
+    from mimo.train import (
+        DenoiserConfig,
+        acquisition_like,
+        export_weights,
+        load_config,
+        train_denoiser,
+        train_reconstructor,
+    )
+    from mimo.train.acquisition_like import check_time
     from mimo.train.loop import Share
+    from mimo.train.priority import lower_priority
     from mimo.train.processes import joined
 
-    settings, folder = load_config(config or name, changes), out or Path("out/train") / name
+    settings = load_config(config or name, changes, own_sweep=data is not None or like is not None)
+    lower_priority(nice)
     options: dict[str, Any] = {
         "scenes": data,
+        "validation": validation,
         "start": start,
         "resume": resume,
         "time_limit": time_limit,
+        "began": began,
+        "command": " ".join(["mimo", *sys.argv[1:]]),
         "report": lambda text: say(text, hidden=quiet),
     }
-    command = " ".join(["mimo", *sys.argv[1:]])
+    if like is not None:
+        if isinstance(settings, DenoiserConfig):
+            raise click.UsageError("--like is for reconstructors: a denoiser knows neither array nor band")
+        acquisition, words = acquisition_like(like)
+        options["acquisition"] = acquisition
+        say(f"like {like}: {grid_text(acquisition.grid)} ({words})", hidden=quiet)
+        if line := check_time(settings, acquisition, time_limit):
+            say(line, hidden=quiet)
     with joined(pick_device(device)) as where:
         if isinstance(settings, DenoiserConfig):
             checkpoint = train_denoiser(settings, folder, device=where, **options)
         else:
             checkpoint = train_reconstructor(settings, folder, device=where, **options)
         if weights is not None and not Share.mine().rank:
-            export_weights(checkpoint, weights, command=command)
+            export_weights(checkpoint, weights)
+
+
+def _say_status(folder: Path, as_json: bool, quiet: bool) -> None:
+    """Print where the run in a folder stands, or every run below it."""
+    from mimo.train.run_state import read_state, runs_in, state_text
+
+    states = [read_state(each) for each in runs_in(folder)] or [read_state(folder)]
+    if as_json:
+        print_json([state.to_dict() for state in states])
+    else:
+        say("\n".join(state_text(state) for state in states), hidden=quiet)
+
+
+def _export_as_it_is(folder: Path, weights: Path, quiet: bool) -> bool:
+    """Export what the run in a folder has reached, if there is one; say whether."""
+    from mimo.train import export_weights
+    from mimo.train.checkpoint import CHECKPOINT
+    from mimo.train.run_state import read_state, runs_in
+
+    if folder not in runs_in(folder):
+        return False
+    state = read_state(folder)
+    if not (folder / CHECKPOINT).is_file():
+        if not state.running:
+            return False
+        raise ValueError(f"{folder}: the run that goes on there has no checkpoint yet: expected one, in some minutes")
+    export_weights(folder / CHECKPOINT, weights)
+    best = f", best of step {int(state.best['step']):,}" if state.best else ""
+    going = "goes on" if state.running else "goes on with --resume"
+    say(f"written to {weights}: the run at step {state.step:,}{best}; nothing was trained, it {going}", hidden=quiet)
+    return True
 
 
 @click.command()

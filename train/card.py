@@ -38,7 +38,7 @@ def denoiser_card(weights: Path, checkpoint: dict[str, Any], *, command: str) ->
         "A denoiser of the magnitude of 3D radar reflectivity: magnitude and noise level in, magnitude out.",
         "",
         f"- network: 3D U-Net, {network['levels']} levels, width {network['width']}, sub-pixel factor "
-        f"{network['subpixel']}, {n_parameters:,} parameters, trained on synthetic data alone",
+        f"{network['subpixel']}, {n_parameters:,} parameters",
         f"- scenes: {config.get('scenes', 'as the command says')}; batches of "
         + ", ".join(" x ".join(map(str, shape)) for shape in sorted(set(map(tuple, data["shapes"]))))
         + f" voxels; seed {data['seed']}",
@@ -51,7 +51,7 @@ def denoiser_card(weights: Path, checkpoint: dict[str, Any], *, command: str) ->
         "",
     ]
     note = (
-        f"Mean PSNR in dB over {config['output']['n_validation']} scenes of a fixed seed, never trained on: at the "
+        f"Mean PSNR in dB over {_validated_on(config)}: at the "
         "noise levels 0.05, 0.1 and 0.2, and (`band`) on targets seen through random point-spread functions."
     )
     return "\n".join([*lines, *_command(command), *_curve(history, "psnr_", note)])
@@ -88,7 +88,7 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
         "A reconstructor of the magnitude of 3D radar reflectivity, without iterations: measurements in, image out.",
         "",
         f"- network: `{method['kind']}`, first stage `{method['stage']}`, {sum(t.numel() for t in counted):,} "
-        "parameters, trained on synthetic data alone",
+        "parameters, trained on simulated measurements alone",
         f"- array: {len(setting['tx_pos'])} transmitters, {len(setting['rx_pos'])} receivers, {n_channel} channels; "
         f"{' or '.join(map(str, sorted(set(data['n_freq']))))} frequencies from {freq[0] / 1e9:g} to "
         f"{freq[-1] / 1e9:g} GHz; "
@@ -105,10 +105,7 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
         f"- torch {checkpoint.get('torch', 'of unknown version')}; licence MIT",
         "",
     ]
-    note = (
-        f"Means over {config['output']['n_validation']} scenes of a fixed seed, never trained on, at the SNR in dB "
-        "that the column names."
-    )
+    note = f"Means over {_validated_on(config)}, at the SNR in dB that the column names."
     return "\n".join([*lines, *_command(command), *_curve(history, ("psnr_", "ssim_"), note)])
 
 
@@ -145,6 +142,12 @@ def _curve(history: list[dict[str, float]], prefix: str | tuple[str, ...], note:
     titles = [name.removeprefix("psnr_") if prefix == "psnr_" else name.replace("_", " ") for name in names]
     head = ["| samples | minutes | " + " | ".join(titles) + " |", "|---|---|" + "---|" * len(names)]
     return ["## Validation", "", note, "", *head, *rows, ""]
+
+
+def _validated_on(config: dict[str, Any]) -> str:
+    """Say which scenes the figures are of."""
+    seeded = f"{config['output']['n_validation']} scenes of a fixed seed"
+    return str(config.get("validation", seeded + ("" if " of " in config.get("scenes", "") else ", never trained on")))
 
 
 def _runs(runs: dict[str, Any]) -> str:

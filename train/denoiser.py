@@ -82,7 +82,8 @@ class DenoisingObjective(Objective):
 
     def describe(self) -> dict[str, Any]:
         """See `Objective`."""
-        return self.config.to_dict() | {"scenes": str(self.scenes)}
+        told = {"scenes": str(self.scenes), "validation": self.scenes.validated_on(self.output.n_validation)}
+        return self.config.to_dict() | told
 
     def headline(self) -> str:
         """See `Objective`."""
@@ -156,9 +157,9 @@ def _validation_set(config: DenoiserConfig, scenes: SceneSource) -> dict[str, Pa
     """Return the pairs of each validation set, of the first shape, from scenes that no training step draws."""
     seed, shape = config.data.seed, config.data.shapes[0]
     fitted = []
-    for i in range(config.output.n_validation):
+    for i in range(scenes.n_validation(config.output.n_validation)):
         rng = step_rng(seed, Stream.VALIDATION, i)
-        fitted.append(fit_scene(scenes.draw(rng), shape, rng))
+        fitted.append(fit_scene(scenes.draw_validation(i, rng), shape, rng))
     clean = torch.from_numpy(np.stack(fitted))
     clean = clean[clean.amax(dim=(1, 2, 3)) > 0.5]  # a cut may miss the body
     generator = torch.Generator().manual_seed(step_seed(seed, -1, Stream.STEP))

@@ -21,13 +21,12 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mimo.train.checkpoint import load_checkpoint, save_checkpoint
+from mimo.train.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from mimo.train.config import OptimizerConfig, OutputConfig
+from mimo.train.run_state import RunningMark
 from mimo.train.stop_request import StopRequest
 
 __all__ = ["CHECKPOINT", "Log", "Objective", "Share", "learning_rate", "run_training"]
-
-CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -107,6 +106,8 @@ def run_training(
     start: Mapping[str, torch.Tensor] | None = None,
     resume: bool = False,
     time_limit: float | None = None,
+    began: float | None = None,
+    command: str = "",
     report: Callable[[str], None] = print,
 ) -> Path:
     """Train and keep the checkpoint.
@@ -116,7 +117,8 @@ def run_training(
     objective
         What is learned.
     out_dir
-        Receives ``checkpoint.pt`` and ``log.txt``, TensorBoard's files when that is installed, and sample pictures.
+        Receives ``checkpoint.pt`` and ``log.txt``, TensorBoard's files when that is installed, sample pictures, and
+        what `mimo.train.run_state.read_state` says of the run.
     start
         Weights to start from, those of a network of the same configuration (`mimo.models.weight_files.load_weights`);
         the optimiser starts afresh. Not looked at when a run is resumed.
@@ -126,6 +128,11 @@ def run_training(
     time_limit
         Seconds of training, those before `resume` included, after which the run ends; the cosine schedule then ends
         there too, so such a run does not repeat to the bit.
+    began
+        The reading of `time.monotonic` from which seconds count, that of this call by default: what came before the
+        first step then counts too.
+    command
+        What was typed to train, for the model card.
     report
         Receives every line of the log.
 
@@ -137,18 +144,39 @@ def run_training(
     Raises
     ------
     FileExistsError
-        When `out_dir` has a checkpoint and `resume` is not set.
+        When `out_dir` has a checkpoint and `resume` is not set, or another process trains there.
     ValueError
         When the checkpoint or the weights to start from are of another network, or a batch cannot be shared evenly.
     KeyboardInterrupt
-        When the process is told to stop, after the step in hand and its checkpoint.
+        When the process is told to stop, after the step in hand and its checkpoint; at once in the first step, or when
+        told again.
     FloatingPointError
         When the loss is not finite; the last checkpoint stays.
     """
+    began = time.monotonic() if began is None else began
     path, share = out_dir / CHECKPOINT, Share.mine()
-    steps, output, network = objective.optimizer, objective.output, objective.network
     if path.exists() and not resume:
         raise FileExistsError(f"{path} exists: resume it or name another folder")
+    if resume and not path.exists():
+        raise FileNotFoundError(f"{path}: no such checkpoint")
+    with RunningMark(out_dir if share.rank == 0 else None) as mark:
+        return _run(objective, out_dir, start, resume, time_limit, began, command, report, mark)
+
+
+def _run(
+    objective: Objective,
+    out_dir: Path,
+    start: Mapping[str, torch.Tensor] | None,
+    resume: bool,
+    time_limit: float | None,
+    began: float,
+    command: str,
+    report: Callable[[str], None],
+    mark: RunningMark,
+) -> Path:
+    """Do what `run_training` says, as the only process that trains in the folder."""
+    path, share = out_dir / CHECKPOINT, Share.mine()
+    steps, output, network = objective.optimizer, objective.output, objective.network
     if steps.batch % share.of:
         raise ValueError(f"optimizer.batch is {steps.batch}: expected a multiple of the {share.of} processes")
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
@@ -165,16 +193,27 @@ def run_training(
         optimizer.load_state_dict(checkpoint["optimizer"])
         averaged = checkpoint["ema"]
         step, seconds, history = checkpoint["step"], checkpoint["seconds"], checkpoint["history"]
-        best = checkpoint.get("best", {})
+        best, command = checkpoint.get("best", {}), checkpoint.get("command") or command
         objective.restore(checkpoint.get("objective", checkpoint.get("lesson", {})))  # its name in earlier versions
     trained = _shared(network, share, device, compiled=steps.compile)
     log = Log(out_dir, report) if share.rank == 0 else Log(None, report)
     log.line(f"{'resumed at' if resume else 'start:'} step {step}, {objective.headline()}")
 
+    saved, saved_step = time.monotonic(), step if resume else -1
+
     def keep() -> None:
+        nonlocal saved, saved_step
         state = {"config": objective.describe(), "model": network.state_dict(), "ema": averaged, "step": step}
         state |= {"optimizer": optimizer.state_dict(), "seconds": seconds, "history": history, "best": best}
-        save_checkpoint(path, state | {"objective": objective.state(), "torch": str(torch.__version__)})
+        told = {"objective": objective.state(), "torch": str(torch.__version__), "command": command}
+        save_checkpoint(path, state | told)
+        saved, saved_step = time.monotonic(), step
+
+    def tell(force: bool = False) -> None:
+        counts = {"step": step, "n_step": steps.n_step, "saved_step": saved_step, "scenes": step * steps.batch}
+        times = {"seconds": seconds, "time_limit": time_limit}
+        figures = {"last": history[-1] if history else {}, "best": {n: best[n] for n in ("step", "score") if n in best}}
+        mark.tell(force=force, **counts, **times, **figures)
 
     def validate() -> None:
         averaged_network = copy.deepcopy(network)
@@ -192,8 +231,8 @@ def run_training(
     def enough() -> bool:
         return 0 < output.patience * output.validate_every <= step - best.get("step", step)
 
-    started = time.monotonic() - seconds
-    saved, losses = time.monotonic(), list[float]()
+    started, losses = began - seconds, list[float]()
+    tell(force=True)
     network.train()
     with StopRequest() as stop:
         while True:
@@ -212,7 +251,7 @@ def run_training(
             step += 1
             _average(averaged, network, min(steps.ema, (1 + step) / (10 + step)))
             losses.append(_mean(share, loss.detach()))
-            seconds = time.monotonic() - started
+            seconds, stop.something_to_keep = time.monotonic() - started, True
             if not math.isfinite(losses[-1]):
                 raise FloatingPointError(f"the loss is {losses[-1]} at step {step}; the last checkpoint is {path}")
             if share.rank:
@@ -223,13 +262,16 @@ def run_training(
                 losses.clear()
             if step % output.validate_every == 0 or step == steps.n_step:
                 validate()
+                if best.get("step") == step:  # so that it can be exported while the run goes on
+                    keep()
             if time.monotonic() - saved > 60 * output.checkpoint_minutes:
                 keep()
-                saved = time.monotonic()
+            tell()
     if share.rank == 0:
         if not stop.made and (not history or history[-1]["step"] != step):
             validate()
         keep()
+        tell(force=True)
     log.close()
     if stop.made:
         log.line(f"stopped at step {step}: resume goes on from there")

@@ -11,7 +11,10 @@ __all__ = ["StopRequest"]
 
 
 class StopRequest:
-    """A context in which SIGINT and SIGTERM (Ctrl-C, a batch system's end) are noted, not raised.
+    """A context in which SIGINT and SIGTERM (Ctrl-C, a batch system's end) are noted, and raised where that is better.
+
+    A signal is noted while there is something to keep first, and raised as ``KeyboardInterrupt`` when there is nothing,
+    or it is the second one.
 
     Outside the main thread, where signals cannot be caught, it notes nothing.
 
@@ -19,10 +22,12 @@ class StopRequest:
     ----------
     made
         Whether the process was told to stop.
+    something_to_keep
+        Whether work would be lost if the program ended at once.
     """
 
     def __init__(self) -> None:
-        self.made = False
+        self.made = self.something_to_keep = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -35,4 +40,6 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.made or not self.something_to_keep:
+            raise KeyboardInterrupt
         self.made = True

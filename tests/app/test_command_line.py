@@ -282,7 +282,19 @@ def test_train_resumes_and_exports(tmp_path):
     validate_every = 2
     """
     config.write_text(text.format(n=2))
-    common = ("train", "tiny", "--config", config, "--out", tmp_path / "run", "--device", "cpu", "--quiet")
+    common = (
+        "train",
+        "tiny",
+        "--config",
+        config,
+        "--out",
+        tmp_path / "run",
+        "--device",
+        "cpu",
+        "--quiet",
+        "--nice",
+        "0",
+    )
     good(*common)
     bad(*common, parts=("checkpoint", "resume"))
     more = (*common, "--resume", "--export", tmp_path / "tiny.safetensors")

@@ -1,0 +1,186 @@
+"""A run that goes on: asked where it stands, exported, stopped by signals; and runs like a measurement."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
+from mimo.data import Measurement, load_reconstructions, save
+from mimo.models.reconstructor import Reconstructor
+from mimo.train import PresetScenes, acquisition_like, load_config
+from mimo.train.acquisition_like import check_time
+from mimo.train.checkpoint import load_checkpoint
+from mimo.train.reconstructor import ReconstructionObjective
+from mimo.train.run_state import RunningMark, RunState, read_state
+from mimo.train.stop_request import StopRequest
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    *("network.width=8", "network.levels=2", "data.pool=4", "data.refresh=1", "optimizer.batch=2"),
+    *("output.validate_every=5", "output.n_validation=2", "output.log_every=5", "optimizer.n_step=1000000"),
+]
+SWEEP = FrequencySweep.linear(4e9, 9e9, 4)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("MIMO_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def command(*words):
+    return [sys.executable, str(ROOT / "app.py"), *map(str, words)]
+
+
+def run(*words):
+    return subprocess.run(command(*words), capture_output=True, text=True, check=False)
+
+
+def scan(path, *, masked=False, **changes):
+    """A measurement without a grid, of 28 channels about the scene: listed, or what a mask leaves of every pair."""
+    angle = np.linspace(0, 2 * np.pi, 9)[:-1]
+    ring = 0.2 * np.stack([np.cos(angle), np.sin(angle), 0.6 * (np.arange(8) % 2)], axis=1)
+    channels = np.array([(i, j) for i in range(8) for j in range(8) if i < j])
+    array = ArrayGeometry(ring, ring, channels)
+    if masked:
+        array = ArrayGeometry(ring, ring, mask=np.arange(8)[:, None] < np.arange(8))
+    rng = np.random.default_rng(0)
+    shape = (1, 4, *array.measurement_shape)
+    values = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
+    if masked:
+        values[..., ~array.mask] = 0
+    measurement = Measurement(values, array, SWEEP, permittivity=4.0, region="box:-0.1:0.15,-0.1:0.1,0.02:0.1")
+    save(path, replace(measurement, **changes))
+    return path
+
+
+def test_a_run_in_progress_is_looked_at_exported_and_stopped(tmp_path):
+    """By three more processes; then SIGTERM ends it with a checkpoint from which it goes on."""
+    source, folder, weights = scan(tmp_path / "scan.h5"), tmp_path / "run", tmp_path / "now.safetensors"
+    settings = [word for setting in SMALL for word in ("--set", setting)]
+    words = ("train", "two-stage", "--like", source, "--out", folder, "--device", "cpu", *settings)
+    going = subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        late = time.monotonic() + 120
+        while not (folder / "checkpoint.pt").is_file():
+            assert going.poll() is None and time.monotonic() < late
+            time.sleep(0.1)
+        told = run("train", "two-stage", "--status", "--json", "--out", folder)
+        (state,) = json.loads(told.stdout)
+        assert state["running"] and state["step"] >= 5 and state["saved_step"] % 5 == 0
+        assert state["best"]["score"] > 0 and state["last"]["psnr_30"] > 0 and state["remaining"] > 0
+        text = run("train", "--status", "--out", folder).stdout
+        assert "running" in text and "of 1,000,000" in text and "best validation" in text
+        exported = run("train", "two-stage", "--export", weights, "--out", folder)
+        assert exported.returncode == 0 and "nothing was trained" in exported.stdout, exported.stderr
+        assert Reconstructor.load(weights).info["samples"] >= 10
+        assert "--like" in weights.with_suffix(".md").read_text(), "the command that trained, not the one that exported"
+        second = run(*words, "--resume")
+        assert second.returncode == 2 and "another process trains there" in second.stderr
+        assert going.poll() is None, "not disturbed"
+        if hasattr(os, "getpriority"):
+            assert os.getpriority(os.PRIO_PROCESS, going.pid) >= 10
+        going.send_signal(signal.SIGTERM)
+        said, _ = going.communicate(timeout=60)
+    finally:
+        going.kill()
+        going.wait()
+    assert going.returncode == 1 and "resume goes on from there" in said
+    ended = read_state(folder)
+    assert not ended.running and ended.saved_step == ended.step == load_checkpoint(folder / "checkpoint.pt")["step"]
+    assert ended.step > state["step"]
+
+
+def test_a_time_limit_counts_from_the_start_of_the_command(tmp_path):
+    source = scan(tmp_path / "scan.h5")
+    settings = [word for setting in SMALL for word in ("--set", setting)]
+    began = time.monotonic()
+    words = (
+        "train",
+        "deep2s",
+        "--like",
+        source,
+        "--time-limit",
+        4,
+        "--out",
+        tmp_path,
+        "--export",
+        tmp_path / "w.safetensors",
+    )
+    done = run(*words, *settings, "--device", "cpu")
+    whole = time.monotonic() - began
+    assert done.returncode == 0, done.stderr
+    assert "has no grid" not in done.stderr and "a guess: the box around the antennas" in done.stdout
+    seconds = load_checkpoint(tmp_path / "checkpoint.pt")["seconds"]
+    assert 4 <= seconds <= whole
+    made = run("reconstruct", source, tmp_path / "image.h5", "--method", tmp_path / "w.safetensors")
+    assert made.returncode == 0 and "far from its training" not in made.stderr, made.stderr
+    assert load_reconstructions(tmp_path / "image.h5")["w"].magnitude.max() > 0
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_run_like_a_measurement_is_measured_as_it_was(tmp_path, masked):
+    """Listed channels, gaps, medium, band; and scenes in the region alone, flipped only where they stay in it."""
+    acquisition, words = acquisition_like(scan(tmp_path / "scan.h5", masked=masked))
+    assert words.startswith("a guess") and acquisition.permittivity == 4.0 and acquisition.sweep == SWEEP
+    inside = acquisition.inside
+    assert inside is not None and 0 < inside.sum() < inside.size
+    config = load_config("two-stage", [s for s in SMALL if "n_step" not in s], own_sweep=True)
+    source = PresetScenes("both", acquisition.grid, inside)
+    objective = ReconstructionObjective(config, acquisition, source)
+    assert not objective.flips[0] and objective.flips[1]
+    for step in range(10):
+        batch = objective.batch(step)
+        if masked:
+            assert batch.y.shape[1:] == (4, 8, 8) and not batch.y.numpy()[..., ~acquisition.array.mask].any()
+        else:
+            assert batch.y.shape[1:] == (4, 28)
+        assert (batch.y != 0).sum() == 2 * 4 * 28
+        assert not batch.truth[:, ~inside].any() and (batch.truth.amax((1, 2, 3)) == 1).all()
+    grid = VoxelGrid.from_extent(x=(-0.1, 0.1, 5), y=(-0.1, 0.1, 6), z=(0.02, 0.1, 7))
+    own, words = acquisition_like(scan(tmp_path / "grid.h5", grid=grid, region="all"))
+    assert own.grid == grid and own.inside is None and words == "the file's grid"
+
+
+def test_an_array_too_large_for_the_time_is_refused_with_what_is_cheaper(tmp_path):
+    acquisition, _ = acquisition_like(scan(tmp_path / "scan.h5"))
+    large = acquisition.replace(sweep=FrequencySweep.linear(4e9, 9e9, 300))
+    config = load_config("two-stage", own_sweep=True)
+    with pytest.raises(ValueError, match=r"factorising 8400 measurements .* --set data\.n_freq=\[53\]"):
+        check_time(config, large, 60.0)
+    assert "8400 measurements a scene are factorised" in check_time(config, large, None)
+    assert check_time(load_config("deep2s", own_sweep=True), large, 60.0) == ""
+    assert check_time(load_config("two-stage", ["data.n_freq=[20]"], own_sweep=True), large, 60.0) == ""
+    huge = acquisition.replace(sweep=FrequencySweep.linear(4e9, 9e9, 500))
+    assert "conjugate gradients" in check_time(config, huge, 60.0)
+
+
+def test_signals_with_nothing_to_keep_and_a_second_one_end_at_once():
+    with StopRequest() as stop, pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    assert not stop.made
+    with StopRequest() as stop:
+        stop.something_to_keep = True
+        signal.raise_signal(signal.SIGINT)
+        assert stop.made
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_what_remains_is_estimated_from_steps_and_time(tmp_path):
+    state = RunState(
+        folder="x", running=True, step=10, n_step=30, saved_step=10, scenes=40, seconds=5.0, scenes_per_second=8.0
+    )
+    assert state.remaining == 10.0 and replace(state, time_limit=8.0).remaining == 3.0
+    assert replace(state, scenes_per_second=0.0).remaining is None
+    with pytest.raises(FileNotFoundError, match="no run"):
+        read_state(tmp_path)
+    with RunningMark(tmp_path), pytest.raises(FileExistsError, match="another process trains there"):
+        RunningMark(tmp_path).__enter__()
