@@ -11,6 +11,7 @@ from importlib import metadata
 import click
 
 from mimo import kernels
+from mimo.commands.array_geometry import array
 from mimo.commands.generate import demo, synth
 from mimo.commands.images import evaluate, reconstruct
 from mimo.commands.learning import bench, train
@@ -24,6 +25,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 COMMANDS: list[click.Command] = [
     demo,
     synth,
+    array,
     import_,
     prepare,
     info,

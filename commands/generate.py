@@ -77,6 +77,12 @@ def demo(
 @click.option(
     "--like", type=click.Path(path_type=Path), help="Array, sweep, permittivity and grid of this file instead."
 )
+@click.option(
+    "--array",
+    "array_file",
+    type=click.Path(path_type=Path),
+    help="Array of this geometry file (`mimo array`), and its frequencies and grid where it has them.",
+)
 @pattern
 @layers
 @click.option("--snr-db", default="30", show_default=True, help="dB; LOW:HIGH draws it for each scene; none: no noise.")
@@ -96,6 +102,7 @@ def synth(
     out: Path,
     grid: str | None,
     like: Path | None,
+    array_file: Path | None,
     patterns: tuple[str, ...],
     layers: str | None,
     snr_db: str,
@@ -112,6 +119,16 @@ def synth(
     realism = Realism(**{name: options.pop(name) for name in names})
     chosen = VoxelGrid.parse(grid) if grid else None
     options |= medium(patterns, layers)
+    if like is not None and array_file is not None:
+        raise click.UsageError("--like names an array already: give it or --array")
+    if array_file is not None:
+        from mimo.data.files.geometry import load_geometry
+
+        geometry = load_geometry(array_file)
+        options["array"] = geometry.array
+        if geometry.sweep is not None:
+            options |= {"sweep": geometry.sweep, "n_freq": geometry.sweep.n_freq}
+        chosen = chosen or geometry.grid
     if like is not None:
         with open_measurement(like) as file:
             options |= {"array": file.array, "sweep": file.sweep}

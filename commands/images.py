@@ -22,6 +22,7 @@ from mimo.commands.shared import (
     parse_part,
     part,
     pattern,
+    precision,
     print_json,
     progress_bar,
     quiet,
@@ -61,6 +62,7 @@ __all__ = ["evaluate", "print_scores", "reconstruct"]
 @layers
 @click.option("--subtract-background", is_flag=True, help="Subtract the file's background scene first.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@precision
 @click.option(
     "--memory",
     type=click.IntRange(min=0),
@@ -114,6 +116,7 @@ def reconstruct(
     scheduler: str | None,
     shard_size: int | None,
     part: str | None,
+    precision: str,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -132,7 +135,8 @@ def reconstruct(
 
     hidden = quiet or as_json
     names = list(dict.fromkeys(methods or (DEFAULT_METHOD,)))
-    options["options"] = parse_settings(names, (*settings, *_window_setting(names, window)))
+    chosen = (*settings, *_window_setting(names, window), *_precision_setting(names, precision))
+    options["options"] = parse_settings(names, chosen)
     options["grid"] = VoxelGrid.parse(grid) if grid else None
     options["memory"] = memory * 2**20
     options |= medium(patterns, layers)
@@ -254,6 +258,17 @@ def _window_setting(names: list[str], window: str | None) -> list[str]:
             f"--window is for {', '.join(takers)}: expected one of them, not only {', '.join(names)}"
         )
     return [f"window={Window.parse(window)}"]
+
+
+def _precision_setting(names: list[str], precision: str) -> list[str]:
+    """Return the setting that --precision stands for, after checking that a method has a network."""
+    from mimo.recon.registry import find_method
+
+    if precision == "auto":  # the methods' default
+        return []
+    if not any("precision" in find_method(name).options for name in names):
+        raise click.UsageError(f"--precision is for methods with a network: expected one, not only {', '.join(names)}")
+    return [f"precision={precision}"]
 
 
 def _list_methods(context: click.Context, parameter: click.Parameter, value: bool) -> None:

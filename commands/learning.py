@@ -11,7 +11,7 @@ import click
 import numpy as np
 import torch
 
-from mimo.commands.shared import as_json, example, grid_text, print_json, quiet, say, writing
+from mimo.commands.shared import as_json, example, grid_text, precision, print_json, quiet, say, writing
 
 __all__ = ["bench", "train"]
 
@@ -64,6 +64,7 @@ RUNS = Path("out/train")
     show_default=True,
     help="Priority of the run: 0 is that of other programs, 19 waits for all of them.",
 )
+@precision
 @quiet
 @as_json
 @example("mimo train two-stage --time-limit 600 --export out/two-stage.safetensors")
@@ -82,6 +83,7 @@ def train(
     status: bool,
     device: str,
     nice: int,
+    precision: str,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -130,6 +132,7 @@ def train(
         "time_limit": time_limit,
         "began": began,
         "command": " ".join(["mimo", *sys.argv[1:]]),
+        "precision": precision,
         "report": lambda text: say(text, hidden=quiet),
     }
     if like is not None:

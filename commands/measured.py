@@ -35,6 +35,13 @@ CHECK_OPTIONS = {"permittivities": "--permittivities", "grid": "--grid", "patter
 """Options of `prepare` that only ``--check-phase`` uses."""
 
 
+delay = click.option(
+    "--delay",
+    metavar="DELAY",
+    help="Delay of the instrument to take out: 0.45ns, 0.136m (path), or range=M or point=X,Y,Z of the strongest echo.",
+)
+
+
 @click.command("import")
 @click.argument("source", type=FILE, required=False)
 @click.argument("out", type=FILE, required=False)
@@ -49,8 +56,10 @@ CHECK_OPTIONS = {"permittivities": "--permittivities", "grid": "--grid", "patter
 )
 @click.option("--keep-background", is_flag=True, help="Store the background beside the scan instead of subtracting it.")
 @click.option("--permittivity", default=1.0, show_default=True, help="Relative permittivity of the medium.")
+@delay
 @region("Where the scene is, kept in OUT")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the format.")
+@click.option("--preset", metavar="NAME", help="Options of a public data set: simple2d, 3dried, um-bmid.")
 @click.option("--mapping", type=FILE, metavar="TOML", help="Options of the format from a file.")
 @click.option("--list", "list_", is_flag=True, help="Explain the formats and their options and end.")
 @quiet
@@ -63,8 +72,10 @@ def import_(
     backgrounds: tuple[str, ...],
     keep_background: bool,
     permittivity: float,
+    delay: str | None,
     region: str | None,
     settings: tuple[str, ...],
+    preset: str | None,
     mapping: Path | None,
     list_: bool,
     quiet: bool,
@@ -85,10 +96,17 @@ def import_(
         scan=scan,
         background=backgrounds,
         permittivity=permittivity,
-        settings={**(load_toml(mapping) if mapping else {}), **parse_settings(settings)},
+        settings={
+            **(load_toml(mapping) if mapping else {}),
+            **parse_settings(settings),
+            **({} if delay is None else {"delay": ""}),  # the one given takes the place of a preset's
+        },
+        preset=preset,
     )
     if measurement.background is not None and not keep_background:
         measurement = subtract_background(measurement)
+    if delay is not None:
+        measurement = _without_delay(measurement, source, delay, quiet)
     if region is not None:
         measurement = with_region(measurement, region)
     with writing(out):
@@ -107,6 +125,7 @@ def import_(
 @click.option("--mask", "masks", multiple=True, metavar="TX:RX", help="A bad channel; tx=NUMBER, rx=NUMBER: all of it.")
 @click.option("--background", "backgrounds", type=FILE, multiple=True, help="A file without the target; several: mean.")
 @click.option("--subtract-background", is_flag=True, help="Subtract the background (the file's own, or the one given).")
+@delay
 @click.option("--mask-bad", is_flag=True, help="Find dead, saturated and outlying channels and mask them.")
 @click.option("--bad-std", default=6.0, show_default=True, help="What is outlying, in robust standard deviations.")
 @click.option("--calibration", type=FILE, help="Divide out the channel gains of this file.")
@@ -137,8 +156,9 @@ def import_(
 def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **options: Any) -> None:
     """Prepare a measurement for imaging and record each step in OUT; without OUT only say what is found.
 
-    Steps are made in the order of the options: convention, masks, background, calibration, gate, frequencies,
-    normalisation, check. A scan of a reference target with --reference becomes a calibration file for --calibration.
+    Steps are made in the order of the options: convention, masks, background, delay, bad channels, calibration, gate,
+    frequencies, normalisation, check. A scan of a reference target with --reference becomes a calibration file for
+    --calibration.
     """
     from mimo.data import load, open_measurement, save
 
@@ -151,7 +171,7 @@ def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **option
         if file.methods and out is not None:
             click.echo(f"images of {source} ({', '.join(file.methods)}) are not carried over", err=True)
     with _naming(source):
-        measurement = _prepared(before, source, options)
+        measurement = _prepared(before, source, options, hidden)
         check = _check(measurement, options, hidden) if options["check_phase"] else None
     if out is not None:
         with writing(out):
@@ -183,7 +203,18 @@ def _naming(path: Path) -> Iterator[None]:
         raise FileError(path, str(error)) from error
 
 
-def _prepared(measurement: Measurement, source: Path, options: dict[str, Any]) -> Measurement:
+def _without_delay(measurement: Measurement, source: Path, text: str, hidden: bool) -> Measurement:
+    """Take out the instrument's delay that ``--delay`` states or says how to find; a found one is printed."""
+    from mimo.data.calibration.delay import delay_from_text, remove_delay
+
+    with _naming(source):
+        seconds = delay_from_text(text, measurement)
+        if "=" in text:
+            say(f"delay {seconds * 1e9:.6g} ns, {seconds * 299792458:.6g} m of path", hidden=hidden)
+        return remove_delay(measurement, seconds)
+
+
+def _prepared(measurement: Measurement, source: Path, options: dict[str, Any], hidden: bool) -> Measurement:
     """Take the steps of preparation that the options ask for, in the order of the help."""
     from mimo import data
     from mimo.data.calibration import channels_from_text
@@ -204,6 +235,8 @@ def _prepared(measurement: Measurement, source: Path, options: dict[str, Any]) -
         measurement = data.with_mean_background(measurement, named)
     if options["subtract_background"] or options["backgrounds"]:
         measurement = data.subtract_background(measurement)
+    if options["delay"] is not None:
+        measurement = _without_delay(measurement, source, options["delay"], hidden)
     if options["mask_bad"]:
         bad = data.find_bad_channels(measurement, n_std=options["bad_std"])
         measurement = recorded(measurement, "find bad channels", n_std=options["bad_std"], found=len(bad))
@@ -328,12 +361,23 @@ def info(
         raise click.UsageError("give FILE, --cache or --clear-cache")
     from mimo import kernels
     from mimo.data import FileError, describe_file
+    from mimo.data.files.describe import describe_geometry
+    from mimo.data.files.geometry import array_alone
     from mimo.models.weight_files import WEIGHTS
     from mimo.train.card import card_of
 
     if file.suffix == ".safetensors" or (WEIGHTS / f"{file}.safetensors").is_file():
         text, facts = card_of(file)
         print_json(facts) if as_json else click.echo(text)
+        return
+    if (alone := array_alone(file)) is not None:
+        if figure is not None:
+            from mimo.viewer.array_figure import array_figure
+            from mimo.viewer.figures import save as save_figure
+
+            with writing(figure):
+                save_figure(array_figure(alone.array), figure)
+        _print_facts(describe_geometry(file, alone), as_json)
         return
     facts = {**describe_file(file), **_beliefs(file), "kernels": kernels.describe()}
     around = medium(patterns, layers)
@@ -344,14 +388,18 @@ def info(
 
         with writing(figure):
             save(overview_of_file(file, scene=scene, **around), figure)
-    if as_json:
-        print_json(facts)
-    else:
-        for name, value in facts.items():
-            for i, line in enumerate(value if isinstance(value, list) else [value]):
-                click.echo(f"{name if i == 0 else '':<16}{line}")
+    _print_facts(facts, as_json)
     if incomplete:
         raise FileError(file, "is not complete: expected all shards; the command that made it, again, makes the others")
+
+
+def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(facts)
+        return
+    for name, value in facts.items():
+        for i, line in enumerate(value if isinstance(value, list) else [value]):
+            click.echo(f"{name if i == 0 else '':<16}{line}")
 
 
 def _info_of_cache(clear: bool, as_json: bool) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "parse_part",
     "part",
     "pattern",
+    "precision",
     "print_json",
     "progress_bar",
     "quiet",
@@ -58,6 +59,13 @@ layers = click.option(
 )
 scheduler = click.option("--scheduler", metavar="ADDRESS", help="An existing dask scheduler, tcp://host:port.")
 part = click.option("--part", metavar="I/N", help="Make share I of N only, as a task of a job array.")
+precision = click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="Of networks; auto is bfloat16 where the processor or the GPU has it in hardware, else float32.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for scripts.")
 
 

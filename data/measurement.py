@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mimo import Acquisition, ArrayGeometry, FrequencySweep, LayeredMedium, VoxelGrid
 from mimo.data.files.schema import BY_PATH, UnfitError, check_dtype, check_finite, check_shape
+from mimo.data.summaries import as_html, as_text, facts_of_measurement, facts_of_reconstruction
 from mimo.pattern import Patterns
 from mimo.region import Region
 
@@ -139,7 +140,7 @@ def checked_steps(value: Any) -> tuple[dict[str, Any], ...]:
     return tuple(value)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Measurement:
     """Holds measured or synthetic data of one or more scenes, all taken with one array and one sweep.
 
@@ -251,6 +252,12 @@ class Measurement:
         pick = lambda a: None if a is None else a[list(chosen)]  # noqa: E731 - three uses on the next line
         return replace(self, values=self.values[list(chosen)], snr_db=pick(self.snr_db), truth=pick(self.truth))
 
+    def __repr__(self) -> str:
+        return as_text("Measurement", facts_of_measurement(self))
+
+    def _repr_html_(self) -> str:
+        return as_html("Measurement", facts_of_measurement(self))
+
 
 MEASUREMENT_PATHS = {
     "values": "measurement/values",
@@ -263,7 +270,7 @@ MEASUREMENT_PATHS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Reconstruction:
     """Holds the images of one or more scenes that one method made.
 
@@ -362,6 +369,22 @@ class Reconstruction:
         return len(self.image)
 
     @property
+    def values(self) -> npt.NDArray[np.complex64] | npt.NDArray[np.float32]:
+        """The numbers, scene by scene, called as those of a `Measurement`: the image."""
+        return self.image
+
+    @property
     def magnitude(self) -> npt.NDArray[np.float32]:
         """Magnitude of the image, float32 ``(n_scene, n_x, n_y, n_z)``."""
         return np.abs(self.image).astype(np.float32, copy=False)
+
+    def scenes(self, scenes: Scenes) -> Reconstruction:
+        """Return the scenes that a slice or a list of numbers selects, as a reconstruction of its own."""
+        chosen = list(scene_numbers(scenes, self.n_scene))
+        return replace(self, image=self.image[chosen], seconds=self.seconds[chosen])
+
+    def __repr__(self) -> str:
+        return as_text("Reconstruction", facts_of_reconstruction(self))
+
+    def _repr_html_(self) -> str:
+        return as_html("Reconstruction", facts_of_reconstruction(self))

@@ -272,6 +272,23 @@ class ArrayGeometry:
         layout = _call("planar_scan", shape=tuple(map(int, shape)), width=width, height=height, z=z)
         return cls(points, points, np.column_stack([index, index]), name="planar scan")._from(layout)
 
+    @classmethod
+    def qar50(cls) -> ArrayGeometry:
+        """Return the 94 transmitters and 94 receivers of a Rohde & Schwarz QAR50 submodule, as they see the scene.
+
+        Receivers stand in two rows, transmitters in two columns, 141 mm apart, 3 mm from one to the next; the ends of a
+        column are 1.5 mm further out. x is negated against the tables Rx.dat and Tx.dat of the MAROON data set
+        (github.com/vwirth/maroon, data/qar50sc), as its code does before imaging; without the two alignment antennas a
+        side that these list.
+        """
+        along = 1e-3 * np.arange(-69.0, 70.0, 3.0)
+        column = np.full(len(along), 70.5e-3)
+        column[[0, -1]] = 72e-3
+        flat, half = np.zeros(2 * len(along)), np.full(len(along), 70.5e-3)
+        tx = np.column_stack([np.concatenate([column, -column]), np.tile(along, 2), flat])
+        rx = np.column_stack([-np.tile(along, 2), np.concatenate([-half, half]), flat])
+        return cls(tx, rx, name="qar50")._from(_call("qar50"))
+
 
 def _positions(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
     points = frozen_array(name, value, np.float64)

@@ -12,6 +12,7 @@ from torch import nn
 
 from mimo.models.lattice import apply_without_lattice, has_lattice
 from mimo.models.network_config import NetworkConfig
+from mimo.models.precision import autocast, resolve_precision
 from mimo.models.tiling import apply_tiled
 from mimo.models.weight_files import find_weights, load_weights
 from mimo.options import build_table
@@ -66,6 +67,9 @@ class Denoiser:
     lattice_free
         Whether the output of a network behind a sub-pixel shuffle is freed of its lattice (`mimo.models.lattice`).
         Training, which wants the network as it is, says no.
+    precision
+        In which the network computes: ``"float32"``, ``"bfloat16"``, or ``"auto"`` for the latter where the device has
+        it in hardware (`mimo.models.precision`).
 
     Notes
     -----
@@ -81,6 +85,7 @@ class Denoiser:
         info: Mapping[str, Any] | None = None,
         max_voxels: int = MAX_VOXELS,
         lattice_free: bool = True,
+        precision: str = "auto",
     ) -> None:
         if max_voxels < 1:
             raise ValueError(f"max_voxels is {max_voxels}, expected at least 1")
@@ -88,6 +93,8 @@ class Denoiser:
         self.info = dict(info or {})
         self.max_voxels = max_voxels
         self.lattice_free = lattice_free
+        self._asked = precision
+        _ = self.precision  # a word that is none, or one for emulation, is said now
 
     @classmethod
     def load(
@@ -96,6 +103,7 @@ class Denoiser:
         *,
         device: torch.device | str = "cpu",
         max_voxels: int = MAX_VOXELS,
+        precision: str = "auto",
     ) -> Denoiser:
         """Load weights that ship, by name, or a ``.safetensors`` file.
 
@@ -120,7 +128,7 @@ class Denoiser:
         except RuntimeError as error:  # a line for each tensor
             reason = str(error).splitlines()[1].strip()
             raise ValueError(f"{path}: its tensors are not those of the network that it describes: {reason}") from error
-        return cls(network.to(device), info=info, max_voxels=max_voxels)
+        return cls(network.to(device), info=info, max_voxels=max_voxels, precision=precision)
 
     def __repr__(self) -> str:
         name = type(self.network).__name__
@@ -135,6 +143,11 @@ class Denoiser:
     def device(self) -> torch.device:
         """Where the network lies."""
         return next((p.device for p in self.network.parameters()), torch.device("cpu"))
+
+    @property
+    def precision(self) -> str:
+        """In which the network computes, ``"float32"`` or ``"bfloat16"``: what was asked for, on its device."""
+        return resolve_precision(self._asked, self.device)
 
     def to(self, device: torch.device | str) -> Denoiser:
         """Move the network, and return this denoiser."""
@@ -192,9 +205,10 @@ class Denoiser:
         """Run the network on its own device and bring the result back."""
         given = inputs.to(self.device)
         if self.lattice_free and has_lattice(self.network):
-            return apply_without_lattice(self.network, given).to(inputs.device)
-        out: torch.Tensor = self.network(given)
-        return out.to(inputs.device)
+            return apply_without_lattice(self.network, given, self.precision).to(inputs.device)
+        with autocast(self.precision, self.device):
+            out: torch.Tensor = self.network(given)
+        return out.to(inputs.device, inputs.dtype)
 
     def _level(self, magnitude: torch.Tensor, sigma: float | torch.Tensor | None) -> torch.Tensor:
         """Return the noise level, shaped to broadcast over `magnitude`."""

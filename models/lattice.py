@@ -15,6 +15,7 @@ from typing import Any, TypeGuard
 import torch
 from torch.nn import functional
 
+from mimo.models.precision import autocast
 from mimo.models.unet import UNet3D
 
 __all__ = ["SHIFTS", "apply_without_lattice", "has_lattice", "lattice_db", "removed_db", "without_period_2"]
@@ -70,7 +71,7 @@ def has_lattice(network: object) -> TypeGuard[UNet3D]:
     return isinstance(network, UNet3D) and network.subpixel == 2 and network.output != "magnitude"
 
 
-def apply_without_lattice(network: UNet3D, inputs: torch.Tensor) -> torch.Tensor:
+def apply_without_lattice(network: UNet3D, inputs: torch.Tensor, precision: str = "float32") -> torch.Tensor:
     """Apply a network behind a sub-pixel shuffle so that its output has hardly any lattice.
 
     What the network adds to its input (or puts into its sigmoid) goes through `without_period_2`, which leaves the
@@ -83,12 +84,19 @@ def apply_without_lattice(network: UNet3D, inputs: torch.Tensor) -> torch.Tensor
         For which `has_lattice` holds.
     inputs
         (batch, channels, n_x, n_y, n_z).
+    precision
+        Of the network, ``"float32"`` or ``"bfloat16"``; the filter computes in the precision of `inputs`.
 
     Returns
     -------
     (batch, out_channels, n_x, n_y, n_z)
     """
-    raw = network.raw(inputs)
+
+    def apply(volumes: torch.Tensor) -> torch.Tensor:
+        with autocast(precision, volumes.device):
+            return network.raw(volumes).to(volumes.dtype)
+
+    raw = apply(inputs)
     smooth = without_period_2(raw)
     out = network.finish(inputs, smooth)
     found = removed_db(network.finish(inputs, raw) - out, inputs) > TRIGGER
@@ -96,7 +104,7 @@ def apply_without_lattice(network: UNet3D, inputs: torch.Tensor) -> torch.Tensor
         given, total = inputs[found], out[found]
         for shift in SHIFTS[1:]:
             moved = _shifted(given, shift)
-            total = total + _shifted_back(network.finish(moved, without_period_2(network.raw(moved))), shift)
+            total = total + _shifted_back(network.finish(moved, without_period_2(apply(moved))), shift)
         out[found] = total / len(SHIFTS)
     return out
 

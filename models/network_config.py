@@ -70,3 +70,7 @@ class MethodConfig:
     """Let the U-Net of ``[network]`` follow the fully connected layers (dense)."""
     steps: int = 3
     """Data steps (unrolled)."""
+    shared: bool = False
+    """Let one network serve in every step (unrolled)."""
+    voxel_ratio: bool = False
+    """Tell the network the voxel's size over the resolution, three channels more (unet, unrolled): for any array."""

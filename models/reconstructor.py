@@ -14,20 +14,22 @@ from torch import nn
 from mimo import Acquisition
 from mimo.models.dense import Dense
 from mimo.models.lattice import apply_without_lattice, has_lattice
+from mimo.models.layers import fold_batch_norm
 from mimo.models.network_config import MethodConfig, NetworkConfig
-from mimo.models.precision import mixed_precision
+from mimo.models.precision import autocast, resolve_precision
 from mimo.models.resnet import ResNet3D
-from mimo.models.stages import STAGES, Physics, features
-from mimo.models.trained_for import acquisition_from_table, differences, far_from
-from mimo.models.unrolled import Unrolled
+from mimo.models.stages import STAGES, Physics, features, with_voxel_ratio
+from mimo.models.trained_for import acquisition_from_table, differences, far_from, far_from_any
+from mimo.models.unrolled import Start, Unrolled, prepare_start
 from mimo.models.weight_files import find_weights, load_weights
 from mimo.options import build_table
 
-__all__ = ["NETWORKS", "Reconstructor", "build_network", "run_network"]
+__all__ = ["NETWORKS", "Reconstructor", "build_network", "prepare_input", "run_network", "run_prepared"]
 
 
 def _unet(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
-    return replace(network, in_channels=STAGES[method.stage].channels).build()
+    channels = STAGES[method.stage].channels + (3 if method.voxel_ratio else 0)
+    return replace(network, in_channels=channels).build()
 
 
 def _resnet(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
@@ -42,7 +44,8 @@ def _dense(method: MethodConfig, network: NetworkConfig, acquisition: Acquisitio
 
 
 def _unrolled(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
-    return Unrolled(replace(network, in_channels=2).build, method.steps)
+    build = replace(network, in_channels=5 if method.voxel_ratio else 2).build
+    return Unrolled(build, method.steps, shared=method.shared, voxel_ratio=method.voxel_ratio)
 
 
 NETWORKS: dict[str, Callable[[MethodConfig, NetworkConfig, Acquisition], nn.Module]] = {
@@ -72,6 +75,9 @@ class Reconstructor:
         The network; a fresh one by default. It is set to evaluation.
     info
         What else is known of it.
+    precision
+        In which the network computes: ``"float32"``, ``"bfloat16"``, or ``"auto"`` for the latter where the device has
+        it in hardware (`mimo.models.precision`).
     """
 
     def __init__(
@@ -81,13 +87,24 @@ class Reconstructor:
         acquisition: Acquisition,
         module: nn.Module | None = None,
         info: Mapping[str, Any] | None = None,
+        precision: str = "auto",
     ) -> None:
         self.method, self.acquisition, self.info = method, acquisition, dict(info or {})
         self.module = (build_network(method, network, acquisition) if module is None else module).eval()
+        parameter = next(self.module.parameters(), None)
+        self.precision = resolve_precision(precision, "cpu" if parameter is None else parameter.device)
 
     @classmethod
-    def load(cls, name_or_path: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> Reconstructor:
+    def load(
+        cls,
+        name_or_path: str | os.PathLike[str],
+        *,
+        device: torch.device | str = "cpu",
+        precision: str = "auto",
+    ) -> Reconstructor:
         """Load weights that ship, by name, or a ``.safetensors`` file.
+
+        Batch normalisation is folded into the convolutions, which then do its work as they go.
 
         Raises
         ------
@@ -104,11 +121,17 @@ class Reconstructor:
             method = build_table(MethodConfig, info.get("method", {}), "method.")
             network = build_table(NetworkConfig, info.get("network", {}), "network.")
             acquisition = acquisition_from_table(info.get("setting", {}))
-            module = build_network(method, network, acquisition)
-            module.load_state_dict(state)
+            whole = build_network(method, network, acquisition)
+            whole.load_state_dict(state)
+            if network.norm == "batch" and network.algebra == "real":
+                network = replace(network, norm="none")
+                module = build_network(method, network, acquisition)
+                module.load_state_dict(fold_batch_norm(state))
+            else:
+                module = whole
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path}: {str(error).splitlines()[-1].strip()}") from error
-        return cls(method, network, acquisition, module.to(device), info)
+        return cls(method, network, acquisition, module.to(device), info, precision)
 
     def __repr__(self) -> str:
         return f"Reconstructor({self.method.kind} on {self.method.stage}, {self.n_parameters:,} parameters)"
@@ -138,6 +161,8 @@ class Reconstructor:
                 raise ValueError(
                     "this network knows the array, sweep and grid of its training by heart: " + "; ".join(different)
                 )
+        if self.info.get("data", {}).get("other_arrays"):
+            return far_from_any(physics.voxel_ratio.exp2().tolist())
         return far_from(self.acquisition, now)
 
     @torch.no_grad()
@@ -157,7 +182,9 @@ class Reconstructor:
         -------
         float32 ``(n_scene, n_x, n_y, n_z)``, at least 0, in units of the brightest voxel of the training's scenes
         """
-        return run_network(self.module, self.method, physics, y, noise_std, lattice_free=True)[-1].clamp_min(0)
+        given = prepare_input(self.method, physics, y, noise_std)
+        images = run_prepared(self.module, self.method, physics, given, precision=self.precision, lattice_free=True)
+        return images[-1].clamp_min(0)
 
 
 def run_network(
@@ -167,20 +194,46 @@ def run_network(
     y: torch.Tensor,
     noise_std: torch.Tensor,
     *,
+    precision: str = "float32",
     lattice_free: bool = False,
 ) -> list[torch.Tensor]:
     """Images ``(n_scene, n_x, n_y, n_z)``: one, or of an unrolled network one after each step; the last is the best.
 
-    They may be negative, where a network's output is linear. With `lattice_free` the one image of a network behind a
+    They may be negative, where a network's output is linear. Networks alone compute in `precision`, ``"float32"`` or
+    ``"bfloat16"``. With `lattice_free` the one image of a network behind a
     sub-pixel shuffle is freed of its lattice (`mimo.models.lattice`); training wants the network as it is.
     """
+    given = prepare_input(method, physics, y, noise_std)
+    return run_prepared(module, method, physics, given, precision=precision, lattice_free=lattice_free)
+
+
+def prepare_input(
+    method: MethodConfig, physics: Physics, y: torch.Tensor, noise_std: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """Make all that a network is given and that no weight changes: tensors whose first axis is the scene."""
     if method.kind == "unrolled":
-        images: list[torch.Tensor] = module(physics, y, noise_std)
-        return images
+        return prepare_start(physics, y, noise_std)
     given = features(method.stage, physics, y, noise_std)
-    with mixed_precision(given.device):
-        if lattice_free and has_lattice(module):
-            out: torch.Tensor = apply_without_lattice(module, given)
-        else:
-            out = module(given)
+    return (with_voxel_ratio(given, physics) if method.voxel_ratio else given,)
+
+
+def run_prepared(
+    module: nn.Module,
+    method: MethodConfig,
+    physics: Physics,
+    given: tuple[torch.Tensor, ...],
+    *,
+    precision: str = "float32",
+    lattice_free: bool = False,
+) -> list[torch.Tensor]:
+    """Do what `run_network` does, from what `prepare_input` made; networks other than unrolled ones need no physics."""
+    if method.kind == "unrolled":
+        images: list[torch.Tensor] = module(physics, Start(*given), precision)
+        return images
+    (volumes,) = given
+    if lattice_free and has_lattice(module):
+        out: torch.Tensor = apply_without_lattice(module, volumes, precision)
+    else:
+        with autocast(precision, volumes.device):
+            out = module(volumes)
     return [out[:, 0].float()]

@@ -41,5 +41,5 @@ class ResNet3D(nn.Module):
         x = self.first(volume)
         for block in self.blocks:
             x = torch.relu(x + block(x))
-        out: torch.Tensor = self.last(x).sigmoid()
+        out: torch.Tensor = self.last(x).to(volume.dtype).sigmoid()
         return out

@@ -7,15 +7,17 @@ neither.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from mimo import ImagingOperator
+from mimo import ImagingOperator, expected_sampling
 from mimo.least_squares import DataStep, data_step
+from mimo.models.trained_for import refractive_index
 
-__all__ = ["STAGES", "Physics", "Stage", "features", "regularised_inverse", "unit"]
+__all__ = ["STAGES", "Physics", "Stage", "features", "regularised_inverse", "unit", "with_voxel_ratio"]
 
 
 LEAST_WEIGHT = 3e-5
@@ -38,6 +40,21 @@ class Physics:
     def data_step(self) -> DataStep:
         """Least squares with A, prepared when it is first asked for: first stages that need none never ask."""
         return data_step(self.operator)
+
+    @functools.cached_property
+    def voxel_ratio(self) -> torch.Tensor:
+        """Binary logarithm of the voxel's size along x, y, z over the resolution in the middle, float32 ``(3,)``.
+
+        Between -3 and 3; 0 along an axis of one voxel or without resolution.
+        """
+        acquisition = self.operator.acquisition
+        sampling = expected_sampling(
+            acquisition.array, acquisition.sweep, acquisition.grid, permittivity=refractive_index(acquisition) ** 2
+        )
+        ratios = [
+            s / r if s and math.isfinite(r) else 1.0 for s, r in zip(sampling.spacing, sampling.resolution, strict=True)
+        ]
+        return torch.tensor(ratios, device=self.operator.device).log2().clamp(-3, 3)
 
     def noise_power(self, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
         """Power of the noise in each measurement, ``n noise_std^2``: n counts the data that are not 0, as gaps are."""
@@ -128,6 +145,12 @@ def features(name: str, physics: Physics, y: torch.Tensor, noise_std: torch.Tens
         Each channel of a scene is divided by its own largest magnitude.
     """
     return STAGES[name].make(physics, y, noise_std).float()
+
+
+def with_voxel_ratio(given: torch.Tensor, physics: Physics) -> torch.Tensor:
+    """Append `Physics.voxel_ratio` to volumes ``(n_scene, channels, n_x, n_y, n_z)``: three constant channels."""
+    ratio = physics.voxel_ratio.to(given.dtype)[None, :, None, None, None]
+    return torch.cat((given, ratio.expand(len(given), 3, *given.shape[2:])), dim=1)
 
 
 def _as_channels(volume: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,14 @@ import numpy.typing as npt
 
 from mimo import Acquisition, ArrayGeometry, FrequencySweep, LayeredMedium, VoxelGrid
 
-__all__ = ["acquisition_from_table", "acquisition_table", "differences", "far_from"]
+__all__ = ["acquisition_from_table", "acquisition_table", "differences", "far_from", "far_from_any", "refractive_index"]
 
 FAR = 0.25
 """Relative difference of a length or frequency from which a measurement is said to be far from the training."""
+
+
+MOST_VOXEL = 3.0
+"""Voxel over resolution, and its reciprocal, that networks for any array are trained for (`mimo.train.arrays`)."""
 
 
 def acquisition_from_table(table: Mapping[str, Any]) -> Acquisition:
@@ -66,7 +70,9 @@ def far_from(ours: Acquisition, theirs: Acquisition) -> list[str]:
         trained, now = size(ours), size(theirs)
         if abs(now - trained) > FAR * trained:
             found.append(f"{name} {1e3 * now:.3g} mm, trained at {1e3 * trained:.3g} mm")
-    if _index(theirs) < (1 - FAR) * _index(ours) or _index(theirs) > (1 + FAR) * _index(ours):
+    if refractive_index(theirs) < (1 - FAR) * refractive_index(ours) or refractive_index(theirs) > (
+        1 + FAR
+    ) * refractive_index(ours):
         found.append(f"medium {theirs.medium}, trained in {ours.medium}")
     for name, trained, now in (
         ("lowest frequency", ours.sweep.freq[0], theirs.sweep.freq[0]),
@@ -75,6 +81,16 @@ def far_from(ours: Acquisition, theirs: Acquisition) -> list[str]:
         if abs(now - trained) > FAR * trained:
             found.append(f"{name} {now / 1e9:.3g} GHz, trained at {trained / 1e9:.3g} GHz")
     return found
+
+
+def far_from_any(voxel_ratio: Sequence[float]) -> list[str]:
+    """Return in what voxels are far from a training on many arrays: their size along x, y, z over the resolution."""
+    low, high = 1 / (MOST_VOXEL * (1 + FAR)), MOST_VOXEL * (1 + FAR)
+    return [
+        f"voxels of {ratio:.2g} times the resolution along {axis}, trained at a third to three times"
+        for axis, ratio in zip("xyz", voxel_ratio, strict=True)
+        if not low <= ratio <= high
+    ]
 
 
 def _compare(
@@ -86,8 +102,8 @@ def _compare(
     return f"{name} differ by up to {worst:.3g} {unit}" if worst > tolerance else ""
 
 
-def _index(acquisition: Acquisition) -> float:
-    """Refractive index of the medium; of layers, their mean from the array to the middle of the grid."""
+def refractive_index(acquisition: Acquisition) -> float:
+    """Return the refractive index of the medium; of layers, the mean from the array to the middle of the grid."""
     if acquisition.layers is None:
         return float(acquisition.permittivity**0.5)
     antennas = np.concatenate([acquisition.array.tx_pos, acquisition.array.rx_pos])

@@ -178,7 +178,7 @@ class UNet3D(nn.Module):
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """Map (batch, in_channels, n_x, n_y, n_z) to (batch, out_channels, n_x, n_y, n_z), real."""
-        return self.finish(volume, self.raw(volume))
+        return self.finish(volume, self.raw(volume).to(volume.dtype))  # autocast or not, the output is not rounded
 
     def raw(self, volume: torch.Tensor) -> torch.Tensor:
         """Map (batch, in_channels, n_x, n_y, n_z) to the last layer's maps, of which `finish` makes the output."""

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from mimo.data.history import Entry
@@ -125,7 +127,14 @@ def iterate(
 
 
 def _psnr(image: torch.Tensor, truth: torch.Tensor, scenes: list[int]) -> torch.Tensor:
-    return torch.tensor([psnr(image[s].abs().cpu().numpy(), truth[s].cpu().numpy()) for s in scenes])
+    return torch.tensor([_psnr_of(image[s].abs().cpu().numpy(), truth[s].cpu().numpy()) for s in scenes])
+
+
+def _psnr_of(image: npt.NDArray[np.floating], truth: npt.NDArray[np.generic]) -> float:
+    """Return `psnr`, of an image that is still empty too: it has no scale, and its error is the whole truth."""
+    if image.any():
+        return psnr(image, truth)
+    return float(-10 * np.log10(np.mean(np.square(np.abs(truth) / np.abs(truth).max()))))
 
 
 def _spread(values: torch.Tensor, scenes: list[int], n_scene: int) -> list[float | None]:

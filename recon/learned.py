@@ -28,15 +28,17 @@ LEARNED = {
 """Learned methods and their descriptions; each has a configuration of its name in ``train/configs``."""
 
 
-def run_learned(problem: Problem, path: Path) -> Images:
+def run_learned(problem: Problem, path: Path, precision: str = "auto") -> Images:
     """Reconstruct with the network in a file of weights; warn where it is used far from its training."""
-    trained = problem.shared(f"network {path}", lambda A: Reconstructor.load(path, device=A.device))
+    trained = problem.shared(
+        f"network {path} in {precision}", lambda A: Reconstructor.load(path, device=A.device, precision=precision)
+    )
     physics = make_physics(problem)
     far = trained.check(physics)
     if far:
         warnings.warn(f"{path.stem} is used far from its training: {'; '.join(far)}", RuntimeWarning, stacklevel=2)
     image = problem.restrict(trained(physics, problem.measurement, noise_of(problem)))
-    return Images(image, {"weights": path.stem})
+    return Images(image, {"weights": path.stem, "precision": trained.precision})
 
 
 def scale_of(path: Path) -> str:
@@ -52,10 +54,14 @@ def scale_of(path: Path) -> str:
 
 
 def _method(name: str, path: Path, summary: str) -> Method:
-    def run(problem: Problem) -> Images:
-        return run_learned(problem, path)
+    def run(problem: Problem, *, precision: str = "auto") -> Images:
+        return run_learned(problem, path, precision)
 
-    run.__doc__ = f"{summary[0].upper()}{summary[1:]}; trained weights, no options."
+    run.__doc__ = (
+        f"{summary[0].upper()}{summary[1:]}; trained weights.\n\n"
+        "`precision` is that of the network, ``float32``, ``bfloat16`` or ``auto`` for the latter where the device has "
+        "it in hardware."
+    )
     return Method(name, summary, run, scale=scale_of(path))
 
 

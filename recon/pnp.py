@@ -29,6 +29,7 @@ import torch
 
 from mimo.least_squares import Weight, per_scene
 from mimo.models import Denoiser
+from mimo.models.precision import resolve_precision
 from mimo.recon.iteration import Observer, Solution, State, iterate, relative_change
 from mimo.recon.prox import MagnitudeMap, Prox, magnitude_prox, within
 from mimo.recon.registry import Images, Problem, reconstructor
@@ -76,6 +77,7 @@ def pnp(
     solver: str = "auto",
     sensitivity: str | float = "auto",
     loss: str = "squares",
+    precision: str = "auto",
 ) -> Images:
     """Alternate least squares for the data and a denoiser of the magnitude, as the head of this module describes.
 
@@ -86,7 +88,8 @@ def pnp(
     largest magnitude; with `blind` the denoiser estimates its own. At the last level a scene stops when the relative
     change of its image is below `tolerance`, or after `max_iterations`. `start` names the method that makes the initial
     image (where the model explains little of the data, l1's replaces ``tikhonov``). `solver`, `sensitivity` and `loss`
-    are those of l1.
+    are those of l1. `precision` is that of the denoiser, ``float32``, ``bfloat16`` or ``auto`` for the latter where the
+    device has it in hardware; a function computes as it likes, and the precision is not recorded.
     """
     if splitting not in SPLITTINGS:
         raise ValueError(f"splitting is {splitting!r}: expected one of {', '.join(SPLITTINGS)}")
@@ -94,7 +97,8 @@ def pnp(
         raise ValueError(f"sigma falls from {sigma_start} to {sigma_end}: expected positive numbers, the larger first")
     if iterations < 1:
         raise ValueError(f"iterations is {iterations}: expected 1 or more")
-    prox = within(_prox(problem, denoiser, blind), problem.inside)
+    denoise, computed = _prox(problem, denoiser, blind, precision)
+    prox = within(denoise, problem.inside)
     constrained = splitting == "admm"
 
     def run(scaled: Scaled) -> Solution:
@@ -121,7 +125,9 @@ def pnp(
             observer=scaled.observer(problem),
         )
 
-    return run_scaled(problem, start, Setup(solver, sensitivity, max_iterations, constrained, "l1"), loss, run)
+    made = run_scaled(problem, start, Setup(solver, sensitivity, max_iterations, constrained, "l1"), loss, run)
+    made.found["precision"] = computed
+    return made
 
 
 def annealed(
@@ -187,9 +193,13 @@ def annealed(
     return iterate(update, state, max_iterations=max_iterations, truth=truth, observer=observer)
 
 
-def _prox(problem: Problem, denoiser: str | MagnitudeMap, blind: bool) -> Prox:
+def _prox(problem: Problem, denoiser: str | MagnitudeMap, blind: bool, precision: str) -> tuple[Prox, str | None]:
+    """Return the denoiser as a proximal map, and the precision that it computes in, ``None`` of a function."""
     if not isinstance(denoiser, str):
-        return magnitude_prox(lambda magnitude, sigma: denoiser(magnitude, per_scene(sigma, magnitude)))
+        return magnitude_prox(lambda magnitude, sigma: denoiser(magnitude, per_scene(sigma, magnitude))), None
     path: str | Path = Path(denoiser) if denoiser.endswith(".safetensors") else denoiser
-    network = problem.shared(f"denoiser {denoiser}", lambda A: Denoiser.load(path, device=str(A.device)))
-    return denoiser_prox(network, blind=blind)
+    network = problem.shared(
+        f"denoiser {denoiser} in {precision}",
+        lambda A: Denoiser.load(path, device=str(A.device), precision=precision),
+    )
+    return denoiser_prox(network, blind=blind), resolve_precision(precision, problem.operator.device)

@@ -17,17 +17,27 @@ from mimo.data import FileError, Measurement, MeasurementFile, Reconstruction
 from mimo.data.calibration.scene_extent import guessed_grid
 from mimo.data.history import History
 from mimo.data.jobs.tasks import Advance, FileTask, fingerprint
+from mimo.models.precision import resolve_precision
 from mimo.pattern import Patterns, describe_patterns
 from mimo.progress import silent
 from mimo.recon.existing import Plan, plan_of
 from mimo.recon.forecast import forecast, warning
 from mimo.recon.registry import FILES, find_method
-from mimo.recon.run import Live, Watcher, build_problem, make_operator, program_version, region_of, run_method
+from mimo.recon.run import (
+    Live,
+    Watcher,
+    build_problem,
+    make_operator,
+    pick_device,
+    program_version,
+    region_of,
+    run_method,
+)
 from mimo.region import Region
 
 __all__ = ["ImageShard", "Order", "Source", "Watch", "forget_file", "forget_operator", "unwatched"]
 
-RECIPE_VERSION = 4
+RECIPE_VERSION = 5
 """Version of the recipe of a shard, raised whenever the same measurement and options would give other images."""
 
 Watch = Callable[[str], AbstractContextManager[Watcher | None]]
@@ -81,7 +91,11 @@ class Order:
             if name.endswith(tuple(FILES)) and Path(name).is_file():
                 whole = str(Path(name).absolute())
                 weights[whole] = data.file_sha256(whole)
-            checked[whole] = method.check_options(options.get(name, options.get(method.name, {})))
+            given = method.check_options(options.get(name, options.get(method.name, {})))
+            if "precision" in method.options:  # what auto means here is part of what identifies an image
+                asked = given.get("precision", method.options["precision"])
+                given["precision"] = resolve_precision(asked, pick_device(rest["device"]))
+            checked[whole] = given
         return cls(methods=checked, weights=weights, **rest)
 
     def describe(self, source: Source, start: int, stop: int) -> str:

@@ -47,7 +47,8 @@ def denoiser_card(weights: Path, checkpoint: dict[str, Any], *, command: str) ->
         f"{checkpoint['seconds'] / 60:.0f} minutes",
         f"- loss: mean square error, weighting `{steps['weighting']}`; AdamW, rate {steps['learning_rate']:g}, "
         f"{steps['schedule']}; these are the averaged weights (decay {steps['ema']:g})",
-        f"- torch {checkpoint.get('torch', 'of unknown version')}; licence MIT",
+        f"- torch {checkpoint.get('torch', 'of unknown version')}, trained in {config.get('precision', 'float32')}; "
+        "licence MIT",
         "",
     ]
     note = (
@@ -102,7 +103,8 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
         f"{checkpoint['step'] * steps['batch']:,} scenes, {checkpoint['seconds'] / 60:.0f} minutes)",
         f"- loss: mean square error, weighting `{steps['weighting']}`; AdamW, rate {steps['learning_rate']:g}, "
         f"{steps['schedule']}; these are averaged weights (decay {steps['ema']:g}), stored in float16",
-        f"- torch {checkpoint.get('torch', 'of unknown version')}; licence MIT",
+        f"- torch {checkpoint.get('torch', 'of unknown version')}, trained in {config.get('precision', 'float32')}; "
+        "licence MIT",
         "",
     ]
     note = f"Means over {_validated_on(config)}, at the SNR in dB that the column names."

@@ -135,6 +135,16 @@ class SceneConfig:
     missing: float = 0.0
     """Largest share of channels without data; the share is uniform below it, and it and the channels are drawn for
     every batch."""
+    other_arrays: float = 0.0
+    """Share of the batches on arrays, bands and grids drawn at random (`mimo.train.arrays`), which know neither
+    `n_freq` nor the pool of scenes; `position_error` is then the same share of the wavelength as on the run's own
+    array."""
+    arrays: int = 24
+    """Random acquisitions at hand."""
+    array_steps: int = 480
+    """Steps for which each of them stays."""
+    faulty: float = 1.0
+    """Share of the batches that have position errors, phase errors and gaps."""
     pool: int = 256
     """Scenes at hand."""
     refresh: int = 4
@@ -167,9 +177,19 @@ class ReconstructorConfig:
                 raise ValueError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
         if (self.method.kind == "dense") is not (self.method.stage == "measurement"):
             raise ValueError("stage 'measurement' and kind 'dense' go together")
-        for name, most in (("position_error", math.inf), ("phase_error", math.inf), ("missing", 1.0)):
+        for name, most in (
+            ("position_error", math.inf),
+            ("phase_error", math.inf),
+            ("missing", 1.0),
+            ("other_arrays", 1.0),
+            ("faulty", 1.0),
+        ):
             if not 0 <= getattr(self.data, name) <= most:
                 raise ValueError(f"data.{name} is {getattr(self.data, name)}, expected 0 to {most:g}")
+        if min(self.data.arrays, self.data.array_steps) < 1:
+            raise ValueError("data.arrays and data.array_steps: expected at least 1")
+        if self.data.other_arrays and self.method.kind == "dense":
+            raise ValueError("data.other_arrays is not for kind 'dense', which knows one array by heart: expected 0")
         if len(self.data.snr_db) != 2 or self.data.snr_db[0] > self.data.snr_db[1]:
             raise ValueError(f"data.snr_db is {self.data.snr_db}, expected the lowest and the highest SNR")
         if not self.data.n_freq or min(self.data.n_freq) < 0:

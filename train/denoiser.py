@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import nn
 
 from mimo.models.denoiser import Denoiser
 from mimo.models.layers import fold_batch_norm
-from mimo.models.precision import mixed_precision
+from mimo.models.precision import autocast, resolve_precision
 from mimo.train.config import DenoiserConfig
 from mimo.train.corruption import CORRUPTIONS, Pair, band_limited
 from mimo.train.loop import Objective, Share
@@ -19,7 +19,7 @@ from mimo.train.on_policy import OnPolicyPairs
 from mimo.train.randomness import Stream, fresh_network, step_rng, step_seed
 from mimo.train.scenes import ScenePool, SceneSource, fit_scene
 
-__all__ = ["DenoisingObjective", "RunPairs", "loss_of", "psnr"]
+__all__ = ["DenoisingObjective", "PreparedPair", "RunPairs", "loss_of", "psnr"]
 
 LEVELS = (0.05, 0.1, 0.2)
 """Noise levels of the validation."""
@@ -30,24 +30,28 @@ VALIDATION_BATCH = 8
 class RunPairs:
     """Holds the pairs of the present round of runs, in half precision; they depend on seed, step and weights alone."""
 
-    def __init__(self, config: DenoiserConfig, scenes: SceneSource, device: torch.device) -> None:
-        self.config, self.device, runs = config, device, config.runs
+    def __init__(self, config: DenoiserConfig, scenes: SceneSource, device: torch.device, precision: str) -> None:
+        self.config, self.device, self.precision, runs = config, device, precision, config.runs
         self.pairs = OnPolicyPairs(
             scenes, n_geometry=runs.geometries, n_scene=runs.scenes, seed=config.data.seed, device=device
         )
         self.state: dict[str, Any] = {"round": -1}
 
-    def take(self, step: int, averaged: Mapping[str, torch.Tensor]) -> Pair | None:
-        """Return the pairs of a step, or nothing when it does not learn from runs."""
+    def due(self, step: int) -> bool:
+        """Say whether a step learns from runs."""
+        runs = self.config.runs
+        return step >= runs.after and step_rng(self.config.data.seed, Stream.RUNS, step).random() < runs.share
+
+    def take(self, step: int, averaged: Mapping[str, torch.Tensor]) -> Pair:
+        """Return the pairs of a step that learns from runs."""
         runs, data = self.config.runs, self.config.data
         rng = step_rng(data.seed, Stream.RUNS, step)
-        if step < runs.after or rng.random() >= runs.share:
-            return None
+        rng.random()  # `due` looked at the first
         wanted = (step - runs.after) // runs.steps
         if self.state["round"] != wanted:
             network = self.config.network.build_empty().to(self.device)
             network.load_state_dict(dict(averaged))
-            pairs = self.pairs.collect(Denoiser(network, lattice_free=False), wanted)
+            pairs = self.pairs.collect(Denoiser(network, lattice_free=False, precision=self.precision), wanted)
             self.state = {"round": wanted, "noisy": pairs.noisy.half(), "target": pairs.target.half()}
             self.state["sigma"] = pairs.sigma
         chosen = torch.from_numpy(rng.integers(len(self.state["sigma"]), size=self.config.optimizer.batch))
@@ -55,6 +59,16 @@ class RunPairs:
         noisy, target = (self.state[name][chosen].float() for name in ("noisy", "target"))
         axes = [1 + int(axis) for axis in np.flatnonzero(rng.random(3) < 0.5)]
         return Pair(noisy.flip(axes), target.flip(axes), self.state["sigma"][chosen])
+
+
+class PreparedPair(NamedTuple):
+    """All of a step that no weight changes, so that it can be made ahead."""
+
+    pair: Pair | None
+    """This process's share of the pairs; ``None`` where the step learns from runs."""
+    jitter: torch.Tensor | None
+    """Factors of the noise levels that the network is told, ``(n_sample,)``; ``None`` for none."""
+    share: Share
 
 
 class DenoisingObjective(Objective):
@@ -70,20 +84,29 @@ class DenoisingObjective(Objective):
         Clean scenes of any size, mixed sizes too; they are cut or padded to ``data.shapes``.
     device
         Where the work is done.
+    precision
+        Of the network, one of `mimo.models.precision.PRECISIONS`.
     """
 
-    def __init__(self, config: DenoiserConfig, scenes: SceneSource, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        config: DenoiserConfig,
+        scenes: SceneSource,
+        device: torch.device | str = "cpu",
+        precision: str = "auto",
+    ) -> None:
         self.config, self.scenes, self.device = config, scenes, torch.device(device)
         self.optimizer, self.output = config.optimizer, config.output
+        self.precision = resolve_precision(precision, self.device)
         self.network = fresh_network(config.network.build, config.data.seed, self.device)
         self.pool: ScenePool | None = None  # made at the first step
-        self.runs = RunPairs(config, scenes, self.device)
+        self.runs = RunPairs(config, scenes, self.device, self.precision)
         self.validation = _validation_set(config, scenes)
 
     def describe(self) -> dict[str, Any]:
         """See `Objective`."""
         told = {"scenes": str(self.scenes), "validation": self.scenes.validated_on(self.output.n_validation)}
-        return self.config.to_dict() | told
+        return self.config.to_dict() | told | {"precision": self.precision}
 
     def headline(self) -> str:
         """See `Objective`."""
@@ -102,8 +125,8 @@ class DenoisingObjective(Objective):
         """See `Objective`."""
         self.runs.state = state or {"round": -1}
 
-    def loss(self, network: nn.Module, step: int, averaged: Mapping[str, torch.Tensor], share: Share) -> torch.Tensor:
-        """See `Objective`."""
+    def prepare(self, step: int, share: Share) -> PreparedPair:
+        """See `Objective`: scenes and what is done to them, unless the step learns from runs."""
         data = self.config.data
         generator = torch.Generator(self.device).manual_seed(step_seed(data.seed, step, Stream.STEP))
         if self.pool is None:
@@ -111,14 +134,25 @@ class DenoisingObjective(Objective):
         rng = step_rng(data.seed, Stream.STEP, step)
         shape = data.shapes[rng.integers(len(data.shapes))]
         scenes = [fit_scene(scene, shape, rng) for scene in self.pool.take(step, self.optimizer.batch, rng)]
-        clean = torch.from_numpy(np.stack(scenes)).to(self.device)
-        pair = self.runs.take(step, averaged) or CORRUPTIONS[data.corruption](clean, generator)
-        told = pair.sigma
+        pair = None
+        if not self.runs.due(step):
+            clean = torch.from_numpy(np.stack(scenes)).to(self.device)
+            pair = CORRUPTIONS[data.corruption](clean, generator)
+        jitter = None
         if data.sigma_jitter:
-            noise = torch.randn(told.shape, generator=generator, device=self.device)
-            told = told * torch.exp(data.sigma_jitter * noise)
-        pair, told = Pair(*(part[share.slice] for part in pair)), told[share.slice]
-        with mixed_precision(self.device):
+            noise = torch.randn(self.optimizer.batch, generator=generator, device=self.device)
+            jitter = torch.exp(data.sigma_jitter * noise)[share.slice]
+        return PreparedPair(pair and Pair(*(part[share.slice] for part in pair)), jitter, share)
+
+    def loss_of(
+        self, network: nn.Module, prepared: PreparedPair, step: int, averaged: Mapping[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """See `Objective`."""
+        pair, jitter, share = prepared
+        if pair is None:
+            pair = Pair(*(part[share.slice] for part in self.runs.take(step, averaged)))
+        told = pair.sigma if jitter is None else pair.sigma * jitter
+        with autocast(self.precision, self.device):
             out = network(_with_level(pair.noisy, told))[:, 0].float()
         return loss_of(out, pair, self.optimizer.weighting)
 
@@ -129,7 +163,8 @@ class DenoisingObjective(Objective):
         for name, pair in self.validation.items():
             batches = zip(pair.noisy.split(VALIDATION_BATCH), pair.sigma.split(VALIDATION_BATCH), strict=True)
             inputs = [_with_level(noisy.to(self.device), sigma.to(self.device)) for noisy, sigma in batches]
-            out = torch.cat([network(part)[:, 0].float().cpu() for part in inputs])
+            with autocast(self.precision, self.device):
+                out = torch.cat([network(part)[:, 0].float().cpu() for part in inputs])
             result[name] = psnr(out.clamp(min=0), pair)
         return result
 

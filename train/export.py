@@ -55,6 +55,7 @@ def export_weights(
     samples, command = steps * run["optimizer"]["batch"], command or state.get("command", "")
     kept += [key for key in ("scenes", "validation") if key in run]
     info = {"kind": kind, **{key: run[key] for key in kept}, "samples": samples}
+    info["precision"] = run.get("precision", "float32")  # not told by earlier versions
     save_weights(weights, tensors, info, half=True)
     if kind == "reconstructor":
         text = reconstructor_card(weights, state, samples=samples, command=command)

@@ -73,8 +73,21 @@ class Objective(ABC):
         """Return the first line of the log."""
 
     @abstractmethod
+    def prepare(self, step: int, share: Share) -> Any:
+        """Return all of a step's batch, this process's share, that no weight changes; steps go one by one.
+
+        A named tuple of tensors, numbers and tuples of them: a function of the configuration and the step alone.
+        """
+
+    @abstractmethod
+    def loss_of(
+        self, network: nn.Module, prepared: Any, step: int, averaged: Mapping[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """Return the loss of what `prepare` made for a step."""
+
     def loss(self, network: nn.Module, step: int, averaged: Mapping[str, torch.Tensor], share: Share) -> torch.Tensor:
         """Return the loss of this process's share of the batch of a step; steps go one by one."""
+        return self.loss_of(network, self.prepare(step, share), step, averaged)
 
     @abstractmethod
     def validate(self, network: nn.Module) -> dict[str, float]:

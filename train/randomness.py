@@ -19,6 +19,7 @@ class Stream(IntEnum):
     STEP = 2
     VALIDATION = 3
     RUNS = 4
+    ARRAY = 5
 
 
 def step_rng(seed: int, stream: Stream, index: int) -> np.random.Generator:

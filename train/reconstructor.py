@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.constants import speed_of_light
 from torch import nn
 
 from mimo import Acquisition, FrequencySweep, operator_of
 from mimo.models.layers import fold_batch_norm
-from mimo.models.reconstructor import build_network, run_network
+from mimo.models.precision import resolve_precision
+from mimo.models.reconstructor import build_network, prepare_input, run_network, run_prepared
 from mimo.models.stages import Physics
 from mimo.models.trained_for import acquisition_table
 from mimo.models.unet import UNet3D
@@ -30,13 +32,14 @@ from mimo.recon.metrics import psnr, ssim
 from mimo.synth import Realism, random_phase
 from mimo.synth.measuring import Radar, Streams, measure, streams
 from mimo.synth.noise import chain_gains, draw_live
+from mimo.train.arrays import ArrayPool, Place
 from mimo.train.config import ReconstructorConfig
 from mimo.train.loop import Objective, Share
 from mimo.train.randomness import Stream, fresh_network, step_rng
-from mimo.train.scenes import ScenePool, SceneSource
+from mimo.train.scenes import Magnitude, PresetScenes, ScenePool, SceneSource
 from mimo.viewer.contact_sheets import draw_samples
 
-__all__ = ["MeasuredBatch", "ReconstructionObjective"]
+__all__ = ["MeasuredBatch", "PreparedBatch", "ReconstructionObjective"]
 
 VALIDATION_SNRS = (30.0, 10.0)
 """dB; the validation's scenes are measured at each."""
@@ -44,6 +47,10 @@ VALIDATION_BATCH = 4
 """Scenes of the validation that go through the network at once."""
 LEAST_ERROR = 1e-5
 """Keeps the logarithm of a scene's error finite: 50 dB."""
+LEAST_PEAK = 0.2
+"""A scene whose peak inside the region is lower is drawn again."""
+OTHER_ARRAYS, UNSEEN = 12, 10**9
+"""Arrays of the validation, and the number from which on they are counted: no step gets there."""
 EARLIER = 0.3
 """Weight of the images before the last of an unrolled network in its loss."""
 
@@ -58,6 +65,20 @@ class MeasuredBatch(NamedTuple):
     """``(n_scene,)``."""
     truth: torch.Tensor
     """Magnitudes with maximum 1, ``(n_scene, n_x, n_y, n_z)``."""
+    place: Place | None = None
+    """Where the pool of arrays has the measurement model; ``None`` for the run's own."""
+
+
+class PreparedBatch(NamedTuple):
+    """All of a step that no weight changes, so that it can be made ahead; each tensor's first axis is the scene."""
+
+    n_freq: int
+    """Names the measurement model, `ReconstructionObjective.physics`, which stays where it is."""
+    place: Place | None
+    """Names it where it is one of the pool of arrays."""
+    given: tuple[torch.Tensor, ...]
+    """What the network is given (`mimo.models.reconstructor.prepare_input`)."""
+    truth: torch.Tensor
 
 
 class ReconstructionObjective(Objective):
@@ -73,6 +94,8 @@ class ReconstructionObjective(Objective):
         Scenes on the acquisition's grid.
     device
         Where the work is done.
+    precision
+        Of the network, one of `mimo.models.precision.PRECISIONS`.
     """
 
     def __init__(
@@ -81,9 +104,11 @@ class ReconstructionObjective(Objective):
         acquisition: Acquisition,
         scenes: SceneSource,
         device: torch.device | str = "cpu",
+        precision: str = "auto",
     ) -> None:
         config = config.with_frequencies(acquisition.sweep.n_freq)
         self.config, self.scenes, self.device = config, scenes, torch.device(device)
+        self.precision = resolve_precision(precision, self.device)
         self.optimizer, self.output = config.optimizer, config.output
         low, high = float(acquisition.sweep.freq[0]), float(acquisition.sweep.freq[-1])
         sweeps = {n: FrequencySweep.linear(low, high, n) for n in config.data.n_freq}
@@ -96,11 +121,14 @@ class ReconstructionObjective(Objective):
             lambda: build_network(config.method, config.network, self.acquisition), config.data.seed, self.device
         )
         self.pool: ScenePool | None = None  # made at the first step
+        data = config.data
+        self.arrays = ArrayPool(data.seed, size=data.arrays, steps=data.array_steps, device=self.device)
         self._validation: list[MeasuredBatch] = []
+        self._elsewhere: list[MeasuredBatch] = []
 
     def describe(self) -> dict[str, Any]:
         """See `Objective`."""
-        told = {"setting": acquisition_table(self.acquisition), "scenes": str(self.scenes)}
+        told = {"setting": acquisition_table(self.acquisition), "scenes": str(self.scenes), "precision": self.precision}
         told["validation"] = self.scenes.validated_on(self.output.n_validation)
         return self.config.to_dict() | told
 
@@ -128,19 +156,28 @@ class ReconstructionObjective(Objective):
         m = math.prod(self.acquisition.measurement_shape)
         return f"{method.kind} on {method.stage}, {n:,} parameters, {m} measurements, {shape}"
 
-    def loss(self, network: nn.Module, step: int, averaged: Mapping[str, torch.Tensor], share: Share) -> torch.Tensor:
+    def prepare(self, step: int, share: Share) -> PreparedBatch:
+        """See `Objective`: scenes, measurements and first stage."""
+        batch = self.batch(step)
+        y, noise_std, truth = (values[share.slice] for values in (batch.y, batch.noise_std, batch.truth))
+        given = prepare_input(self.config.method, batch.physics, y, noise_std)
+        return PreparedBatch(batch.physics.operator.acquisition.sweep.n_freq, batch.place, given, truth)
+
+    def loss_of(
+        self, network: nn.Module, prepared: PreparedBatch, step: int, averaged: Mapping[str, torch.Tensor]
+    ) -> torch.Tensor:
         """See `Objective`: mean square error; a negative value where the truth is 0 costs nothing, as it is clipped.
 
         With the weighting "relative" it is the mean logarithm of the scenes' errors, as in a mean PSNR. Images of an
         unrolled network have the data's scale, that of a regularised inverse, which shrinks: they are compared in the
         scale that suits each scene best.
         """
-        batch = self.batch(step)
-        part = MeasuredBatch(batch.physics, *(values[share.slice] for values in batch[1:]))
-        images = run_network(network, self.config.method, part.physics, part.y, part.noise_std)
+        n_freq, place, given, truth = prepared
+        physics = self.physics(n_freq) if place is None else self.arrays.get(place)
+        images = run_prepared(network, self.config.method, physics, given, precision=self.precision)
         if isinstance(self.network, Unrolled):
-            images = [image * _best_scale(image.detach().clamp(min=0), part.truth) for image in images]
-        errors = [self._error(image, part.truth) for image in images]
+            images = [image * _best_scale(image.detach().clamp(min=0), truth) for image in images]
+        errors = [self._error(image, truth) for image in images]
         return errors[-1] + EARLIER * sum(errors[:-1], torch.zeros((), device=self.device))
 
     def _error(self, image: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -160,16 +197,43 @@ class ReconstructionObjective(Objective):
         flipped = [np.flip(scene, axis=tuple(np.flatnonzero((rng.random(3) < 0.5) & self.flips))) for scene in scenes]
         snr_db = rng.uniform(*data.snr_db, size=len(scenes))
         drawn = streams(data.seed, Stream.STEP, step)
+        errors = 1.0 if data.faulty == 1 else float(rng.random() < data.faulty)
         realism = Realism(
-            phase_error_deg=data.phase_error,
-            position_error=data.position_error,
-            missing_channels=data.missing * drawn["missing"].random(),
+            phase_error_deg=errors * data.phase_error,
+            position_error=errors * data.position_error,
+            missing_channels=errors * data.missing * drawn["missing"].random(),
         )
-        return self.measure(n_freq, np.stack(flipped), snr_db, drawn, realism)
+        if data.other_arrays and rng.random() < data.other_arrays:
+            return self.elsewhere(self.arrays.choose(step, rng), snr_db, rng, drawn, realism)
+        return self.measure(self.physics(n_freq), np.stack(flipped), snr_db, drawn, realism)
+
+    def elsewhere(
+        self,
+        place: Place,
+        snr_db: npt.NDArray[np.float64],
+        rng: np.random.Generator,
+        drawn: Streams,
+        realism: Realism,
+    ) -> MeasuredBatch:
+        """Return fresh scenes on the grid of another radar, measured by it; a scene lies in its region alone."""
+        physics = self.arrays.get(place)
+        theirs = physics.operator.acquisition
+        inside = np.float32(1) if theirs.inside is None else theirs.inside.astype(np.float32)
+        scenes = PresetScenes(self.config.data.preset, theirs.grid)
+        truth = list[Magnitude]()
+        while len(truth) < len(snr_db):
+            scene = scenes.draw(rng) * inside
+            if scene.max() > LEAST_PEAK:
+                truth.append(scene)
+        waves = _wavelength(theirs) / _wavelength(self.acquisition)
+        realism = replace(realism, position_error=realism.position_error * waves)
+        if not theirs.array.paired:  # gaps are drawn among every pair
+            realism = replace(realism, missing_channels=0.0)
+        return self.measure(physics, np.stack(truth), snr_db, drawn, realism)._replace(place=place)
 
     def measure(
         self,
-        n_freq: int,
+        physics: Physics,
         truth: npt.NDArray[np.float32],
         snr_db: npt.NDArray[np.float64],
         rng: Streams,
@@ -180,7 +244,7 @@ class ReconstructionObjective(Objective):
         The chains' gains are drawn for each scene, as the synthesizer does; displaced antennas and gaps, which cost an
         operator, once for the batch.
         """
-        physics, n_scene = self.physics(n_freq), len(truth)
+        n_scene = len(truth)
         truth = truth / truth.max(axis=(1, 2, 3), keepdims=True).clip(1e-30)
         array = physics.operator.array
         live = draw_live(array, realism.missing_channels, rng["missing"]) if realism.missing_channels else None
@@ -195,7 +259,8 @@ class ReconstructionObjective(Objective):
             snr_db=snr_db.tolist(),
             noise=[rng["noise"]] * n_scene,
         )
-        return MeasuredBatch(physics, *(torch.from_numpy(values).to(self.device) for values in (*measured, truth)))
+        y, noise_std, images = (torch.from_numpy(values).to(self.device) for values in (*measured, truth))
+        return MeasuredBatch(physics, y, noise_std, images)
 
     def physics(self, n_freq: int) -> Physics:
         """Return the measurement model of the nominal radar with so many frequencies, made once."""
@@ -213,25 +278,39 @@ class ReconstructionObjective(Objective):
                 for first in range(0, n, VALIDATION_BATCH):
                     truth = np.stack(scenes[first : first + VALIDATION_BATCH])
                     rng = streams(seed, Stream.VALIDATION, k, first)
-                    batch = self.measure(n_freq, truth, np.full(len(truth), snr_db), rng, Realism())
+                    batch = self.measure(self.physics(n_freq), truth, np.full(len(truth), snr_db), rng, Realism())
                     self._validation.append(batch)
         return self._validation
 
+    def validation_elsewhere(self) -> list[MeasuredBatch]:
+        """Return scenes on arrays that no step draws, two on each, between 0 and 30 dB, without errors but noise."""
+        if not self._elsewhere and self.config.data.other_arrays:
+            seed = self.config.data.seed
+            for i in range(OTHER_ARRAYS):
+                rng = step_rng(seed, Stream.VALIDATION, i)
+                drawn = streams(seed, Stream.VALIDATION, i)
+                place = UNSEEN + i, -1 - i
+                self._elsewhere.append(self.elsewhere(place, np.array([30.0, 10.0]), rng, drawn, Realism()))
+        return self._elsewhere
+
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Return mean PSNR (dB) and SSIM at each SNR."""
+        """Return mean PSNR (dB) and SSIM at each SNR, and the same on other arrays where there are such."""
         batches = self.validation()
         each = len(batches) // len(VALIDATION_SNRS)
+        sets = {f"{snr_db:g}": batches[k * each : (k + 1) * each] for k, snr_db in enumerate(VALIDATION_SNRS)}
+        if elsewhere := self.validation_elsewhere():
+            sets["elsewhere"] = elsewhere
         figures = {}
-        for k, snr_db in enumerate(VALIDATION_SNRS):
+        for name, group in sets.items():
             pairs = [
                 (image.cpu().numpy(), truth.cpu().numpy())
-                for batch in batches[k * each : (k + 1) * each]
+                for batch in group
                 for image, truth in zip(self.images(network, batch), batch.truth, strict=True)
             ]
             pairs = [(image if image.any() else image + 1e-9, truth) for image, truth in pairs]
-            figures[f"psnr_{snr_db:g}"] = float(np.mean([psnr(*pair) for pair in pairs]))
-            figures[f"ssim_{snr_db:g}"] = float(np.mean([ssim(*pair) for pair in pairs]))
+            figures[f"psnr_{name}"] = float(np.mean([psnr(*pair) for pair in pairs]))
+            figures[f"ssim_{name}"] = float(np.mean([ssim(*pair) for pair in pairs]))
         return figures
 
     @torch.no_grad()
@@ -243,13 +322,19 @@ class ReconstructionObjective(Objective):
 
     def images(self, network: nn.Module, batch: MeasuredBatch) -> torch.Tensor:
         """Return what a network makes of measurements, at least 0, ``(n_scene, n_x, n_y, n_z)``."""
-        made = run_network(network, self.config.method, batch.physics, batch.y, batch.noise_std)
+        measured = batch.physics, batch.y, batch.noise_std
+        made = run_network(network, self.config.method, *measured, precision=self.precision)
         return made[-1].clamp_min(0)
 
 
 def _own_mirror_images(inside: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
     """Say along which axes a region is its own mirror image, so that a scene flipped there stays in it, bool (3,)."""
     return np.array([inside is None or bool((inside == np.flip(inside, axis)).all()) for axis in range(3)])
+
+
+def _wavelength(acquisition: Acquisition) -> float:
+    """Wavelength in free space in the middle of the band, metres."""
+    return float(speed_of_light / acquisition.sweep.freq.mean())
 
 
 def _best_scale(image: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

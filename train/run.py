@@ -34,6 +34,7 @@ def train_denoiser(
     scenes: SceneSource | PathLike | None = None,
     validation: DatasetScenes | PathLike | None = None,
     device: torch.device | str = "cpu",
+    precision: str = "auto",
     start: Weights | None = None,
     resume: bool = False,
     time_limit: float | None = None,
@@ -56,7 +57,10 @@ def train_denoiser(
         A dataset whose scenes the validation uses; by default further scenes of the presets, or the share
         ``data.validation_share`` of the dataset's, which no training step then draws.
     device
-        ``"cpu"`` or ``"cuda"`` (there in bfloat16 mixed precision).
+        ``"cpu"`` or ``"cuda"``.
+    precision
+        In which the network computes: ``"float32"``, ``"bfloat16"`` (weights stay float32), or ``"auto"`` for the
+        latter where the device has it in hardware. Recorded in the checkpoint.
     start
         Weights to start from: tensors, a file, or the name of those that ship.
     resume, time_limit, began, command, report
@@ -69,7 +73,7 @@ def train_denoiser(
     """
     began = time.monotonic() if began is None else began
     source = _validated(_source(scenes) or PresetScenes(), validation, config.data.validation_share)
-    objective = DenoisingObjective(config, source, device)
+    objective = DenoisingObjective(config, source, device, precision)
     options: dict[str, Any] = {"resume": resume, "time_limit": time_limit, "began": began, "command": command}
     return run_training(objective, Path(folder), start=_weights(start), report=report, **options)
 
@@ -82,6 +86,7 @@ def train_reconstructor(
     scenes: SceneSource | PathLike | None = None,
     validation: DatasetScenes | PathLike | None = None,
     device: torch.device | str = "cpu",
+    precision: str = "auto",
     start: Weights | None = None,
     resume: bool = False,
     time_limit: float | None = None,
@@ -106,7 +111,10 @@ def train_reconstructor(
         A dataset whose scenes the validation uses; by default further scenes of the presets, or the share
         ``data.validation_share`` of the dataset's, which no training step then draws.
     device
-        ``"cpu"`` or ``"cuda"`` (there in bfloat16 mixed precision).
+        ``"cpu"`` or ``"cuda"``.
+    precision
+        In which the network computes: ``"float32"``, ``"bfloat16"`` (weights stay float32), or ``"auto"`` for the
+        latter where the device has it in hardware. Recorded in the checkpoint.
     start
         Weights to start from: tensors, a file, or the name of those that ship.
     resume, time_limit, began, command, report
@@ -129,7 +137,7 @@ def train_reconstructor(
     for each in (getattr(source, name, source) for name in ("training", "validation")):
         if isinstance(each, DatasetScenes) and each.acquisition.grid != acquisition.grid:
             raise ValueError(f"{each.path}: its grid is not that of the training: expected scenes on the same voxels")
-    objective = ReconstructionObjective(config, acquisition, source, device)
+    objective = ReconstructionObjective(config, acquisition, source, device, precision)
     options: dict[str, Any] = {"resume": resume, "time_limit": time_limit, "began": began, "command": command}
     return run_training(objective, Path(folder), start=_weights(start), report=report, **options)
 

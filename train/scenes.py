@@ -20,6 +20,7 @@ from mimo.train.randomness import Stream, step_rng
 
 __all__ = [
     "DatasetScenes",
+    "Magnitude",
     "PresetScenes",
     "ScenePool",
     "SceneSource",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 Magnitude = npt.NDArray[np.float32]
+"""A scene: real, in [0, 1], ``(n_x, n_y, n_z)``."""
 
 PAPER_SHARE = 0.6
 """Share of the scenes on the papers' grid, where no grid is named."""

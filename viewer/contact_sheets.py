@@ -10,9 +10,11 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mimo import VoxelGrid
+from mimo.viewer.block_maxima import draw_largest
 from mimo.viewer.figures import save
 from mimo.viewer.projections import VIEWS, maximum_projections, to_db, voxel_edges
 from mimo.viewer.style import MM
@@ -99,7 +101,7 @@ def contact_sheet(
                 axes: Any = sheet.add_axes(rect, label=name)
                 across, up = edges[view.horizontal], edges[view.vertical]
                 image = to_db(maximum_projections(volume)[view.name])
-                axes.pcolormesh(across, up, image, vmin=-40, vmax=0, cmap="inferno", rasterized=True)
+                draw_largest(axes, across, up, image, norm=Normalize(-40, 0), cmap="inferno", rasterized=True)
                 axes.set_aspect("equal" if max(lengths.values()) < 5 * min(lengths[a] for a in wide) else "auto")
                 axes.set(xticks=[], yticks=[])
             else:

@@ -22,6 +22,7 @@ from mimo import VoxelGrid
 from mimo.options import unknown
 from mimo.recon.metrics import psnr, ssim
 from mimo.recon.verdicts import explained_text
+from mimo.viewer.block_maxima import draw_largest
 from mimo.viewer.page import LINE, NARROWEST, NARROWEST_ROWS, TITLE, Cell, Page, columns, drawn_lengths, rows, tiles
 from mimo.viewer.projections import View, maximum_projections, to_db, voxel_edges
 from mimo.viewer.reference import is_relative, references
@@ -295,8 +296,7 @@ def _draw_projection(
 ) -> None:
     view = cast(View, cell.view)
     across, up = edges[view.horizontal], edges[view.vertical]
-    axes.pcolormesh(across, up, image, norm=norm, cmap=cmap, shading="flat", rasterized=True)
-    axes.set(xlim=across[[0, -1]], ylim=up[[0, -1]])
+    draw_largest(axes, across, up, image, norm=norm, cmap=cmap, rasterized=True)
     axes.set_ylabel(f"{view.vertical} (m)" if cell.show_y else "", labelpad=1.5)
     _set_ticks(axes, "y", cell.height, cell.show_y)
 

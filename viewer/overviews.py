@@ -11,10 +11,12 @@ import numpy.typing as npt
 import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import FixedLocator, Locator, MaxNLocator
+from scipy.constants import speed_of_light
 
 from mimo import LayeredMedium, VoxelGrid, backproject, born_operator
 from mimo.data import FileError, Measurement, open_measurement
@@ -24,6 +26,7 @@ from mimo.data.calibration.range_profiles import range_axis, range_profiles
 from mimo.data.calibration.scene_extent import scene_box
 from mimo.pattern import Patterns
 from mimo.sampling import expected_sampling
+from mimo.viewer.block_maxima import draw_largest
 from mimo.viewer.figures import MM, STYLE
 from mimo.viewer.projections import to_db
 
@@ -40,6 +43,9 @@ SMALLEST_BOX = 0.05
 
 TITLE_LENGTH, MOST_LINES = 36, 512
 FLOOR_DB = -40.0
+RANGES_A_WIDTH, FEWEST_RANGES = 4, 512
+"""Samples of a range profile for each width c / 2B of an echo, whose peak they miss by 0.1 dB at most, and fewest."""
+
 BEYOND, MOST_PERIODS = 1.25, 8
 """Range profiles reach to this multiple of the scene's far end, over at most this many unambiguous ranges."""
 
@@ -206,22 +212,24 @@ def _draw_profiles(axes: Axes, measurement: Measurement, box: VoxelGrid, cmap: s
         axes.text(0.5, 0.5, "one frequency: no range", ha="center", va="center", transform=axes.transAxes)
         axes.set(xticks=[], yticks=[])
         return
-    ranges = range_axis(measurement)
+    limits: tuple[float, float] = tuple(range_axis(measurement, n=2))
     path = measurement.reference_path
     near, far = (paths / 2 for paths in box_paths(measurement.array, box))
     if path is None:
-        period = float(ranges[-1])
+        period = limits[1]
         limit = min(BEYOND * float(far.max()), MOST_PERIODS * period)
-        ranges = range_axis(measurement, limits=(0.0, limit))
+        if measurement.grid is None:  # the box is a guess: an echo may lie beyond, and what is shown is relative to it
+            limit = max(limit, period)
+        limits = (0.0, limit)
         repeats = f", repeats every {period:.3g} m" if limit > period else ""
         axes.set_title(f"range profile of each channel{repeats}", fontsize=7, loc="left")
     else:
         channels = measurement.array.channel_indices()
         removed = path if measurement.array.paired else path[channels[:, 0], channels[:, 1]]
         near, far = near - removed / 2, far - removed / 2
-    profiles = to_db(np.abs(range_profiles(measurement, ranges)), floor=FLOOR_DB)
-    axes.imshow(profiles, extent=(ranges[0], ranges[-1], len(profiles) - 0.5, -0.5), aspect="auto", cmap=cmap,
-                vmin=FLOOR_DB, vmax=0, interpolation="nearest")  # fmt: skip
+    profiles = to_db(_profiles(measurement, limits), floor=FLOOR_DB)
+    edges = np.linspace(*limits, profiles.shape[1] + 1)
+    _draw_decibels(axes, edges, profiles, cmap)
     if len(near) > MOST_LINES:  # lines that jump from channel to channel would cover the picture
         near, far = np.full_like(near, near.min()), np.full_like(far, far.max())
     for edge in (near, far):
@@ -229,10 +237,28 @@ def _draw_profiles(axes: Axes, measurement: Measurement, box: VoxelGrid, cmap: s
         ends = np.concatenate([edge[:1], edge, edge[-1:]])  # over the whole of the first and the last row
         rows = np.concatenate([[-0.5], np.arange(len(edge)), [len(edge) - 0.5]])
         axes.plot(ends, rows, color="white", linewidth=0.6, path_effects=stroke)
-    axes.set_xlim(ranges[0], ranges[-1])
+    axes.set_xlim(*limits)
     axes.set_xlabel("half the path (m)" if path is None else "half the path beyond the removed one (m)")
     axes.set_ylabel("channel, tx by tx")
     axes.yaxis.set_major_locator(_whole_numbers(len(profiles)))
+
+
+def _profiles(measurement: Measurement, limits: tuple[float, float]) -> npt.NDArray[np.float32]:
+    """Return magnitudes of range profiles, so many ranges between the limits that no echo falls between two."""
+    width = speed_of_light / (2 * np.sqrt(measurement.permittivity) * measurement.sweep.bandwidth)
+    n = max(FEWEST_RANGES, int(np.ceil(RANGES_A_WIDTH * (limits[1] - limits[0]) / width)) + 1)
+    step = (limits[1] - limits[0]) / n
+    ranges = limits[0] + step * (np.arange(n) + 0.5)
+    parts = np.array_split(ranges, -(-n // FEWEST_RANGES))  # a part at a time takes little memory
+    return np.concatenate([np.abs(range_profiles(measurement, part)).astype(np.float32) for part in parts], axis=1)
+
+
+def _draw_decibels(axes: Axes, across: npt.NDArray[Any], values: npt.NDArray[Any], cmap: str) -> Any:
+    """Draw decibels with a row for each channel, the first at the top, so that no single sample is lost."""
+    rows = np.arange(len(values) + 1) - 0.5
+    mesh = draw_largest(axes, across, rows, values, cmap=cmap, norm=Normalize(FLOOR_DB, 0), rasterized=True)
+    axes.set_ylim(len(values) - 0.5, -0.5)
+    return mesh
 
 
 def _draw_magnitudes(axes: Axes, measurement: Measurement, cmap: str) -> Any:
@@ -240,9 +266,7 @@ def _draw_magnitudes(axes: Axes, measurement: Measurement, cmap: str) -> Any:
     magnitude = np.abs(channel_values(measurement)[0]).T
     lone = freq[0] * np.array([0.999, 1.001])
     edges = lone if len(freq) == 1 else np.concatenate([freq[:1], (freq[1:] + freq[:-1]) / 2, freq[-1:]])
-    rows = np.arange(len(magnitude) + 1) - 0.5
-    image = axes.pcolorfast(edges, rows, to_db(magnitude, floor=FLOOR_DB), cmap=cmap, vmin=FLOOR_DB, vmax=0)
-    axes.set_ylim(len(magnitude) - 0.5, -0.5)
+    image = _draw_decibels(axes, edges, to_db(magnitude, floor=FLOOR_DB), cmap)
     axes.set_title("magnitude over channel and frequency", fontsize=7, loc="left")
     axes.set_xlabel("frequency (GHz)")
     axes.yaxis.set_major_locator(_whole_numbers(len(magnitude)))

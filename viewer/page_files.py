@@ -13,6 +13,7 @@ STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
     "state.js",
     "numbers.js",
+    "maxima.js",
     "volume.js",
     "source.js",
     "camera.js",

@@ -13,6 +13,7 @@ from mimo.data.calibration.conventions import (
     with_permittivity,
     with_region,
 )
+from mimo.data.calibration.delay import find_delay, remove_delay, remove_video_phase
 from mimo.data.calibration.gating import Gate, box_paths, gate_box, gate_range
 from mimo.data.calibration.reference import (
     Plate,
@@ -36,11 +37,14 @@ __all__ = [
     "divide_gain",
     "estimate_gain",
     "find_bad_channels",
+    "find_delay",
     "gate_box",
     "gate_range",
     "mask_channels",
     "normalise",
     "reference_echo",
+    "remove_delay",
+    "remove_video_phase",
     "restore_reference_path",
     "select_frequencies",
     "select_scenes",

@@ -10,13 +10,14 @@ import numpy as np
 from scipy.constants import speed_of_light
 
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
+from mimo.data.files.geometry import Geometry
 from mimo.data.files.reader import MeasurementFile, open_measurement
 from mimo.data.files.shard_report import shards_of
 from mimo.data.measurement import Measurement
 from mimo.data.provenance import describe_steps
 from mimo.sampling import expected_sampling
 
-__all__ = ["describe_file", "describe_import", "doubt_about_units"]
+__all__ = ["describe_file", "describe_geometry", "describe_import", "doubt_about_units"]
 
 MANY_WAVELENGTHS = 2000
 """Shortest wavelengths that an array may span without a doubt about units. A laboratory's array is smaller; a flight's,
@@ -64,6 +65,18 @@ def describe_file(path: str | PathLike[str]) -> dict[str, Any]:
             facts["unambiguous"] = f"{sampling.unambiguous_range:.4g} m of range"
             facts["warnings"] = list(sampling.warnings) or "none"
     return facts
+
+
+def describe_geometry(path: str | PathLike[str], geometry: Geometry) -> dict[str, Any]:
+    """Return facts about a geometry file by name, in the order to show them."""
+    return {
+        "file": str(path),
+        "array": _array(geometry.array),
+        "antennas": _span(geometry.array),
+        "sweep": "none" if geometry.sweep is None else _sweep(geometry.sweep),
+        "grid": "none" if geometry.grid is None else _grid(geometry.grid),
+        "measurement": "none: an array alone",
+    }
 
 
 def describe_import(measurement: Measurement) -> str:

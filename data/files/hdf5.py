@@ -150,7 +150,8 @@ def foreign_dataset(parent: h5py.Group, place: str) -> h5py.Dataset | None:
     if found is None:
         return None
     if not isinstance(found, h5py.Dataset):
-        raise UnfitError(f"{place} is a {type(found).__name__.lower()}: expected a dataset")
+        held = f", with {', '.join(list(found)[:12]) or 'nothing'}" if isinstance(found, h5py.Group) else ""
+        raise UnfitError(f"{place} is a {type(found).__name__.lower()}{held}: expected a dataset")
     if found.shape is None or found.size == 0 or math.prod(found.shape) > MOST_ELEMENTS or found.is_virtual:
         raise UnfitError(f"{place} is empty, virtual or too large: expected numbers in this file")
     _check_storage(found, place)

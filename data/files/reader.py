@@ -38,7 +38,7 @@ from mimo.data.measurement import (
     scene_numbers,
 )
 
-__all__ = ["MeasurementFile", "load", "load_reconstructions", "open_measurement", "validate"]
+__all__ = ["MeasurementFile", "check_schema", "load", "load_reconstructions", "open_measurement", "validate"]
 
 BLOCK_BYTES = 64 * 2**20
 
@@ -71,12 +71,17 @@ class MeasurementFile:
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path = path
         self._datasets: dict[str, h5py.Dataset] = {}
-        _check_schema(file)
+        check_schema(file)
         for field in FIELDS:
             if METHOD not in field.path:
                 found = dataset(path, file, field.path, field)
                 if found is not None:
                     self._datasets[field.path] = found
+                elif field.required and "array/tx_pos" in self._datasets and "measurement" not in file:
+                    raise UnfitError(
+                        "measurement/values is missing, the file holds an array alone: expected a measurement; "
+                        "an array serves `synth --array` and `info`"
+                    )
                 elif field.required:
                     raise UnfitError(
                         f"{field.path} is missing: expected {field.dtype} {field.axes[0]}, {field.meaning}"
@@ -380,7 +385,8 @@ def validate(path: str | PathLike[str]) -> None:
                 file.reconstruction(method, scenes)
 
 
-def _check_schema(file: h5py.File) -> None:
+def check_schema(file: h5py.File) -> None:
+    """Raise ValueError unless the file says that it follows the schema, in a version that is known."""
     name = attribute(file, "schema", "string")
     if name != SCHEMA_NAME:
         given = "is missing" if name is None else f"is {name[:60]!r}"

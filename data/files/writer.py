@@ -181,14 +181,15 @@ def _empty(file: h5py.File, path: str, shape: tuple[int, ...]) -> h5py.Dataset:
     return dataset
 
 
-def put_geometry(file: h5py.File, array: ArrayGeometry, sweep: FrequencySweep, grid: VoxelGrid | None) -> None:
-    """Write array, sweep and grid."""
+def put_geometry(file: h5py.File, array: ArrayGeometry, sweep: FrequencySweep | None, grid: VoxelGrid | None) -> None:
+    """Write array, sweep and grid; a file of an array alone may lack the last two."""
     for name in ("tx_pos", "rx_pos", "channels", "mask", "tx_normal", "rx_normal"):
         value = getattr(array, name)
         if value is not None:
             put(file, BY_PATH[f"array/{name}"], value)
     _put_text(file["array"], "name", array.name)
-    put(file, BY_PATH["sweep/freq"], sweep.freq)
+    if sweep is not None:
+        put(file, BY_PATH["sweep/freq"], sweep.freq)
     if grid is not None:
         for name in "xyz":
             put(file, BY_PATH[f"grid/{name}"], getattr(grid, name))

@@ -14,15 +14,20 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from mimo.data.calibration.background import with_mean_background
+from mimo.data.calibration.delay import delay_from_text, remove_delay, remove_video_phase
 from mimo.data.files.schema import FileError, UnfitError
 from mimo.data.importers import array, dataport, gotcha, merit, qar50, ti, touchstone
+from mimo.data.importers.chirp import Chirp, parse_chirp
 from mimo.data.importers.containers import SUFFIXES, named_arrays
-from mimo.data.importers.settings import checked_settings, load_toml, parse_settings
+from mimo.data.importers.frames import one_scene
+from mimo.data.importers.motion import Motion, explain_motions, parse_motion
+from mimo.data.importers.presets import PRESETS, preset_settings
+from mimo.data.importers.settings import checked_settings, load_toml, nested, parse_settings
 from mimo.data.measurement import Measurement
 from mimo.data.provenance import recorded
-from mimo.options import options_of
+from mimo.options import merge_tables, options_of
 
-__all__ = ["IMPORTERS", "Importer", "explain_formats", "load_toml", "parse_settings", "read_measured"]
+__all__ = ["IMPORTERS", "PRESETS", "Importer", "explain_formats", "load_toml", "parse_settings", "read_measured"]
 
 
 class Importer(Protocol):
@@ -45,6 +50,10 @@ IMPORTERS: dict[str, Importer] = {
 }
 
 
+TABLES = ("motion", "chirp")
+"""Tables of options that are read here and not by the format: how the radar moved, and how it sent."""
+
+
 def read_measured(
     path: str | PathLike[str],
     *,
@@ -53,6 +62,7 @@ def read_measured(
     background: str | Sequence[str] | None = None,
     permittivity: float = 1.0,
     settings: Mapping[str, Any] | None = None,
+    preset: str | None = None,
 ) -> Measurement:
     """Read a measured file or folder in one of the formats of `IMPORTERS`.
 
@@ -70,7 +80,11 @@ def read_measured(
     permittivity
         Relative permittivity of the medium.
     settings
-        Other options of the format (`explain_formats` lists them), as text or as values.
+        Other options of the format (`explain_formats` lists them), as text or as values; beside them ``motion``, the
+        table that `parse_motion` reads, which makes one scene of the frames that a moving radar took, ``chirp``, that
+        of `parse_chirp`, and ``delay`` as `delay_from_text` reads it.
+    preset
+        Name of the options of a public data set (`PRESETS`), which `settings` may change.
 
     Returns
     -------
@@ -84,14 +98,23 @@ def read_measured(
         data is unfit.
     """
     path = Path(path)
-    name = _format_of(path, format)
+    given = nested(path, settings or {}, TABLES)
+    if preset is not None:
+        given = merge_tables(preset_settings(path, preset), given)
+        format = format or given.pop("format", None)
+    delay = given.pop("delay", None)
+    given.pop("format", None)
+    tables = {key: given.pop(key) for key in TABLES if key in given}
+    name = _format_of(path, format, {**given, **tables})
     importer = IMPORTERS[name]
-    known = options_of(importer.read)
-    options = checked_settings(path, name, known, {**(settings or {}), "permittivity": permittivity})
+    known = {key: value for key, value in options_of(importer.read).items() if key not in TABLES}
+    options = checked_settings(path, name, known, {**given, "permittivity": permittivity})
     if scan is not None:
         options |= checked_settings(path, name, known, {"scan": scan})
-    measurement = _read(importer, path, options)
-    told = {key: value for key, value in options.items() if value != known[key]}
+    told = {key: value for key, value in options.items() if value != known[key]} | tables
+    told |= {} if preset is None else {"preset": preset}
+    options |= {key: _parsed(path, name, importer, key, table) for key, table in tables.items()}
+    measurement = _without(_read(importer, path, options), path, delay)
     measurement = recorded(measurement, "import", format=name, file=path.name, **told)
     backgrounds = [background] if isinstance(background, str) else list(background or ())
     if not backgrounds:
@@ -100,6 +123,7 @@ def read_measured(
         scans = [_read(importer, path, {**options, "scan": each}) for each in backgrounds]
     else:
         scans = [_read(importer, _beside(path, each), options) for each in backgrounds]
+    scans = [_without(each, path, delay) for each in scans]
     try:
         return with_mean_background(measurement, scans)
     except UnfitError as error:
@@ -113,13 +137,20 @@ def explain_formats() -> str:
         lines.append(f"{name:<12}{importer.DESCRIPTION}")
         lines += [f"{'':<12}  {line}" for line in importer.EXPLANATION]
         options = {
-            key: value for key, value in options_of(importer.read).items() if key not in ("scan", "permittivity")
+            key: value
+            for key, value in options_of(importer.read).items()
+            if key not in ("scan", "permittivity", *TABLES)
         }
         lines += [f"{'':<12}  --set {key}={_shown(value)}" for key, value in options.items()]
+    lines += ["", "motion.KEY=VALUE (or a table [motion] in the TOML file) of every format, with motion.kind one of"]
+    lines += [f"  {line}" for line in explain_motions().splitlines()]
+    lines += ["", "--preset NAME, the options of a public data set, which --set may change:"]
+    lines += [f"  {name:<12}{preset.summary}" for name, preset in PRESETS.items()]
     return "\n".join(lines)
 
 
-def _format_of(path: Path, format: str | None) -> str:
+def _format_of(path: Path, format: str | None, given: Mapping[str, Any]) -> str:
+    """Return the name of the format; options of `array` that no other format has say that it is one."""
     known = f"{', '.join(IMPORTERS)} (mimo import --list explains them)"
     if format is not None and format not in IMPORTERS:
         near = difflib.get_close_matches(format, IMPORTERS, n=1, cutoff=0.4)
@@ -127,8 +158,12 @@ def _format_of(path: Path, format: str | None) -> str:
         raise FileError(path, f"format {format!r} is unknown{hint}: expected one of {known}")
     if not path.exists():
         raise FileError(path, f"no such file or folder: expected one of {known}")
+    if format is None and "values" in given:
+        format = array.NAME
     if format is None:
         format = next((name for name, importer in IMPORTERS.items() if importer.recognise(path)), None)
+    if format is None and path.suffix.lower() in SUFFIXES and given and set(given) <= set(options_of(array.read)):
+        format = array.NAME
     if format is None:
         held = ""
         if path.is_file() and path.suffix.lower() in SUFFIXES:  # a damaged file raises its own error here
@@ -138,10 +173,39 @@ def _format_of(path: Path, format: str | None) -> str:
     return format
 
 
-def _read(importer: Importer, path: Path, options: Mapping[str, Any]) -> Measurement:
-    """Read a file; values that do not fit the schema raise FileError too."""
+def _parsed(path: Path, name: str, importer: Importer, key: str, table: Mapping[str, Any]) -> Motion | Chirp:
+    """Return a table of options; FileError when it does not fit, or the format has no use for it."""
+    if key == "chirp" and key not in options_of(importer.read):
+        takes = ", ".join(each for each, other in IMPORTERS.items() if key in options_of(other.read))
+        raise FileError(path, f"format {name} has no chirp: expected it of {takes}")
     try:
-        return importer.read(path, **options)
+        return parse_motion(table) if key == "motion" else parse_chirp(table)
+    except ValueError as error:
+        raise FileError(path, str(error)) from error
+
+
+def _read(importer: Importer, path: Path, options: Mapping[str, Any]) -> Measurement:
+    """Read a file, and move its frames where a motion says; values that do not fit raise FileError too."""
+    own = options_of(importer.read)
+    motion: Motion | None = None if "motion" in own else options.get("motion")
+    chirp: Chirp | None = options.get("chirp")
+    try:
+        measurement = importer.read(path, **{key: value for key, value in options.items() if key in own})
+        if motion is not None:
+            measurement = one_scene(measurement, motion.track(), motion.mount)
+        if chirp is not None and chirp.video_phase:
+            measurement = remove_video_phase(measurement, chirp.slope)
+    except UnfitError as error:
+        raise FileError(path, str(error)) from error
+    return measurement
+
+
+def _without(measurement: Measurement, path: Path, delay: Any) -> Measurement:
+    """Take out the delay that the options state, if any."""
+    if delay is None or delay == "":
+        return measurement
+    try:
+        return remove_delay(measurement, delay_from_text(str(delay), measurement))
     except UnfitError as error:
         raise FileError(path, str(error)) from error
 

@@ -82,6 +82,11 @@ class MatFile:
             When it is missing (what there is beside it is listed) or does not hold numbers.
         """
         values = self._from_hdf5(name) if self._file is not None else self._from_version_5(name)
+        if values.dtype == object and values.size and all(isinstance(each, np.ndarray) for each in values.flat):
+            values = self._stacked(name, [np.squeeze(each) for each in values.flatten(order="F")])
+        if values.dtype == object and values.size == 1 and isinstance(values.item(), mat_struct):
+            listed = ", ".join(values.item()._fieldnames)
+            raise FileError(self.path, f"{name} is a structure: expected one of its fields, {name}.FIELD of {listed}")
         if values.dtype.kind not in "fiuc" or not values.size:
             raise FileError(self.path, f"{name} has dtype {values.dtype}, shape {values.shape}: expected numbers")
         return values
@@ -92,6 +97,19 @@ class MatFile:
         if values.size != max(values.shape):
             raise FileError(self.path, f"{name} has shape {values.shape}: expected a vector")
         return values.ravel()
+
+    def _stacked(self, name: str, cells: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Return the cells of a cell array, without axes of length 1, one behind the other along a first axis."""
+        if all(each.dtype.names is None and each.dtype != object for each in cells):
+            shapes = [each.shape for each in cells]
+            if len(set(shapes)) == 1:
+                return np.stack(cells)
+            other = next(i for i, shape in enumerate(shapes) if shape != shapes[0])
+            raise FileError(
+                self.path,
+                f"{name}{{{other + 1}}} has shape {shapes[other]}, {name}{{1}} {shapes[0]}: expected one shape",
+            )
+        raise FileError(self.path, f"{name} holds cells of other things than numbers: expected numbers")
 
     def _from_version_5(self, name: str) -> npt.NDArray[Any]:
         first, *fields = name.split(".")
@@ -116,8 +134,23 @@ class MatFile:
             found = foreign_dataset(self._file, name.replace(".", "/"))
             if found is None:
                 raise self._absent_in_hdf5(name)
-            values = complex_of(np.asarray(found[()]))
+            values = np.asarray(found[()])
+            if h5py.check_ref_dtype(found.dtype) is h5py.Reference:
+                return self._cells(name, values)
+            values = complex_of(values)
             return values.T  # MATLAB stores columns first, HDF5 shows them reversed
+
+    def _cells(self, name: str, references: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the cells that references of a version 7.3 file point at, as an array of arrays."""
+        assert self._file is not None  # noqa: S101 - the caller's check, for the type checker
+        cells = np.empty(references.T.shape, object)
+        for at, reference in np.ndenumerate(references.T):
+            place = self._file[reference].name if reference else ""
+            found = foreign_dataset(self._file, str(place)) if place else None
+            if found is None:
+                raise FileError(self.path, f"{name} has a cell that points nowhere: expected numbers in each")
+            cells[at] = complex_of(np.asarray(found[()])).T
+        return cells
 
     def _absent_in_hdf5(self, name: str) -> FileError:
         """Return the error that says which part of the name is missing, and lists what is there instead."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from os import PathLike
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from mimo.data.files.schema import FileError
 from mimo.options import check_value, kind_of, read_value, split_settings, unknown
 
-__all__ = ["checked_settings", "load_toml", "parse_settings"]
+__all__ = ["checked_settings", "load_toml", "nested", "parse_settings"]
 
 parse_settings = split_settings
 
@@ -61,4 +61,28 @@ def checked_settings(
             result[name] = read(f"option {name}", value, kind)
         except ValueError as error:
             raise FileError(where, str(error)) from error
+    return result
+
+
+def nested(where: str | PathLike[str], given: Mapping[str, Any], tables: Sequence[str]) -> dict[str, Any]:
+    """Return options with ``TABLE.KEY`` gathered in a table each; a table given as a text is its kind.
+
+    Raises
+    ------
+    FileError
+        When a table is neither a text nor a table.
+    """
+    result: dict[str, Any] = {}
+    for name, value in given.items():
+        table, dot, key = name.partition(".")
+        if table not in tables:
+            result[name] = value
+        elif dot:
+            result.setdefault(table, {})[key] = value
+        elif isinstance(value, str):
+            result.setdefault(table, {})["kind"] = value
+        elif isinstance(value, Mapping):
+            result.setdefault(table, {}).update(value)
+        else:
+            raise FileError(where, f"{table} is {value!r}: expected a table, [{table}] with its entries below")
     return result

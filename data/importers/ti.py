@@ -8,8 +8,13 @@ the receivers are interleaved depends on the number of LVDS data lanes, and so o
 
 A sample of a chirp is a sample over frequency: ``f = start_freq + slope (adc_start + n / sample_rate)``. The beat
 signal of these devices carries exp(+j k R) (transmitted times conjugate received signal) and is conjugated here; the
-residual video phase ``pi slope tau^2`` (half a degree at 1 m and 70 MHz/us, growing with its square) is left. Chirps of
-one transmitter in a frame are averaged, frames become scenes.
+residual video phase ``pi slope tau^2`` (half a degree at 1 m and 70 MHz/us, growing with its square) is taken out when
+``video_phase`` says so. Chirps of one transmitter in a frame are averaged, frames become scenes, or one scene where the
+option ``motion`` says how the radar moved.
+
+While transmitters take turns the target moves on, which looks like another direction of arrival. ``target_motion``
+takes out the phase of one radial velocity a frame: that of the correlation between successive chirps of a transmitter
+(the pulse-pair estimate), at most half a turn from one to the next. A strong echo that stands still keeps it at zero.
 """
 
 from __future__ import annotations
@@ -21,8 +26,12 @@ from typing import Any
 import numpy as np
 
 from mimo import ArrayGeometry
+from mimo.data.calibration.delay import remove_video_phase
 from mimo.data.files.schema import FileError
+from mimo.data.importers.chirp import Chirp
+from mimo.data.importers.frames import one_scene, with_turns
 from mimo.data.importers.layout import Array, in_our_sign, positions, sweep_of
+from mimo.data.importers.motion import Motion
 from mimo.data.importers.settings import load_toml
 from mimo.data.measurement import Measurement, check_permittivity
 
@@ -33,11 +42,28 @@ DESCRIPTION = "TI mmWave adc_data.bin with radar.toml: chirp, lanes, I/Q order, 
 EXPLANATION = (
     "radar.toml has start_freq (Hz), slope (Hz/s), sample_rate (Hz), n_sample, n_chirp (of each tx in a frame), tx_pos",
     "and rx_pos (metres); if not the usual ones also n_frame (from the length), adc_start (0 s), lanes (2, or 4),",
-    "iq_order ('IQ', or 'QI' where the capture has them swapped) and phase_sign (+1). Frames become scenes.",
+    "iq_order ('IQ', or 'QI' where the capture has them swapped), phase_sign (+1), tx_order (each chirp's tx, from 0),",
+    "video_phase (true: taken out), target_motion (true: the phase of one radial velocity is taken out between tx),",
+    "idle, ramp_end and frame_period (s, for motion.moving). Frames become scenes.",
 )
 DATA, CONFIG = "adc_data.bin", "radar.toml"
 REQUIRED = ("start_freq", "slope", "sample_rate", "n_sample", "n_chirp", "tx_pos", "rx_pos")
-OPTIONAL: dict[str, Any] = {"n_frame": 0, "adc_start": 0.0, "lanes": 2, "iq_order": "IQ", "phase_sign": 1}
+OPTIONAL: dict[str, Any] = {
+    "n_frame": 0,
+    "adc_start": 0.0,
+    "lanes": 2,
+    "iq_order": "IQ",
+    "phase_sign": 1,
+    "tx_order": [],
+    "video_phase": False,
+    "target_motion": False,
+    "idle": 0.0,
+    "ramp_end": 0.0,
+    "frame_period": 0.0,
+}
+
+
+CHIRP = ("start_freq", "slope", "sample_rate", "adc_start", "idle", "ramp_end", "frame_period")
 
 
 def recognise(path: Path) -> bool:
@@ -47,8 +73,8 @@ def recognise(path: Path) -> bool:
     return path.suffix.lower() == ".bin" and (path.parent / CONFIG).is_file()
 
 
-def read(path: Path, *, config: str = "", permittivity: float = 1.0) -> Measurement:
-    """Read a capture as a measurement in which every frame is a scene.
+def read(path: Path, *, config: str = "", permittivity: float = 1.0, motion: Motion | None = None) -> Measurement:
+    """Read a capture as a measurement in which every frame is a scene, or all are one where the radar moved.
 
     Parameters
     ----------
@@ -58,11 +84,13 @@ def read(path: Path, *, config: str = "", permittivity: float = 1.0) -> Measurem
         The TOML file; ``radar.toml`` beside the data when empty.
     permittivity
         Relative permittivity of the medium.
+    motion
+        How the radar moved between the frames; they become one scene.
 
     Returns
     -------
     Measurement
-        complex64 values ``(n_frame, n_sample, n_tx, n_rx)``.
+        complex64 values ``(n_frame, n_sample, n_tx, n_rx)``, or those of a list of channels.
 
     Raises
     ------
@@ -80,16 +108,45 @@ def read(path: Path, *, config: str = "", permittivity: float = 1.0) -> Measurem
     i, q = _two_lanes(chirps, len(rx)) if entries["lanes"] == 2 else _four_lanes(chirps, len(rx))
     if entries["iq_order"] == "QI":
         i, q = q, i
-    values = (i.astype(np.float32) + 1j * q.astype(np.float32)).mean(axis=1)  # frame, tx, rx, sample
-    time = entries["adc_start"] + np.arange(n_sample) / entries["sample_rate"]
-    freq = entries["start_freq"] + entries["slope"] * time
-    return Measurement(
+    order = _order(toml, entries["tx_order"], len(tx))
+    beats = np.empty(i.shape, np.complex64)  # frame, chirp, turn, rx, sample
+    beats.real, beats.imag = i, q
+    if entries["target_motion"]:
+        beats *= _against_motion(toml, beats)
+    values = np.empty((n_frame, len(tx), len(rx), n_sample), np.complex64)
+    values[:, order] = beats.mean(axis=1)
+    chirp = Chirp(**{name: entries[name] for name in CHIRP}, n_sample=n_sample)
+    measurement = Measurement(
         in_our_sign(toml, values.transpose(0, 3, 1, 2), entries["phase_sign"]),
         ArrayGeometry(tx, rx, name="ti"),
-        sweep_of(toml, "start_freq, slope and sample_rate", freq),
+        sweep_of(toml, "start_freq, slope and sample_rate", chirp.freq(n_sample)),
         permittivity=check_permittivity(permittivity),
         source=f"ti {data.name}",
     )
+    if entries["video_phase"]:
+        measurement = remove_video_phase(measurement, chirp.slope)
+    if motion is None:
+        return measurement
+    return one_scene(measurement, motion.track(), with_turns(motion.mount, chirp, order))
+
+
+def _order(path: Path, given: Any, n_tx: int) -> list[int]:
+    """Return the number of the transmitter of each chirp; FileError unless every one has its turn."""
+    if not given:
+        return list(range(n_tx))
+    if not isinstance(given, list) or sorted(map(str, given)) != sorted(map(str, range(n_tx))):
+        raise FileError(path, f"tx_order is {given!r}: expected 0 to {n_tx - 1}, each once, in the order of the chirps")
+    return [int(number) for number in given]
+
+
+def _against_motion(path: Path, beats: Array) -> Array:
+    """Return the factor ``(frame, chirp, turn, 1, 1)`` that stops the dominant motion of each frame's scene."""
+    n_chirp, n_turn = beats.shape[1:3]
+    if n_chirp < 2:
+        raise FileError(path, f"target_motion with n_chirp {n_chirp}: expected 2 or more chirps of a transmitter")
+    pairs = (beats[:, 1:] * beats[:, :-1].conj()).sum(axis=(1, 2, 3, 4), dtype=np.complex128)
+    turn = np.angle(pairs)[:, None, None] * (np.arange(n_chirp)[:, None] + np.arange(n_turn) / n_turn)
+    return np.exp(-1j * turn).astype(np.complex64)[..., None, None]
 
 
 def _two_lanes(chirps: Array, n_rx: int) -> tuple[Array, Array]:
@@ -142,9 +199,12 @@ def _checked(path: Path, entries: dict[str, Any]) -> dict[str, Any]:
         value = entries[name]
         if not isinstance(value, int) or isinstance(value, bool) or value < (name != "n_frame"):
             raise FileError(path, f"{name} is {value!r}: expected a whole number, 1 or more")
-    for name in ("start_freq", "slope", "sample_rate", "adc_start"):
-        value = entries[name]
-        if not isinstance(value, int | float) or not np.isfinite(value) or (value <= 0 and name != "adc_start"):
+    for name in ("video_phase", "target_motion"):
+        if not isinstance(entries[name], bool):
+            raise FileError(path, f"{name} is {entries[name]!r}: expected true or false")
+    for name in CHIRP:
+        value, may_be_0 = entries[name], name not in ("start_freq", "slope", "sample_rate")
+        if not isinstance(value, int | float) or not np.isfinite(value) or value < 0 or (value == 0 and not may_be_0):
             raise FileError(path, f"{name} is {value!r}: expected a positive number, in Hz, Hz/s or s")
     for name, allowed in (("lanes", (2, 4)), ("iq_order", ("IQ", "QI")), ("phase_sign", (1, -1))):
         if entries[name] not in allowed:

@@ -88,7 +88,19 @@ def test_the_examples_of_the_help_work(tmp_path, measured, monkeypatch):
     (tmp_path / "shared").symlink_to(measured.parent)
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setattr("mimo.viewer.server.serve", lambda files, **options: [data.load(file) for file in files])
-    order = ["demo", "synth", "import", "prepare", "info", "reconstruct", "evaluate", "figure", "view", "export"]
+    order = [
+        "demo",
+        "synth",
+        "array",
+        "import",
+        "prepare",
+        "info",
+        "reconstruct",
+        "evaluate",
+        "figure",
+        "view",
+        "export",
+    ]
     assert set(order) | {"bench", "train"} == set(app.cli.commands)
     for command in order:
         text = app.cli.commands[command].help

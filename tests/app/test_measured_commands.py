@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from fixtures import native_layouts as native
+from scipy.io import savemat
 from test_command_line import bad, good, mimo
 
 from mimo import FrequencySweep, data
@@ -181,3 +182,25 @@ def test_bad_options_of_prepare_name_the_file_and_what_was_expected(scan, tmp_pa
         bad("prepare", scan, out, *options, parts=parts)
     bad("prepare", tmp_path / "gun.mat", out, parts=("gun.mat", "schema"))
     assert not out.exists()
+
+
+def test_a_turntable_in_one_matrix_becomes_a_picture_in_two_commands(tmp_path):
+    """A file with a matrix and nothing else, late in its cables, is imported by one command and images to its point."""
+    angles, freq, place, point = np.arange(0, 360, 5), np.linspace(8e9, 12e9, 41), (0.0, -2.0, 0.0), (0.1, 0.04, 0.0)
+    turn = np.deg2rad(angles)
+    x, y = (point[0] * np.cos(turn) - point[1] * np.sin(turn), point[0] * np.sin(turn) + point[1] * np.cos(turn))
+    path = 2 * np.hypot(x, y + 2.0) + 0.3
+    savemat(tmp_path / "plane.mat", {"m": np.exp(-2j * np.pi / 299792458 * np.multiply.outer(path, freq))})
+    motion = {"kind": "turntable", "count": len(angles), "place": ",".join(map(str, place))}
+    settings = [part for name, value in motion.items() for part in ("--set", f"motion.{name}={value}")]
+    settings += ["--set", "freq=8:12:41", "--set", "freq_unit=GHz", "--delay", "0.3m"]
+    good("import", tmp_path / "plane.mat", tmp_path / "plane.h5", *settings)
+    grid = "x=-0.2:0.2:41,y=-0.2:0.2:41,z=0:0:1"
+    image = tmp_path / "image.h5"
+    good("reconstruct", tmp_path / "plane.h5", image, "--method", "backprojection", "--grid", grid, "--quiet")
+    magnitude = data.load_reconstructions(image)["backprojection"].magnitude[0, :, :, 0]
+    assert np.unravel_index(magnitude.argmax(), magnitude.shape) == (30, 24)
+    said = good("import", tmp_path / "plane.mat", tmp_path / "b.h5", *settings[:-2], "--delay", "point=0.1,0.04,0")
+    assert f"delay {0.3 / 0.299792458:.4f}"[:9] in said
+    assert data.load(tmp_path / "b.h5").steps[-1]["seconds"] == pytest.approx(0.3 / 299792458, abs=1e-13)
+    bad("import", tmp_path / "plane.mat", tmp_path / "c.h5", *settings[:-2], "--delay", "3km", parts=("3km", "ns"))

@@ -180,7 +180,7 @@ def test_what_a_qar50_folder_lacks_is_said(tmp_path):
     native.write_qar50(tmp_path, FULL)
     np.save(tmp_path / "000001.npy", {"xr": 1}, allow_pickle=True)
     refused(tmp_path, ["no scan is named", "000000, 000001"])
-    refused(tmp_path, ["000001.npy", "without pickled objects"], scan="000001")
+    refused(tmp_path, ["000001.npy", "xr is missing"], scan="000001")
     np.save(tmp_path / "000001.npy", FULL.values[0].transpose(1, 2, 0))
     refused(tmp_path, ["shape (2, 3, 4)", "tx,rx,freq"], scan="000001")
     change(tmp_path, "Rx.dat", "0.11", "up")

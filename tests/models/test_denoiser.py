@@ -187,7 +187,7 @@ def test_network_of_a_configuration_has_no_random_start():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_is_cpu(weights):
     magnitude = volumes(2, 5, 7, 11)
-    out = Denoiser.load(weights, device="cuda")(magnitude, 0.1)
+    out = Denoiser.load(weights, device="cuda", precision="float32")(magnitude, 0.1)
     torch.testing.assert_close(out, Denoiser.load(weights)(magnitude, 0.1), atol=1e-3, rtol=0)
 
 

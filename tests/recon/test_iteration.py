@@ -101,3 +101,15 @@ def test_history_as_a_table(tmp_path):
     table = list(csv.DictReader(path.read_text().splitlines()))
     assert [row["scene"] for row in table] == ["0", "0", "1", "2"]
     assert table[0] == {"method": "x", "scene": "0", "iteration": "1", "seconds": "0.1", "a": "1.0", "b": ""}
+
+
+def test_an_image_that_is_still_empty_has_a_psnr():
+    """The error is the whole truth: a quarter of the voxels at 1."""
+    truth = torch.zeros(1, 2, 2, 2)
+    truth[0, 0, 0] = 3.0
+
+    def update(state, i):
+        return {"image": state["image"]}, {}, torch.tensor([False])
+
+    history = iterate(update, {"image": torch.zeros(1, 2, 2, 2)}, max_iterations=1, truth=truth).history
+    np.testing.assert_allclose(history[0]["psnr"], 10 * np.log10(4), rtol=1e-6)

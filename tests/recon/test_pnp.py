@@ -47,7 +47,7 @@ class Passing:
     """A denoiser that changes nothing."""
 
     @classmethod
-    def load(cls, name, device="cpu"):
+    def load(cls, name, device="cpu", precision="auto"):
         return lambda magnitude, sigma: magnitude
 
 
@@ -129,7 +129,7 @@ def test_a_blind_denoiser_is_told_no_level(scenes, monkeypatch):
 
     class Asking:
         @classmethod
-        def load(cls, name, device="cpu"):
+        def load(cls, name, device="cpu", precision="auto"):
             return lambda magnitude, sigma=None: (told.append(sigma), magnitude)[1]
 
     monkeypatch.setattr(pnp_module, "Denoiser", Asking)

@@ -59,7 +59,7 @@ def test_antennas_and_box_are_where_they_are():
     box = side.patches[0]
     assert (box.get_x(), box.get_y()) == (0.4, -0.11)
     assert (box.get_width(), box.get_height()) == pytest.approx((0.2, 0.21))
-    drawn = magnitudes.images[0].get_array()
+    drawn = magnitudes.collections[0].get_array()
     expected = np.abs(KINDS["full"].values[0]).reshape(4, 6).T
     np.testing.assert_allclose(drawn, 20 * np.log10(expected / expected.max()), atol=1e-4)
 

@@ -1,17 +1,39 @@
 // The measurement: its magnitude over channel and frequency, and the range profile of the channel that was picked.
 
 import { colorAt, curveColor, inks, levelOf, pixelOf, tableOf } from "./colors.js";
+import { largestOver, pixelRanges } from "./maxima.js";
 import { metres } from "./numbers.js";
 import { arrange, element } from "./panels.js";
-import { paintCurve, paintFrame, plotBox } from "./plots.js";
+import { envelope, paintCurve, paintFrame, plotBox } from "./plots.js";
 import { readMeasurement } from "./source.js";
 
 const LIGHT = 299792458; // m/s
-const PROFILE_POINTS = 600;
+const PROFILE_POINTS = 601; // at least
+const POINTS_A_WIDTH = 8; // of an echo: the highest of them is at most 0.06 dB below the echo
 
-/** Magnitudes, frequency by frequency. */
-export function magnitudes(values) {
-  return Float32Array.from({ length: values.length / 2 }, (_, n) => Math.hypot(values[2 * n], values[2 * n + 1]));
+/** Magnitudes, frequency by frequency; -1 of channels that are missing. */
+export function magnitudes(values, { pairs, missing }) {
+  const absent = new Set(missing);
+  return Float32Array.from({ length: values.length / 2 }, (_, n) =>
+    absent.has(n % pairs.length) ? -1 : Math.hypot(values[2 * n], values[2 * n + 1]),
+  );
+}
+
+/** Magnitudes of `n` channels as a picture of a box's pixels, each the largest of the samples under it; missing is clear. */
+function mapPicture(strength, n, peak, state, box, ratio) {
+  const indices = (count) => Array.from({ length: count + 1 }, (_, at) => at);
+  const [width, height] = [box.width, box.height].map((side) => Math.max(1, Math.round(side * ratio)));
+  const across = pixelRanges(indices(n), width);
+  const up = pixelRanges(indices(strength.length / n), height).reverse();
+  const image = new ImageData(width, height);
+  const pixels = new Uint32Array(image.data.buffer);
+  const table = tableOf(state.colors);
+  largestOver(strength, n, across, up).forEach((s, at) => {
+    if (s >= 0) pixels[at] = pixelOf(colorAt(table, levelOf(s / peak, state)));
+  });
+  const canvas = new OffscreenCanvas(width, height);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
 }
 
 /** Length after which a range profile repeats, metres. */
@@ -20,22 +42,35 @@ function longestPath({ freq, permittivity }) {
   return steps.length ? LIGHT / (steps[steps.length >> 1] * Math.sqrt(permittivity)) : 1;
 }
 
+/** Enough path lengths that no echo of a sweep, which is the narrower the wider the band, falls between two. */
+function profilePoints({ freq, permittivity }) {
+  const slowness = Math.sqrt(permittivity) / LIGHT;
+  const widths = (freq[freq.length - 1] - freq[0]) * slowness * longestPath({ freq, permittivity });
+  return Math.max(PROFILE_POINTS, POINTS_A_WIDTH * Math.ceil(widths) + 1);
+}
+
 /** |mean over f of y exp(+j k path)| of one channel at `count` path lengths from 0 up to where they repeat. */
-export function rangeProfile(values, { freq, permittivity, pairs }, channel, count = PROFILE_POINTS) {
+export function rangeProfile(values, { freq, permittivity, pairs }, channel, count = profilePoints({ freq, permittivity })) {
   const slowness = (2 * Math.PI * Math.sqrt(permittivity)) / LIGHT;
   const longest = longestPath({ freq, permittivity });
   const paths = Float64Array.from({ length: count }, (_, n) => (n / (count - 1)) * longest);
-  const profile = Float64Array.from(paths, (path) => {
-    let [re, im] = [0, 0];
-    freq.forEach((f, n) => {
-      const [a, b] = [values[2 * (n * pairs.length + channel)], values[2 * (n * pairs.length + channel) + 1]];
-      const [c, s] = [Math.cos(slowness * f * path), Math.sin(slowness * f * path)];
-      re += a * c - b * s;
-      im += a * s + b * c;
-    });
-    return Math.hypot(re, im) / freq.length;
-  });
+  const steps = freq.map((f, n) => slowness * (n ? f - freq[n - 1] : f));
+  const even = steps.every((step, n) => n < 2 || Math.abs(step - steps[1]) < 1e-9 * slowness * freq[freq.length - 1]);
+  const y = freq.map((_, n) => [values[2 * (n * pairs.length + channel)], values[2 * (n * pairs.length + channel) + 1]]);
+  const profile = Float64Array.from(paths, (path) => Math.hypot(...waveSum(y, steps, even, path)) / freq.length);
   return { paths, profile };
+}
+
+/** Sum of y exp(+j k path), k the sum of the steps so far: the wave is turned from frequency to frequency, which is fast. */
+function waveSum(y, steps, even, path) {
+  let [re, im, c, s, turnC, turnS] = [0, 0, 1, 0, 1, 0];
+  for (let n = 0; n < y.length; n += 1) {
+    if (n < 2 || !even) [turnC, turnS] = [Math.cos(steps[n] * path), Math.sin(steps[n] * path)];
+    [c, s] = [c * turnC - s * turnS, c * turnS + s * turnC];
+    re += y[n][0] * c - y[n][1] * s;
+    im += y[n][0] * s + y[n][1] * c;
+  }
+  return [re, im];
 }
 
 export class MeasurementTab {
@@ -51,7 +86,7 @@ export class MeasurementTab {
     const loaded = new Map();
     for (const [, f] of files) {
       const { header, values } = readMeasurement(await this.view.source.measurement(f, scene));
-      const strength = values && magnitudes(values);
+      const strength = values && magnitudes(values, header);
       loaded.set(f, { header, values, strength, peak: strength?.reduce((a, b) => Math.max(a, b), 0) || 1 });
     }
     this.data = loaded;
@@ -125,16 +160,7 @@ export class MeasurementTab {
     const half = m > 1 ? (ends[1] - ends[0]) / (2 * (m - 1)) : 0.5;
     const axes = { xs: [-0.5, n - 0.5], ys: [ends[0] - half, ends[1] + half], xName: "channel", yName: "frequency (GHz)" };
     const box = paintFrame(context, width, height, axes);
-    const canvas = new OffscreenCanvas(n, m);
-    const image = new ImageData(n, m);
-    const pixels = new Uint32Array(image.data.buffer);
-    const table = tableOf(state.colors);
-    const missing = new Set(header.missing);
-    strength.forEach((s, at) => {
-      const row = m - 1 - Math.floor(at / n);
-      if (!missing.has(at % n)) pixels[row * n + (at % n)] = pixelOf(colorAt(table, levelOf(s / peak, state)));
-    });
-    canvas.getContext("2d").putImageData(image, 0, 0);
+    const canvas = mapPicture(strength, n, peak, state, box, context.getTransform().a);
     context.imageSmoothingEnabled = false;
     context.drawImage(canvas, box.x, box.y, box.width, box.height);
     const x = box.x + ((Math.min(state.channel, n - 1) + 0.5) / n) * box.width;
@@ -143,8 +169,7 @@ export class MeasurementTab {
   }
 
   paintProfile(context, width, height, f, header, values, channel) {
-    const { paths, profile } = rangeProfile(values, header, channel);
-    const peak = profile.reduce((a, b) => Math.max(a, b), 0) || 1;
+    const { paths, profile, peak } = this.profileOf(this.data.get(f), header, values, channel);
     const { scale, floor } = this.view.store.state;
     const convert = (v) => (scale === "linear" ? v / peak : Math.max(floor - 1, 20 * Math.log10(v / peak)));
     const axes = { xs: [0, paths[paths.length - 1]], ys: scale === "linear" ? [0, 1.04] : [floor, 1] };
@@ -152,7 +177,16 @@ export class MeasurementTab {
     const box = paintFrame(context, width, height, { ...axes, xName: "path, transmitter to target to receiver (m)", yName });
     this.paintMark(context, box, axes, f, header, channel);
     const points = Array.from(profile, (v, n) => [paths[n], convert(v)]);
-    paintCurve(context, box, points, axes, curveColor(0));
+    paintCurve(context, box, envelope(points, axes.xs, Math.round(box.width)), axes, curveColor(0));
+  }
+
+  /** The profile of a channel with its largest value; the last one is kept, since the crosshair moves above it. */
+  profileOf(data, header, values, channel) {
+    if (data.profile?.channel !== channel) {
+      const { paths, profile } = rangeProfile(values, header, channel);
+      data.profile = { channel, paths, profile, peak: profile.reduce((a, b) => Math.max(a, b), 0) || 1 };
+    }
+    return data.profile;
   }
 
   /** The path over the crosshair; the profile repeats, so that a longer path is marked where it appears. */

@@ -1,7 +1,7 @@
 // The panels: one for each image, with its caption, its 3D picture, its flat pictures and its value at the crosshair.
 
-import { HALVES } from "./volume.js";
-import { decibels, plain, seconds } from "./numbers.js";
+import { HALVES, levelText } from "./volume.js";
+import { plain, seconds } from "./numbers.js";
 
 /** An element with properties, attributes (those with a dash, and role) and children. */
 export function element(tag, properties = {}, ...children) {
@@ -49,6 +49,7 @@ export function buildPanel(panel) {
   panel.message = element("p", { className: "problem", hidden: true });
   panel.value = element("span", { className: "value" });
   panel.stage = element("canvas", { className: "stage", tabIndex: 0, role: "img", "aria-label": label("3D view") });
+  panel.coarse = element("span", { className: "coarse" });
   panel.sections = element("canvas", { className: "sections", tabIndex: 0, role: "img", "aria-label": label("Sections") });
   panel.element = element(
     "article",
@@ -57,6 +58,7 @@ export function buildPanel(panel) {
     panel.caption,
     panel.message,
     panel.stage,
+    panel.coarse,
     panel.sections,
     panel.parameters,
   );
@@ -111,7 +113,7 @@ export function valueAt(panel, cross, gain, scale) {
   if (!volume || !cross) return "";
   if (!volume.contains(cross)) return "outside";
   if (!volume.imaged(cross)) return "outside the region";
-  const value = HALVES[volume.halves[volume.offset(volume.nearest(cross))]] * gain;
-  const level = decibels(value > 0 ? 20 * Math.log10(value) : -Infinity);
-  return scale === "linear" ? `${plain(value, 3)} (${level})` : level;
+  const value = HALVES[volume.halves[volume.offset(volume.nearest(cross))]];
+  const level = levelText(value, volume.peak ? gain : 0);
+  return scale === "linear" ? `${plain(value * gain, 3)} (${level})` : level;
 }

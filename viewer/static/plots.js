@@ -44,6 +44,24 @@ export function paintFrame(context, width, height, { xs, ys, xName, yName, power
   return box;
 }
 
+/** Points of a curve, of those under one pixel the lowest and the highest alone; ascending along x. */
+export function envelope(points, [low, high], pixels) {
+  if (points.length <= 2 * pixels) return points;
+  const kept = [];
+  let [column, least, most] = [-1, null, null];
+  const end = () => least && kept.push(...(least[0] < most[0] ? [least, most] : least === most ? [most] : [most, least]));
+  for (const point of points) {
+    const at = Math.floor(((point[0] - low) / (high - low)) * pixels);
+    if (at !== column) {
+      end();
+      [column, least, most] = [at, point, point];
+    } else if (point[1] < least[1]) least = point;
+    else if (point[1] > most[1]) most = point;
+  }
+  end();
+  return kept;
+}
+
 /** A line through points, broken where y is not a number. */
 export function paintCurve(context, box, points, { xs, ys }, color) {
   context.save();
@@ -52,6 +70,7 @@ export function paintCurve(context, box, points, { xs, ys }, color) {
   context.clip();
   context.strokeStyle = color;
   context.lineWidth = 1.6;
+  context.lineJoin = "bevel"; // a sharp peak ends where it is
   context.beginPath();
   let drawing = false;
   points.forEach(([x, y], n) => {

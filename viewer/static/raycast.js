@@ -1,7 +1,7 @@
 // Draws volumes with the ray caster of shaders/raycast.frag into a canvas of its own, from which panels copy.
 
 import { colorTexture, compileProgram, halfTexture, uniformsOf } from "./webgl.js";
-import { blockMaxima, markedHalves } from "./volume.js";
+import { blockMaxima, coarsened, markedHalves } from "./volume.js";
 
 const MODES = { volume: 0, maximum: 1, surface: 2 };
 
@@ -41,17 +41,30 @@ export class Raycaster {
         shape: even.shape,
         volume: halfTexture(gl, { shape: even.shape, halves: markedHalves(even) }, gl.LINEAR),
         blocks: halfTexture(gl, blocks, gl.NEAREST),
+        cells: new Map(), // by the voxels of a cell, for pictures whose pixels are larger than a voxel
       });
     }
     return this.textures.get(volume);
+  }
+
+  /** Texture of the largest magnitudes in cells of so many voxels along each axis. */
+  cellsOf(volume, factors) {
+    const textures = this.texturesOf(volume);
+    if (factors.every((f) => f === 1)) return textures.volume;
+    const key = factors.join(" ");
+    if (!textures.cells.has(key)) {
+      const coarse = coarsened(volume.evenHalves(), factors);
+      const texture = halfTexture(this.gl, { shape: coarse.shape, halves: markedHalves(coarse) }, this.gl.NEAREST);
+      textures.cells.set(key, texture);
+    }
+    return textures.cells.get(key);
   }
 
   /** Free the textures of all volumes but these. */
   keepOnly(volumes) {
     for (const [volume, textures] of this.textures) {
       if (volumes.includes(volume)) continue;
-      this.gl.deleteTexture(textures.volume);
-      this.gl.deleteTexture(textures.blocks);
+      for (const texture of [textures.volume, textures.blocks, ...textures.cells.values()]) this.gl.deleteTexture(texture);
       this.textures.delete(volume);
     }
   }
@@ -73,7 +86,10 @@ export class Raycaster {
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
     gl.useProgram(this.program);
-    this.bind([[gl.TEXTURE_3D, textures.volume], [gl.TEXTURE_3D, textures.blocks], [gl.TEXTURE_2D, this.colorsOf(look.table)]]);
+    const factors = look.mode === "maximum" ? cellFactors(volume, textures.shape, camera) : [1, 1, 1];
+    const cells = this.cellsOf(volume, factors);
+    gl.uniform3fv(this.uniforms.u_cell, factors);
+    this.bind([[gl.TEXTURE_3D, textures.volume], [gl.TEXTURE_3D, textures.blocks], [gl.TEXTURE_2D, this.colorsOf(look.table)], [gl.TEXTURE_3D, cells]]);
     this.setView(volume, textures.shape, camera);
     this.setLook(volume, textures.shape, look, coarse);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
@@ -86,7 +102,7 @@ export class Raycaster {
       this.gl.activeTexture(this.gl.TEXTURE0 + unit);
       this.gl.bindTexture(target, texture);
     });
-    ["u_volume", "u_blocks", "u_colors"].forEach((name, unit) => this.gl.uniform1i(this.uniforms[name], unit));
+    ["u_volume", "u_blocks", "u_colors", "u_cells"].forEach((name, unit) => this.gl.uniform1i(this.uniforms[name], unit));
   }
 
   setView(volume, shape, camera) {
@@ -117,4 +133,18 @@ export class Raycaster {
     gl.uniform1i(u.u_region, volume.inside ? 1 : 0);
     gl.uniform1f(u.u_step, finest * coarse);
   }
+}
+
+/**
+ * Voxels of a cell along each axis, powers of 2, so that in every direction a cell is at least as wide as the diagonal of a
+ * pixel: then the ray of some pixel meets it.
+ */
+export function cellFactors(volume, shape, camera) {
+  const farthest = camera.distance ? (camera.distance + camera.radius) / camera.distance : 1;
+  const pixel = (Math.SQRT2 * farthest) / camera.pixelsPerMetre;
+  return shape.map((count, axis) => {
+    const spacing = (volume.high[axis] - volume.low[axis]) / count;
+    const most = 2 ** Math.ceil(Math.log2(count)); // a cell over the whole axis
+    return Math.min(most, 2 ** Math.max(0, Math.ceil(Math.log2(pixel / spacing))));
+  });
 }

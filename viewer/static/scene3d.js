@@ -87,6 +87,7 @@ export class Scenes3d {
     const context = stage.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, stage.clientWidth, stage.clientHeight);
+    panel.coarse.textContent = this.raycaster && scale < 1 ? `coarse: ${Math.round(100 * scale)} % of full resolution` : "";
     return this.paintInto(context, panel, stage.clientWidth, stage.clientHeight, ratio * scale, coarse);
   }
 
@@ -114,7 +115,7 @@ export class Scenes3d {
     const [w, h] = [width, height].map((n) => Math.max(2, Math.round(n * density)));
     const camera = cameraOf(state, this.bounds(), w, h);
     const canvas = this.raycaster.draw(panel.volume, camera, lookOf(state, this.view.gainOf(panel)), coarse);
-    context.imageSmoothingEnabled = true;
+    context.imageSmoothingEnabled = state.mode !== "maximum"; // a peak of one pixel keeps its colour
     context.imageSmoothingQuality = "low";
     context.drawImage(canvas, 0, 0, w, h, 0, 0, width, height);
     return performance.now() - started;

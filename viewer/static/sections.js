@@ -1,9 +1,10 @@
 // The three flat pictures below each panel, slices or maximum projections, with the crosshair that all panels share.
 
 import { FONT, halfColors, inks } from "./colors.js";
+import { largestOver, pixelRanges } from "./maxima.js";
 import { fittingTicks, labelRoom, metres, plain } from "./numbers.js";
 import { fitCanvas } from "./scene3d.js";
-import { AXIS_NAMES, indexOf, VIEWS } from "./volume.js";
+import { AXIS_NAMES, VIEWS } from "./volume.js";
 
 const [LEFT, GAP, MIDDLE, RIGHT, TOP, BOTTOM] = [36, 8, 40, 6, 18, 32];
 const TALLEST = 190;
@@ -34,26 +35,17 @@ export function layoutSections(volume, width) {
   return { cells, height: Math.ceil(TOP + tallest + BOTTOM) };
 }
 
-/** A picture of halves as pixels: each takes the voxel that its middle lies in, up is up; clear where `imaged` is 0. */
+/** A picture of halves as pixels, each of the largest voxel under it (`pixelRanges`); clear where `imaged` is 0. */
 export function sectionPixels(volume, view, halves, imaged, colors, width, height) {
-  const across = pixelMap(volume.edges[view.across], width);
-  const up = pixelMap(volume.edges[view.up], height).reverse();
+  const across = pixelRanges(volume.edges[view.across], width);
+  const up = pixelRanges(volume.edges[view.up], height).reverse();
   const count = volume.shape[view.across];
+  const largest = largestOver(halves, count, across, up);
+  const seen = imaged && largestOver(imaged, count, across, up);
   const image = new ImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
-  let n = 0;
-  for (const v of up) {
-    for (const u of across) {
-      const at = u + count * v;
-      pixels[n++] = !imaged || imaged[at] ? colors[halves[at]] : 0;
-    }
-  }
+  for (let n = 0; n < pixels.length; n += 1) pixels[n] = !seen || seen[n] ? colors[largest[n]] : 0;
   return image;
-}
-
-function pixelMap(edges, pixels) {
-  const [low, high] = [edges[0], edges[edges.length - 1]];
-  return Array.from({ length: pixels }, (_, n) => indexOf(edges, low + ((n + 0.5) / pixels) * (high - low)));
 }
 
 export class Sections {

@@ -1,5 +1,8 @@
 // One image: half floats, voxel (i, j, k) at i + nx (j + ny k). Non-negative halves sort as the integers that hold them.
 
+import { decibels, plain } from "./numbers.js";
+import { indexOf, pixelRanges } from "./maxima.js";
+
 export const VIEWS = [
   { name: "front", across: 0, up: 1, along: 2 },
   { name: "side", across: 2, up: 1, along: 0 },
@@ -8,6 +11,7 @@ export const VIEWS = [
 export const AXIS_NAMES = ["x", "y", "z"];
 export const BLOCK = 8;
 const OUTSIDE = 0x8400; // the half -2^-14
+const LEAST = 2 ** -14; // that a half holds with all its digits; below, and for what was too small for any, only a bound is known
 
 /** Number of each of the 65536 halves. */
 export const HALVES = Float32Array.from({ length: 65536 }, (_, bits) => {
@@ -17,6 +21,12 @@ export const HALVES = Float32Array.from({ length: 65536 }, (_, bits) => {
   if (exponent === 31) return fraction ? NaN : sign * Infinity;
   return exponent ? sign * (1 + fraction / 1024) * 2 ** (exponent - 15) : sign * fraction * 2 ** -24;
 });
+
+/** A half times `gain` in dB as text: where the half is too small to tell, that it is below what halves can. */
+export function levelText(value, gain) {
+  if (value >= LEAST && gain) return decibels(20 * Math.log10(value * gain));
+  return gain ? `< ${plain(Math.round(20 * Math.log10(LEAST * gain)), 0)} dB` : decibels(-Infinity);
+}
 
 export class Volume {
   /**
@@ -124,43 +134,55 @@ export class Volume {
     });
   }
 
-  /** Shape, halves and what is inside on even voxels, for drawing in 3D: of an uneven grid each takes the voxel that it lies in. */
+  /**
+   * Shape, halves and what is inside on even voxels, for drawing in 3D: of an uneven grid each takes the voxel that it lies
+   * in, or the largest of those that lie in it.
+   */
   evenHalves() {
     if (this.even) return { shape: this.shape, halves: this.halves, inside: this.inside };
-    const maps = this.edges.map(evenMap);
-    const shape = maps.map((m) => m.length);
-    const halves = new Uint16Array(shape[0] * shape[1] * shape[2]);
-    const inside = this.inside && new Uint8Array(halves.length);
-    let n = 0;
-    for (const k of maps[2]) {
-      for (const j of maps[1]) {
-        for (const i of maps[0]) {
-          const from = this.offset([i, j, k]);
-          if (inside) inside[n] = this.inside[from];
-          halves[n++] = this.halves[from];
+    const ranges = this.edges.map(evenRanges);
+    return { shape: ranges.map((r) => r.length), ...largestIn(this, ranges) };
+  }
+}
+
+/** Halves, and what is inside, of the largest voxels of an image over ranges along x, y and z. */
+function largestIn({ shape: [nx, ny], halves, inside }, [xs, ys, zs]) {
+  const largest = new Uint16Array(xs.length * ys.length * zs.length);
+  const within = inside && new Uint8Array(largest.length);
+  let n = 0;
+  for (const [k0, k1] of zs) {
+    for (const [j0, j1] of ys) {
+      for (const [i0, i1] of xs) {
+        let [best, any] = [0, 0];
+        for (let k = k0; k <= k1; k += 1) {
+          for (let j = j0; j <= j1; j += 1) {
+            const row = nx * (j + ny * k);
+            for (let at = row + i0; at <= row + i1; at += 1) {
+              if (halves[at] > best) best = halves[at];
+              if (within && inside[at]) any = 1;
+            }
+          }
         }
+        if (within) within[n] = any;
+        largest[n++] = best;
       }
     }
-    return { shape, halves, inside };
   }
+  return { halves: largest, inside: within };
 }
 
-/** Index of the interval of ascending edges that holds a point. */
-export function indexOf(edges, point) {
-  let [low, high] = [0, edges.length - 1];
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (edges[middle] <= point) low = middle;
-    else high = middle;
-  }
-  return low;
+/** An image of even voxels in cells of `factors` voxels along x, y and z, each with its largest. */
+export function coarsened(image, factors) {
+  const ranges = image.shape.map((count, axis) =>
+    Array.from({ length: Math.ceil(count / factors[axis]) }, (_, n) => [n * factors[axis], Math.min(count, (n + 1) * factors[axis]) - 1]),
+  );
+  return { shape: ranges.map((r) => r.length), ...largestIn(image, ranges) };
 }
 
-function evenMap(edges) {
+function evenRanges(edges) {
   const range = edges[edges.length - 1] - edges[0];
   const finest = Math.min(...edges.slice(1).map((e, n) => e - edges[n]));
-  const count = Math.max(1, Math.min(256, Math.round(range / finest)));
-  return Array.from({ length: count }, (_, n) => indexOf(edges, edges[0] + ((n + 0.5) / count) * range));
+  return pixelRanges(edges, Math.max(1, Math.min(256, Math.round(range / finest))));
 }
 
 /** Halves in which what was not imaged is a little below 0, which the ray caster tells from an image of 0. */

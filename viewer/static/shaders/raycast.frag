@@ -12,6 +12,8 @@ const vec3 SURFACE_COLOR = vec3(0.60, 0.72, 0.84);
 
 uniform sampler3D u_volume;          // magnitude relative to the image's own maximum
 uniform sampler3D u_blocks;          // largest magnitude that interpolation meets in each block
+uniform sampler3D u_cells;           // largest magnitude in each cell of voxels, none smaller than a pixel
+uniform vec3 u_cell;                 // voxels of a cell along each axis
 uniform sampler2D u_colors;          // 256 x 1
 uniform vec3 u_low, u_high;          // outer edges of the voxels, m
 uniform vec3 u_size;                 // voxels along each axis
@@ -61,10 +63,10 @@ vec2 span(vec3 from, vec3 inverse) {
   return t;
 }
 
-/** Where the ray leaves the block that holds q. */
-float leave(vec3 q, vec3 from, vec3 inverse) {
-  vec3 block = floor(q * u_size / BLOCK);
-  vec3 end = (block + step(vec3(0.0), inverse)) * BLOCK / u_size;
+/** Where the ray leaves the block, of `voxels` along each axis, that holds q. */
+float leave(vec3 q, vec3 voxels, vec3 from, vec3 inverse) {
+  vec3 block = floor(q * u_size / voxels);
+  vec3 end = (block + step(vec3(0.0), inverse)) * voxels / u_size;
   vec3 t = (u_low + end * (u_high - u_low) - from) * inverse;
   return min(t.x, min(t.y, t.z));
 }
@@ -94,6 +96,27 @@ vec4 surface(vec3 from, vec3 along, float before, float after) {
   return shade((from + after * along - u_low) * scale, along);
 }
 
+/** The largest magnitude along the ray, cell by cell: no cell is passed over, and none is mixed with its neighbours. */
+void maximum(vec3 from, vec3 along, vec3 inverse, vec2 t) {
+  vec3 scale = 1.0 / (u_high - u_low);
+  vec3 cell = u_cell / (u_size * scale);
+  float nudge = 1e-3 * min(cell.x, min(cell.y, cell.z));
+  float best = 0.0;
+  bool seen = !u_region;
+  for (float at = t.x + nudge; at < t.y; at += nudge) {
+    vec3 q = clamp((from + at * along - u_low) * scale, 0.0, 0.999999);
+    if (seen && u_gain * texelFetch(u_blocks, ivec3(q * u_size / BLOCK), 0).r <= best) {
+      at = max(at, leave(q, vec3(BLOCK), from, inverse));
+      continue;
+    }
+    float s = texelFetch(u_cells, ivec3(q * u_size / u_cell), 0).r;
+    best = max(best, u_gain * s);
+    seen = seen || s >= 0.0;
+    at = max(at, leave(q, u_cell, from, inverse));
+  }
+  if (seen) color = vec4(shown(level(best)), 1.0);
+}
+
 void main() {
   vec3 from, along;
   ray(from, along);
@@ -102,31 +125,29 @@ void main() {
   vec2 t = span(from, inverse);
   color = vec4(0.0);
   if (t.x >= t.y) return;
+  if (u_mode == MAXIMUM) {
+    maximum(from, along, inverse, t);
+    return;
+  }
 
   vec3 scale = 1.0 / (u_high - u_low);
   vec3 sides = u_high - u_low;
   float density = DENSITY * u_opacity * u_opacity / min(sides.x, min(sides.y, sides.z));
   float least = level(u_threshold);
-  float floor_magnitude = u_linear ? 0.0 : pow(10.0, u_floor / 20.0);
-  float best = floor_magnitude;
   float clear = 1.0;
-  bool seen = !u_region || u_mode != MAXIMUM;
   vec3 sum = vec3(0.0);
   float before = t.x;
   for (float at = t.x + 0.5 * u_step; at < t.y; at += u_step) {
     vec3 q = clamp((from + at * along - u_low) * scale, 0.0, 0.999999);
     float most = u_gain * texelFetch(u_blocks, ivec3(q * u_size / BLOCK), 0).r;
-    if (seen && most <= (u_mode == MAXIMUM ? best : u_threshold)) {
-      float skipped = leave(q, from, inverse) - at;
+    if (most <= u_threshold) {
+      float skipped = leave(q, vec3(BLOCK), from, inverse) - at;
       at += max(0.0, floor(skipped / u_step) * u_step);
       before = at;
       continue;
     }
     float s = magnitude(q);
-    if (u_mode == MAXIMUM) {
-      best = max(best, s);
-      seen = seen || texelFetch(u_volume, ivec3(q * u_size), 0).r >= 0.0;
-    } else if (s > u_threshold) {
+    if (s > u_threshold) {
       if (u_mode == SURFACE) { color = surface(from, along, before, at); return; }
       float v = level(s);
       float ramp = (v - least) / max(1.0 - least, 1e-3);
@@ -137,9 +158,5 @@ void main() {
     }
     before = at;
   }
-  if (u_mode == MAXIMUM) {
-    if (seen) color = vec4(shown(level(best)), 1.0);
-  } else if (u_mode == VOLUME) {
-    color = vec4(sum, 1.0 - clear);
-  }
+  if (u_mode == VOLUME) color = vec4(sum, 1.0 - clear);
 }
