@@ -1,12 +1,18 @@
-"""Take over how a measurement was made, so that a network is trained for its array, band, medium, region and grid."""
+"""Take over how a measurement was made, so that a network is trained for its array, band, medium, region and grid.
+
+A geometry file will do, an array whose first measurement is still to come.
+"""
 
 from __future__ import annotations
 
 import os
 
-from mimo import Acquisition, operator_of
-from mimo.data import load
+import numpy as np
+
+from mimo import Acquisition, VoxelGrid, operator_of
+from mimo.data import Measurement, load
 from mimo.data.calibration.scene_extent import guessed_grid
+from mimo.data.files.geometry import array_alone
 from mimo.recon.run import region_of
 from mimo.solver_choice import choose_solver
 from mimo.train.config import ReconstructorConfig
@@ -19,13 +25,16 @@ SAID = 20.0
 """Seconds of preparation from which it is worth a line."""
 
 
-def acquisition_like(path: str | os.PathLike[str]) -> tuple[Acquisition, str]:
-    """Return the acquisition of a measurement's file, as `mimo.recon.reconstruct` images it.
+def acquisition_like(path: str | os.PathLike[str], *, grid: VoxelGrid | None = None) -> tuple[Acquisition, str]:
+    """Return the acquisition of a measurement's file or of a geometry file, as `mimo.recon.reconstruct` images it.
 
     Parameters
     ----------
     path
-        A file that `mimo.data.load` reads; its data are not looked at.
+        A file that `mimo.data.load` reads, whose data are not looked at, or a geometry file with its sweep
+        (`mimo.data.files.geometry.save_geometry`).
+    grid
+        Voxels instead of the file's.
 
     Returns
     -------
@@ -38,12 +47,29 @@ def acquisition_like(path: str | os.PathLike[str]) -> tuple[Acquisition, str]:
     Raises
     ------
     ValueError
-        When the file cannot be read or its region holds no voxel.
+        When the file cannot be read, has no frequencies, or its region holds no voxel.
     """
-    measurement = load(path, scenes=[0])
-    grid, words = (measurement.grid, "the file's grid") if measurement.grid is not None else guessed_grid(measurement)
+    measurement = _measurement(path)
+    words = "as asked"
+    if grid is None:
+        grid, words = (measurement.grid, "the file's grid") if measurement.grid else guessed_grid(measurement)
     acquisition = measurement.acquisition(grid)
     return acquisition.replace(inside=region_of(None, measurement).inside(acquisition)), words
+
+
+def _measurement(path: str | os.PathLike[str]) -> Measurement:
+    """Return a file's first scene, and of a geometry file one of zeros, which takes no memory."""
+    geometry = array_alone(path)
+    if geometry is None:
+        return load(path, scenes=[0])
+    array, sweep = geometry.array, geometry.sweep
+    if sweep is None:
+        raise ValueError(
+            f"{path}: an array without frequencies: expected a geometry file with sweep/freq (`mimo array --freq`), "
+            "or a measurement"
+        )
+    nothing = np.broadcast_to(np.complex64(0), (1, sweep.n_freq, *array.measurement_shape))
+    return Measurement(nothing, array, sweep, geometry.grid)
 
 
 def solves_least_squares(config: ReconstructorConfig) -> bool:

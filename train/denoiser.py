@@ -52,8 +52,8 @@ class RunPairs:
             network = self.config.network.build_empty().to(self.device)
             network.load_state_dict(dict(averaged))
             pairs = self.pairs.collect(Denoiser(network, lattice_free=False, precision=self.precision), wanted)
-            self.state = {"round": wanted, "noisy": pairs.noisy.half(), "target": pairs.target.half()}
-            self.state["sigma"] = pairs.sigma
+            halves = {"noisy": pairs.noisy.half(), "target": pairs.target.half()}
+            self.state = {"round": wanted, **halves, "sigma": pairs.sigma}
         chosen = torch.from_numpy(rng.integers(len(self.state["sigma"]), size=self.config.optimizer.batch))
         chosen = chosen.to(self.state["sigma"].device)
         noisy, target = (self.state[name][chosen].float() for name in ("noisy", "target"))
@@ -197,6 +197,11 @@ def _validation_set(config: DenoiserConfig, scenes: SceneSource) -> dict[str, Pa
         fitted.append(fit_scene(scenes.draw_validation(i, rng), shape, rng))
     clean = torch.from_numpy(np.stack(fitted))
     clean = clean[clean.amax(dim=(1, 2, 3)) > 0.5]  # a cut may miss the body
+    if not len(clean):
+        raise ValueError(
+            f"none of the {len(fitted)} scenes of the validation reaches into its cut of {' x '.join(map(str, shape))} "
+            "voxels: expected a larger first shape in data.shapes, or more scenes (output.n_validation)"
+        )
     generator = torch.Generator().manual_seed(step_seed(seed, -1, Stream.STEP))
     corrupt = CORRUPTIONS[config.data.corruption]
     pairs = {f"psnr_{level:g}": corrupt(clean, generator, std=level) for level in LEVELS}

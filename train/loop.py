@@ -122,6 +122,7 @@ def run_training(
     began: float | None = None,
     command: str = "",
     report: Callable[[str], None] = print,
+    stop: StopRequest | None = None,
 ) -> Path:
     """Train and keep the checkpoint.
 
@@ -148,6 +149,8 @@ def run_training(
         What was typed to train, for the model card.
     report
         Receives every line of the log.
+    stop
+        Lets another thread keep what was reached and end the process; signals are caught without it too.
 
     Returns
     -------
@@ -161,8 +164,8 @@ def run_training(
     ValueError
         When the checkpoint or the weights to start from are of another network, or a batch cannot be shared evenly.
     KeyboardInterrupt
-        When the process is told to stop, after the step in hand and its checkpoint; at once in the first step, or when
-        told again.
+        When the process is told to stop: the step in hand is given up, and the checkpoint is that of the one before. In
+        the first step there is nothing to keep.
     FloatingPointError
         When the loss is not finite; the last checkpoint stays.
     """
@@ -172,8 +175,10 @@ def run_training(
         raise FileExistsError(f"{path} exists: resume it or name another folder")
     if resume and not path.exists():
         raise FileNotFoundError(f"{path}: no such checkpoint")
+    stop = StopRequest() if stop is None else stop
+    stop.waits = share.of > 1
     with RunningMark(out_dir if share.rank == 0 else None) as mark:
-        return _run(objective, out_dir, start, resume, time_limit, began, command, report, mark)
+        return _run(objective, out_dir, start, resume, time_limit, began, command, report, mark, stop)
 
 
 def _run(
@@ -186,6 +191,7 @@ def _run(
     command: str,
     report: Callable[[str], None],
     mark: RunningMark,
+    stop: StopRequest,
 ) -> Path:
     """Do what `run_training` says, as the only process that trains in the folder."""
     path, share = out_dir / CHECKPOINT, Share.mine()
@@ -211,16 +217,26 @@ def _run(
     trained = _shared(network, share, device, compiled=steps.compile)
     log = Log(out_dir, report) if share.rank == 0 else Log(None, report)
     log.line(f"{'resumed at' if resume else 'start:'} step {step}, {objective.headline()}")
+    if time_limit is not None:
+        spent = time.monotonic() - began + seconds
+        log.line(f"no step begins after {time_limit:g} s, of which {spent:.0f} s are spent, set-up included")
 
-    saved, saved_step = time.monotonic(), step if resume else -1
+    saved, saved_step, buffers = time.monotonic(), step if resume else -1, _buffers(network)
 
     def keep() -> None:
+        """Save the state after the last whole step, whatever the network is doing now."""
         nonlocal saved, saved_step
-        state = {"config": objective.describe(), "model": network.state_dict(), "ema": averaged, "step": step}
+        model = network.state_dict() | buffers
+        state = {"config": objective.describe(), "model": model, "ema": averaged, "step": step}
         state |= {"optimizer": optimizer.state_dict(), "seconds": seconds, "history": history, "best": best}
         told = {"objective": objective.state(), "torch": str(torch.__version__), "command": command}
         save_checkpoint(path, state | told)
         saved, saved_step = time.monotonic(), step
+        tell(force=True)
+
+    def keep_interrupted() -> None:
+        keep()
+        log.line(f"stopped at step {step}: resume goes on from there")
 
     def tell(force: bool = False) -> None:
         counts = {"step": step, "n_step": steps.n_step, "saved_step": saved_step, "scenes": step * steps.batch}
@@ -233,13 +249,18 @@ def _run(
         averaged_network.load_state_dict(averaged)
         averaged_network.eval()
         figures = objective.validate(averaged_network)
-        history.append({"step": step, "samples": step * steps.batch, "seconds": seconds, **figures})
-        log.row(step, step * steps.batch, seconds, figures)
         score = float(np.mean([value for name, value in figures.items() if name.startswith("psnr")]))
-        if score > best.get("score", -math.inf):
-            best.update(score=score, step=step, weights={name: value.clone() for name, value in averaged.items()})
         if output.pictures:
             objective.draw_samples(averaged_network, out_dir / f"samples-{step:07d}.png")
+        with stop.whole():
+            history.append({"step": step, "samples": step * steps.batch, "seconds": seconds, **figures})
+            log.row(step, step * steps.batch, seconds, figures)
+            if score > best.get("score", -math.inf):
+                best.update(score=score, step=step, weights={name: value.clone() for name, value in averaged.items()})
+                keep()  # so that it can be exported while the run goes on
+
+    def validated() -> bool:
+        return bool(history) and history[-1]["step"] == step
 
     def enough() -> bool:
         return 0 < output.patience * output.validate_every <= step - best.get("step", step)
@@ -247,49 +268,67 @@ def _run(
     started, losses = began - seconds, list[float]()
     tell(force=True)
     network.train()
-    with StopRequest() as stop:
-        while True:
-            progress = max(step / steps.n_step, seconds / time_limit if time_limit else 0.0)
-            going = not stop.made and step < steps.n_step and (time_limit is None or seconds < time_limit)
-            going, progress = _agree(share, device, going and not enough(), progress)
-            if not going:
-                break
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(steps, step, progress)
-            loss = objective.loss(trained, step, averaged, share)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), steps.clip)
-            optimizer.step()
-            step += 1
-            _average(averaged, network, min(steps.ema, (1 + step) / (10 + step)))
-            losses.append(_mean(share, loss.detach()))
-            seconds, stop.something_to_keep = time.monotonic() - started, True
-            if not math.isfinite(losses[-1]):
-                raise FloatingPointError(f"the loss is {losses[-1]} at step {step}; the last checkpoint is {path}")
-            if share.rank:
-                continue
-            if step % output.log_every == 0:
-                row = {"loss": float(np.mean(losses)), "samples_per_s": step * steps.batch / seconds}
-                log.row(step, step * steps.batch, seconds, row)
-                losses.clear()
-            if step % output.validate_every == 0 or step == steps.n_step:
-                validate()
-                if best.get("step") == step:  # so that it can be exported while the run goes on
+    try:
+        with stop:
+            if share.rank == 0 and step and step % output.validate_every == 0 and not validated():
+                validate()  # what an interrupt has left out
+            while True:
+                progress = max(step / steps.n_step, seconds / time_limit if time_limit else 0.0)
+                going = not stop.made and step < steps.n_step and (time_limit is None or seconds < time_limit)
+                going, progress = _agree(share, device, going and not enough(), progress)
+                if not going:
+                    break
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(steps, step, progress)
+                loss = objective.loss(trained, step, averaged, share)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                nn.utils.clip_grad_norm_(network.parameters(), steps.clip)
+                with stop.whole():
+                    optimizer.step()
+                    step += 1
+                    _average(averaged, network, min(steps.ema, (1 + step) / (10 + step)))
+                    losses.append(_mean(share, loss.detach()))
+                    seconds, buffers = time.monotonic() - started, _buffers(network)
+                    if not math.isfinite(losses[-1]):
+                        stop.keep = None
+                        raise FloatingPointError(
+                            f"the loss is {losses[-1]} at step {step}; the last checkpoint is {path}"
+                        )
+                    stop.keep = None if share.rank else keep_interrupted
+                if share.rank:
+                    continue
+                if step % output.log_every == 0:
+                    row = {"loss": float(np.mean(losses)), "samples_per_s": step * steps.batch / seconds}
+                    log.row(step, step * steps.batch, seconds, row)
+                    losses.clear()
+                if step % output.validate_every == 0 or step == steps.n_step:
+                    validate()
+                if time.monotonic() - saved > 60 * output.checkpoint_minutes:
+                    with stop.whole():
+                        keep()
+                tell()
+            if stop.made:
+                raise KeyboardInterrupt
+            if share.rank == 0:
+                if not validated():
+                    validate()
+                with stop.whole():
                     keep()
-            if time.monotonic() - saved > 60 * output.checkpoint_minutes:
-                keep()
-            tell()
-    if share.rank == 0:
-        if not stop.made and (not history or history[-1]["step"] != step):
-            validate()
-        keep()
-        tell(force=True)
-    log.close()
-    if stop.made:
-        log.line(f"stopped at step {step}: resume goes on from there")
-        raise KeyboardInterrupt
+    except (KeyboardInterrupt, SystemExit):
+        if stop.made:
+            stop.keep_now()
+        raise
+    finally:
+        stop.keep = None
+        log.close()
     return path
+
+
+def _buffers(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return a copy of what a network computes with besides its parameters: statistics, which a half step changes."""
+    parameters = {name for name, _ in network.named_parameters()}
+    return {name: tensor.clone() for name, tensor in network.state_dict().items() if name not in parameters}
 
 
 def learning_rate(steps: OptimizerConfig, step: int, progress: float) -> float:

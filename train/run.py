@@ -19,6 +19,7 @@ from mimo.train.denoiser import DenoisingObjective
 from mimo.train.loop import run_training
 from mimo.train.reconstructor import ReconstructionObjective
 from mimo.train.scenes import DatasetScenes, PresetScenes, SceneSource, ValidatedScenes, hold_out
+from mimo.train.stop_request import StopRequest
 
 __all__ = ["train_denoiser", "train_reconstructor"]
 
@@ -41,6 +42,7 @@ def train_denoiser(
     began: float | None = None,
     command: str = "",
     report: Callable[[str], None] = print,
+    stop: StopRequest | None = None,
 ) -> Path:
     """Train a denoiser and keep its checkpoint.
 
@@ -63,7 +65,7 @@ def train_denoiser(
         latter where the device has it in hardware. Recorded in the checkpoint.
     start
         Weights to start from: tensors, a file, or the name of those that ship.
-    resume, time_limit, began, command, report
+    resume, time_limit, began, command, report, stop
         As in `mimo.train.loop.run_training`, which also says what is raised.
 
     Returns
@@ -75,7 +77,7 @@ def train_denoiser(
     source = _validated(_source(scenes) or PresetScenes(), validation, config.data.validation_share)
     objective = DenoisingObjective(config, source, device, precision)
     options: dict[str, Any] = {"resume": resume, "time_limit": time_limit, "began": began, "command": command}
-    return run_training(objective, Path(folder), start=_weights(start), report=report, **options)
+    return run_training(objective, Path(folder), start=_weights(start), report=report, stop=stop, **options)
 
 
 def train_reconstructor(
@@ -93,6 +95,7 @@ def train_reconstructor(
     began: float | None = None,
     command: str = "",
     report: Callable[[str], None] = print,
+    stop: StopRequest | None = None,
 ) -> Path:
     """Train a reconstructor and keep its checkpoint.
 
@@ -117,7 +120,7 @@ def train_reconstructor(
         latter where the device has it in hardware. Recorded in the checkpoint.
     start
         Weights to start from: tensors, a file, or the name of those that ship.
-    resume, time_limit, began, command, report
+    resume, time_limit, began, command, report, stop
         As in `mimo.train.loop.run_training`, which also says what is raised.
 
     Returns
@@ -139,7 +142,7 @@ def train_reconstructor(
             raise ValueError(f"{each.path}: its grid is not that of the training: expected scenes on the same voxels")
     objective = ReconstructionObjective(config, acquisition, source, device, precision)
     options: dict[str, Any] = {"resume": resume, "time_limit": time_limit, "began": began, "command": command}
-    return run_training(objective, Path(folder), start=_weights(start), report=report, **options)
+    return run_training(objective, Path(folder), start=_weights(start), report=report, stop=stop, **options)
 
 
 def _source(scenes: SceneSource | PathLike | None) -> SceneSource | None:

@@ -308,7 +308,9 @@ def test_train_resumes_and_exports(tmp_path):
         "0",
     )
     good(*common)
-    bad(*common, parts=("checkpoint", "resume"))
+    bad(*common, "--set", "data.pool=5", parts=("checkpoint", "resume"))
+    bad(*common, "--set", "data.seed=3", parts=("none of the 2 scenes", "9 x 11 x 13", "data.shapes"))
+    assert "resumed at step 2" in good(*(word for word in common if word != "--quiet")), "the same command goes on"
     more = (*common, "--resume", "--export", tmp_path / "tiny.safetensors")
     bad(*more, "--set", "optimizer.n_step=4.5", parts=("optimizer.n_step is '4.5'", "a whole number"))
     bad(*more, "--set", "optimizer.n_stp=4", parts=("'optimizer.n_stp'", "'optimizer.n_step'"))

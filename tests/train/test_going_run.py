@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
+from mimo.commands.interrupts import stoppable
 from mimo.data import Measurement, load_reconstructions, save
+from mimo.data.files.geometry import Geometry, save_geometry
 from mimo.models.reconstructor import Reconstructor
 from mimo.train import PresetScenes, acquisition_like, load_config
 from mimo.train.acquisition_like import check_time
@@ -92,7 +94,7 @@ def test_a_run_in_progress_is_looked_at_exported_and_stopped(tmp_path):
     finally:
         going.kill()
         going.wait()
-    assert going.returncode == 1 and "resume goes on from there" in said
+    assert going.returncode == 128 + signal.SIGTERM and "resume goes on from there" in said
     ended = read_state(folder)
     assert not ended.running and ended.saved_step == ended.step == load_checkpoint(folder / "checkpoint.pt")["step"]
     assert ended.step > state["step"]
@@ -145,8 +147,32 @@ def test_a_run_like_a_measurement_is_measured_as_it_was(tmp_path, masked):
         assert (batch.y != 0).sum() == 2 * 4 * 28
         assert not batch.truth[:, ~inside].any() and (batch.truth.amax((1, 2, 3)) == 1).all()
     grid = VoxelGrid.from_extent(x=(-0.1, 0.1, 5), y=(-0.1, 0.1, 6), z=(0.02, 0.1, 7))
+    coarse = VoxelGrid.from_extent(x=(-0.1, 0.1, 4), y=(-0.1, 0.1, 5), z=(0.02, 0.1, 3))
     own, words = acquisition_like(scan(tmp_path / "grid.h5", grid=grid, region="all"))
     assert own.grid == grid and own.inside is None and words == "the file's grid"
+    other, words = acquisition_like(tmp_path / "grid.h5", grid=coarse)
+    assert other.grid == coarse and other.sweep == SWEEP and words == "as asked"
+
+
+def test_a_run_like_a_geometry_file(tmp_path):
+    """Its array with the list of channels, its band, and the voxels that it has, else those guessed."""
+    channels = np.array([(i, i) for i in range(12)])
+    points = np.c_[np.tile(np.linspace(-0.1, 0.1, 4), 3), np.repeat(np.linspace(-0.1, 0.1, 3), 4), np.zeros(12)]
+    scan = ArrayGeometry(points, points, channels)
+    grid = VoxelGrid.from_extent(x=(-0.1, 0.1, 9), y=(-0.1, 0.1, 8), z=(0.2, 0.3, 7))
+    save_geometry(tmp_path / "whole.h5", Geometry(scan, SWEEP, grid))
+    acquisition, words = acquisition_like(tmp_path / "whole.h5")
+    assert acquisition.array == scan and acquisition.sweep == SWEEP and words == "the file's grid"
+    assert acquisition.grid == grid and acquisition.measurement_shape == (4, 12)
+    config = load_config("two-stage", [s for s in SMALL if "n_step" not in s], own_sweep=True)
+    batch = ReconstructionObjective(config, acquisition, PresetScenes("both", grid, acquisition.inside)).batch(0)
+    assert batch.y.shape == (2, 4, 12) and batch.truth.shape == (2, 9, 8, 7)
+    save_geometry(tmp_path / "bare.h5", Geometry(scan, SWEEP))
+    guessed, words = acquisition_like(tmp_path / "bare.h5")
+    assert words.startswith("a guess: before the array") and guessed.grid.z[0] > 0
+    save_geometry(tmp_path / "none.h5", Geometry(scan))
+    with pytest.raises(ValueError, match=r"none\.h5: an array without frequencies: expected .* sweep/freq"):
+        acquisition_like(tmp_path / "none.h5")
 
 
 def test_an_array_too_large_for_the_time_is_refused_with_what_is_cheaper(tmp_path):
@@ -162,16 +188,61 @@ def test_an_array_too_large_for_the_time_is_refused_with_what_is_cheaper(tmp_pat
     assert "conjugate gradients" in check_time(config, huge, 60.0)
 
 
-def test_signals_with_nothing_to_keep_and_a_second_one_end_at_once():
+@pytest.mark.skipif(sys.platform != "linux", reason="a library call that goes on after a signal")
+def test_a_run_stops_at_once_in_the_middle_of_a_library_call_too(tmp_path):
+    """Another thread saves the state after the last whole step."""
+    words = ["train", "deep2s", "--out", str(tmp_path), "--device", "cpu"]
+    words += [word for setting in SMALL for word in ("--set", setting)]
+    code = (
+        "import ctypes, signal, sys, mimo.train.loop as loop\n"
+        "clip, steps = loop.nn.utils.clip_grad_norm_, []\n"
+        "def slow(*a, **k):\n"
+        "    steps.append(clip(*a, **k))\n"
+        "    if len(steps) == 3:\n"
+        "        print('ready', file=sys.stderr, flush=True)\n"
+        "        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n"  # so that it does not wake the sleeper
+        "        ctypes.CDLL(None).sleep(100)\n"
+        "loop.nn.utils.clip_grad_norm_ = slow\n"
+        "from mimo.commands import main\n"
+        f"main({words!r})\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert "ready" in process.stderr.readline()
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=120)
+    assert time.monotonic() - began < 30, "one second of grace, and the rest for a machine that is busy"
+    assert process.returncode == 128 + signal.SIGTERM and "stopped at step 2: resume goes on" in said
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 2
+
+
+def told_meanwhile(stop, done):
+    with stop.whole():
+        signal.raise_signal(signal.SIGINT)
+        done.append("whole")
+
+
+def test_signals_interrupt_all_but_what_must_be_whole():
     with StopRequest() as stop, pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
-    assert not stop.made
+    assert stop.made
+    done = []
     with StopRequest() as stop:
-        stop.something_to_keep = True
-        signal.raise_signal(signal.SIGINT)
-        assert stop.made
+        stop.keep = lambda: done.append("kept")
         with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGTERM)
+            told_meanwhile(stop, done)
+        assert done == ["whole"] and stop.made
+        stop.keep_now()
+        assert done == ["whole", "kept"]
+    with StopRequest(waits=True) as stop:
+        signal.raise_signal(signal.SIGINT)
+        with stop.whole():
+            signal.raise_signal(signal.SIGINT)
+        assert stop.made
+    with stoppable(), StopRequest(), pytest.raises(SystemExit, match="143"):
+        signal.raise_signal(signal.SIGTERM)
 
 
 def test_what_remains_is_estimated_from_steps_and_time(tmp_path):
