@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mimo.models.trained_for import acquisition_from_table
 from mimo.models.weight_files import find_weights, load_weights
 
 __all__ = ["card_of", "denoiser_card", "reconstructor_card"]
@@ -76,7 +77,7 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
     method, data, steps, setting = config["method"], config["data"], config["optimizer"], config["setting"]
     counted = [tensor for name, tensor in checkpoint["model"].items() if not name.endswith(_COUNTERS)]
     freq, (x, y, z) = setting["freq"], (setting[axis] for axis in "xyz")
-    n_channel = len(setting.get("channels") or setting["tx_pos"] * len(setting["rx_pos"]))
+    n_channel = acquisition_from_table(setting).array.n_channel
     wrong = [
         f"{name.replace('_', ' ')} {data[name]:g}"
         for name in ("position_error", "phase_error", "missing")

@@ -23,10 +23,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mimo.train.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from mimo.train.config import OptimizerConfig, OutputConfig
+from mimo.train.run_log import Log
 from mimo.train.run_state import RunningMark
 from mimo.train.stop_request import StopRequest
 
-__all__ = ["CHECKPOINT", "Log", "Objective", "Share", "learning_rate", "run_training"]
+__all__ = ["CHECKPOINT", "Objective", "Share", "learning_rate", "run_training"]
 
 
 @dataclass(frozen=True)
@@ -270,8 +271,9 @@ def _run(
     network.train()
     try:
         with stop:
-            if share.rank == 0 and step and step % output.validate_every == 0 and not validated():
-                validate()  # what an interrupt has left out
+            first = start is not None if step == 0 else step % output.validate_every == 0
+            if share.rank == 0 and first and not validated():
+                validate()  # of the weights to start from, or what an interrupt has left out
             while True:
                 progress = max(step / steps.n_step, seconds / time_limit if time_limit else 0.0)
                 going = not stop.made and step < steps.n_step and (time_limit is None or seconds < time_limit)
@@ -337,43 +339,6 @@ def learning_rate(steps: OptimizerConfig, step: int, progress: float) -> float:
     if steps.schedule == "rsqrt":
         return steps.learning_rate * warm * math.sqrt(1 / max(1.0, step / max(10 * steps.warmup, 1)))
     return steps.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
-
-
-class Log:
-    """Lines of text in ``log.txt`` and to the caller, and TensorBoard's files when it is installed; or nothing."""
-
-    def __init__(self, out_dir: Path | None, report: Callable[[str], None]) -> None:
-        self.path, self.report = None if out_dir is None else out_dir / "log.txt", report
-        self.writer: Any = None
-        if out_dir is None:
-            return
-        out_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            return  # the text log says the same
-        self.writer = SummaryWriter(str(out_dir / "tensorboard"))
-
-    def line(self, text: str) -> None:
-        """Write a line."""
-        if self.path is None:
-            return
-        with self.path.open("a") as file:
-            file.write(text + "\n")
-        self.report(text)
-
-    def row(self, step: int, samples: int, seconds: float, figures: dict[str, float]) -> None:
-        """Write the figures of a step."""
-        values = "  ".join(f"{name} {value:.5g}" for name, value in figures.items())
-        self.line(f"step {step:6d}  samples {samples:7d}  {seconds:7.0f} s  {values}")
-        if self.writer is not None:
-            for name, value in figures.items():
-                self.writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        """Flush TensorBoard's files."""
-        if self.writer is not None:
-            self.writer.close()
 
 
 def _start_from(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:

@@ -110,7 +110,8 @@ class PresetScenes(SceneSource):
     def __str__(self) -> str:
         """Say what the scenes are."""
         presets = "presets paper and shapes" if self.preset == "both" else f"preset {self.preset}"
-        return f"synthesized on the fly, {presets}"
+        region = "" if self.inside is None else f" in the region, {self.inside.sum():,} of {self.inside.size:,} voxels"
+        return f"synthesized on the fly, {presets}{region}"
 
 
 class DatasetScenes(SceneSource):

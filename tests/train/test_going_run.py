@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_command_line import good
 
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
 from mimo.commands.interrupts import stoppable
 from mimo.data import Measurement, load_reconstructions, save
 from mimo.data.files.geometry import Geometry, save_geometry
 from mimo.models.reconstructor import Reconstructor
+from mimo.models.trained_for import acquisition_from_table, acquisition_table
 from mimo.train import PresetScenes, acquisition_like, load_config
 from mimo.train.acquisition_like import check_time
 from mimo.train.checkpoint import load_checkpoint
@@ -132,11 +134,14 @@ def test_a_run_like_a_measurement_is_measured_as_it_was(tmp_path, masked):
     """Listed channels, gaps, medium, band; and scenes in the region alone, flipped only where they stay in it."""
     acquisition, words = acquisition_like(scan(tmp_path / "scan.h5", masked=masked))
     assert words.startswith("a guess") and acquisition.permittivity == 4.0 and acquisition.sweep == SWEEP
+    assert acquisition_from_table(acquisition_table(acquisition)).array == acquisition.array
+    assert acquisition.array.n_channel == 28
     inside = acquisition.inside
     assert inside is not None and 0 < inside.sum() < inside.size
     config = load_config("two-stage", [s for s in SMALL if "n_step" not in s], own_sweep=True)
     source = PresetScenes("both", acquisition.grid, inside)
     objective = ReconstructionObjective(config, acquisition, source)
+    assert f"in the region, {inside.sum():,} of {inside.size:,} voxels" in objective.describe()["scenes"]
     assert not objective.flips[0] and objective.flips[1]
     for step in range(10):
         batch = objective.batch(step)
@@ -255,3 +260,27 @@ def test_what_remains_is_estimated_from_steps_and_time(tmp_path):
         read_state(tmp_path)
     with RunningMark(tmp_path), pytest.raises(FileExistsError, match="another process trains there"):
         RunningMark(tmp_path).__enter__()
+
+
+@pytest.mark.filterwarnings("ignore:.* is used far from its training:RuntimeWarning")
+def test_from_an_array_of_one_s_own_to_its_image(tmp_path):
+    """The steps of docs/learned.md, in small: two steps from the weights that ship, which are validated first."""
+    array, scan_file, weights, image = (tmp_path / n for n in ("array.h5", "scan.h5", "mine.safetensors", "image.h5"))
+    raster = ArrayGeometry.planar_scan(shape=(5, 4), width=0.1)
+    grid = VoxelGrid.from_extent(x=(-0.05, 0.05, 9), y=(-0.05, 0.05, 8), z=(0.15, 0.25, 10))
+    save_geometry(array, Geometry(raster, FrequencySweep.linear(18e9, 26e9, 3), grid))
+    good("synth", scan_file, "--array", array, "--preset", "shapes", "--quiet")
+    few = [f"--set={part}" for part in SMALL if part.split(".")[0] in ("data", "optimizer", "output")]
+    few += ["--set=optimizer.n_step=2", "--nice", 0, "--out", tmp_path / "run"]
+    said = good("train", "two-stage", "--like", scan_file, "--start", "two-stage", *few, "--export", weights)
+    assert "step      0  samples       0" in said and "60 measurements, 9 x 8 x 10" in said
+    good("reconstruct", scan_file, image, "--method", weights, "--quiet")
+    good("figure", image, tmp_path / "image.png", "--quiet")
+    assert (tmp_path / "image.png").read_bytes()[:4] == b"\x89PNG"
+    card = good("info", weights)
+    assert "20 transmitters, 20 receivers, 20 channels; 3 frequencies from 18 to 26 GHz" in card
+    assert "--like" in card and "--start two-stage" in card and "| 0 | 0.0 |" in card and "| 4 |" in card
+    facts = json.loads(good("info", weights, "--json"))
+    assert facts["scenes"].startswith("synthesized on the fly") and facts["validation"].endswith("never trained on")
+    status = good("train", "--status", "--out", tmp_path / "run")
+    assert "no process trains there now" in status and "step 2 of 2" in status and "last validation, step 2" in status
