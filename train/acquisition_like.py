@@ -14,15 +14,17 @@ from mimo.data import Measurement, load
 from mimo.data.calibration.scene_extent import guessed_grid
 from mimo.data.files.geometry import array_alone
 from mimo.recon.run import region_of
-from mimo.solver_choice import choose_solver
+from mimo.solver_choice import CG_PAIRS, choose_solver, pair_seconds
 from mimo.train.config import ReconstructorConfig
 
 __all__ = ["acquisition_like", "check_time", "solves_least_squares"]
 
 FACTORISED = 1500
 """Measurements whose factorisation takes a few seconds."""
-SAID = 20.0
-"""Seconds of preparation from which it is worth a line."""
+SAID, SAID_STEP = 20.0, 2.0
+"""Seconds of preparation, and of a step, from which they are worth a line."""
+LEAST_STEPS = 20
+"""Steps below which a training is not worth its start."""
 
 
 def acquisition_like(path: str | os.PathLike[str], *, grid: VoxelGrid | None = None) -> tuple[Acquisition, str]:
@@ -78,7 +80,7 @@ def solves_least_squares(config: ReconstructorConfig) -> bool:
 
 
 def check_time(config: ReconstructorConfig, acquisition: Acquisition, time_limit: float | None) -> str:
-    """Say how long least squares with an array will take before the first step, where that is long.
+    """Say how long the physics of a training with an array will take, where that is long.
 
     Returns
     -------
@@ -88,32 +90,32 @@ def check_time(config: ReconstructorConfig, acquisition: Acquisition, time_limit
     Raises
     ------
     ValueError
-        When the preparation alone is predicted to use up the time limit; the message says what is cheaper.
+        When the preparation, or the physics of two validations and `LEAST_STEPS` steps, is predicted to use up half of
+        the time limit, the networks apart; the message says what is cheaper.
     """
-    if not solves_least_squares(config):
-        return ""
-    n_freq = max(config.with_frequencies(acquisition.sweep.n_freq).data.n_freq)
-    n_measurement = n_freq * acquisition.array.n_channel
-    fewer = max(1, FACTORISED // acquisition.array.n_channel)
-    cheaper = (
-        f"--set data.n_freq=[{fewer}] trains with fewer frequencies of the band"
-        if fewer < n_freq
-        else "deep2s needs no least squares"
-    )
+    n_freq, n_channel = max(config.with_frequencies(acquisition.sweep.n_freq).data.n_freq), acquisition.array.n_channel
     if n_freq != acquisition.sweep.n_freq:
         sweep = type(acquisition.sweep).linear(acquisition.sweep.freq[0], acquisition.sweep.freq[-1], n_freq)
         acquisition = acquisition.replace(sweep=sweep)
-    choice = choose_solver(operator_of(acquisition), solves=1)
-    if not choice.seconds.get("spectrum"):
-        return f"{n_measurement} measurements a scene: least squares by conjugate gradients at every step; {cheaper}"
-    seconds = choice.seconds["spectrum"]
-    if time_limit is not None and seconds > time_limit / 2:
-        raise ValueError(
-            f"factorising {n_measurement} measurements takes about {seconds:.0f} s, more than half of the time limit "
-            f"of {time_limit:.0f} s: expected more time, or less work: {cheaper}"
-        )
-    if seconds < SAID:
-        return ""
-    return (
-        f"{n_measurement} measurements a scene are factorised before the first step, about {seconds:.0f} s; {cheaper}"
+    operator, squares = operator_of(acquisition), solves_least_squares(config)
+    choice = choose_solver(operator, solves=1) if squares else None
+    factorised = choice is not None and "spectrum" in choice.seconds
+    before = choice.seconds["spectrum"] if choice is not None and factorised else 0.0
+    pairs = 2 if choice is None or factorised else 1 + CG_PAIRS  # measured, then the first stage
+    scene = pairs * pair_seconds(operator) * (config.method.steps if config.method.kind == "unrolled" else 1)
+    step, validation = config.optimizer.batch * scene, 2 * config.output.n_validation * scene
+    size = f"{n_freq * n_channel} measurements of {operator.n_voxel} voxels"
+    way = "factorised before the first step" if factorised else "solved by conjugate gradients at every step"
+    once = f"{before:.0f} s once, " if before else ""
+    physics = (
+        f"{size}{f', {way}' if squares else ''}: about {once}{step:.2g} s a step and {validation:.2g} s a validation"
     )
+    fewer = max(1, FACTORISED // n_channel)
+    cheaper = f"fewer frequencies of the band (--set data.n_freq=[{fewer}]) or " if fewer < n_freq else ""
+    cheaper += "fewer voxels (--grid)" + (", or deep2s, which needs no least squares" if squares else "")
+    if time_limit is not None and max(before, LEAST_STEPS * step + 2 * validation) > time_limit / 2:
+        raise ValueError(
+            f"{physics} for the physics alone, too much for a time limit of {time_limit:.0f} s: expected more time, or "
+            f"less work: {cheaper}"
+        )
+    return f"{physics}; cheaper: {cheaper}" if before > SAID or step > SAID_STEP else ""

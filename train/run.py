@@ -18,7 +18,7 @@ from mimo.train.config import DenoiserConfig, ReconstructorConfig
 from mimo.train.denoiser import DenoisingObjective
 from mimo.train.loop import run_training
 from mimo.train.reconstructor import ReconstructionObjective
-from mimo.train.scenes import DatasetScenes, PresetScenes, SceneSource, ValidatedScenes, hold_out
+from mimo.train.scenes import LEAST_VALIDATION, DatasetScenes, PresetScenes, SceneSource, ValidatedScenes, hold_out
 from mimo.train.stop_request import StopRequest
 
 __all__ = ["train_denoiser", "train_reconstructor"]
@@ -157,6 +157,10 @@ def _validated(source: SceneSource, validation: DatasetScenes | PathLike | None,
     """Return scenes to train on with others to validate with: those that are named, else a share of a dataset's."""
     if validation is not None:
         held = validation if isinstance(validation, DatasetScenes) else DatasetScenes(validation)
+        if held.n_scene < LEAST_VALIDATION:
+            raise ValueError(
+                f"{held.path} has {held.n_scene} scene for the validation: expected {LEAST_VALIDATION} at least"
+            )
         if isinstance(source, DatasetScenes) and held.path.resolve() == source.path.resolve():
             common = sorted(set(held.numbers) & set(source.numbers))
             if common:

@@ -19,6 +19,7 @@ from mimo.synth import draw, paper_grid
 from mimo.train.randomness import Stream, step_rng
 
 __all__ = [
+    "LEAST_VALIDATION",
     "DatasetScenes",
     "Magnitude",
     "PresetScenes",

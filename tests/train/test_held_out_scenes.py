@@ -106,6 +106,9 @@ def test_scenes_for_the_validation_from_another_file(tmp_path):
     assert "scenes: 2 of scenes.h5" in text and "Means over 3 of other.h5, never trained on" in text
     with pytest.raises(ValueError, match="scene 0 of the validation is also trained on"):
         train_reconstructor(short("deep2s"), tmp_path / "two", scenes=path, validation=path, report=quiet)
+    one = dataset(tmp_path, "one.h5", n=1, seed=2)
+    with pytest.raises(ValueError, match=r"one\.h5 has 1 scene for the validation: expected 2 at least"):
+        train_reconstructor(short("deep2s"), tmp_path / "two", scenes=path, validation=one, report=quiet)
     wider = VoxelGrid.from_extent(x=(-0.2, 0.2, 9), y=(-0.1, 0.1, 8), z=(0.4, 0.6, 11))
     third = dataset(tmp_path, "third.h5", grid=wider)
     with pytest.raises(ValueError, match=r"third\.h5: its grid is not that of the training"):
