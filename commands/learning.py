@@ -44,7 +44,7 @@ RUNS = Path("out/train")
 @click.option("--grid", metavar="GRID", help="Voxels instead of those of --like: x=A:B:N,y=A:B:N,z=A:B:N, metres.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of checkpoint and log; out/train/NAME by default.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in that folder, also by another command.")
-@click.option("--start", help="Weights to start from: the name of those that ship, or a file.")
+@click.option("--start", help="Weights to start from: names of those that ship, or files, by commas.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A value of the configuration by its table.")
 @click.option(
     "--time-limit",
@@ -129,6 +129,7 @@ def train(
         train_reconstructor,
     )
     from mimo.train.acquisition_like import check_time
+    from mimo.train.ahead import worth_a_process
     from mimo.train.loop import Share
     from mimo.train.priority import lower_priority
     from mimo.train.processes import joined
@@ -151,6 +152,7 @@ def train(
     }
     with stoppable() as stopper, joined(pick_device(device)) as where:
         stopper.keep = stop.keep_now
+        options["ahead"] = torch.device(where).type == "cpu" and worth_a_process(settings.optimizer.n_step)
         if like is not None:
             if isinstance(settings, DenoiserConfig):
                 raise click.UsageError("--like is for reconstructors: a denoiser knows neither array nor band")

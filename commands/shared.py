@@ -25,6 +25,7 @@ __all__ = [
     "layers",
     "medium",
     "parse_part",
+    "parse_viewpoint",
     "part",
     "pattern",
     "precision",
@@ -103,6 +104,17 @@ def parse_part(text: str | None) -> Part | None:
     from mimo.data.jobs.outputs import Part
 
     return None if text is None else Part.parse(text)
+
+
+def parse_viewpoint(text: str | None) -> tuple[float, float, float] | None:
+    """Read the option ``--viewpoint``, three numbers with commas between them."""
+    if text is None:
+        return None
+    try:
+        x, y, z = map(float, text.split(","))
+    except ValueError:
+        raise click.UsageError(f"--viewpoint is {text!r}: expected X,Y,Z in metres") from None
+    return x, y, z
 
 
 @contextmanager

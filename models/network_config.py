@@ -72,5 +72,7 @@ class MethodConfig:
     """Data steps (unrolled)."""
     shared: bool = False
     """Let one network serve in every step (unrolled)."""
+    two_stage: bool = False
+    """Let the network of a two-stage method make the first image (unrolled)."""
     voxel_ratio: bool = False
     """Tell the network the voxel's size over the resolution, three channels more (unet, unrolled): for any array."""

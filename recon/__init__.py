@@ -5,8 +5,10 @@ from mimo.recon import pnp as _pnp  # noqa: F401
 
 from mimo.recon import sparse as _sparse  # noqa: F401, isort: skip
 from mimo.recon import learned as _learned  # noqa: F401, isort: skip
+from mimo.recon.depth_maps import DepthMap, depth_map
 from mimo.recon.evaluate import score_file
 from mimo.recon.files import reconstruct_file, reconstruct_files
+from mimo.recon.isosurface import surface_mesh
 from mimo.recon.metrics import psnr, ssim
 from mimo.recon.registry import DEFAULT_METHOD, METHODS, Images, Problem, reconstructor
 from mimo.recon.run import Live, make_problem, reconstruct, run_method
@@ -14,9 +16,11 @@ from mimo.recon.run import Live, make_problem, reconstruct, run_method
 __all__ = [
     "DEFAULT_METHOD",
     "METHODS",
+    "DepthMap",
     "Images",
     "Live",
     "Problem",
+    "depth_map",
     "make_problem",
     "psnr",
     "reconstruct",
@@ -26,4 +30,5 @@ __all__ = [
     "run_method",
     "score_file",
     "ssim",
+    "surface_mesh",
 ]

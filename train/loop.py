@@ -11,7 +11,7 @@ import copy
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mimo.train.ahead import Batches
 from mimo.train.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from mimo.train.config import OptimizerConfig, OutputConfig
 from mimo.train.run_log import Log
@@ -117,11 +118,12 @@ def run_training(
     objective: Objective,
     out_dir: Path,
     *,
-    start: Mapping[str, torch.Tensor] | None = None,
+    start: Mapping[str, torch.Tensor] | Sequence[Mapping[str, torch.Tensor]] | None = None,
     resume: bool = False,
     time_limit: float | None = None,
     began: float | None = None,
     command: str = "",
+    ahead: bool = False,
     report: Callable[[str], None] = print,
     stop: StopRequest | None = None,
 ) -> Path:
@@ -135,8 +137,9 @@ def run_training(
         Receives ``checkpoint.pt`` and ``log.txt``, TensorBoard's files when that is installed, sample pictures, and
         what `mimo.train.run_state.read_state` says of the run.
     start
-        Weights to start from, those of a network of the same configuration (`mimo.models.weight_files.load_weights`);
-        the optimiser starts afresh. Not looked at when a run is resumed.
+        Weights to start from (`mimo.models.weight_files.load_weights`), those of a network of the same configuration or
+        what else `Objective.start_from` knows how to use, several one after another; the optimiser starts afresh. Not
+        looked at when a run is resumed.
     resume
         Go on from the checkpoint in `out_dir`, with the objective as given (a longer run is a larger ``n_step``); the
         same objective gives the weights of a run that was never interrupted.
@@ -148,6 +151,9 @@ def run_training(
         first step then counts too.
     command
         What was typed to train, for the model card.
+    ahead
+        Prepare batches in a process of their own (`mimo.train.ahead`). A script that says so must not start anything
+        when it is imported, since that process imports it: ``if __name__ == "__main__":``.
     report
         Receives every line of the log.
     stop
@@ -179,17 +185,18 @@ def run_training(
     stop = StopRequest() if stop is None else stop
     stop.waits = share.of > 1
     with RunningMark(out_dir if share.rank == 0 else None) as mark:
-        return _run(objective, out_dir, start, resume, time_limit, began, command, report, mark, stop)
+        return _run(objective, out_dir, start, resume, time_limit, began, command, ahead, report, mark, stop)
 
 
 def _run(
     objective: Objective,
     out_dir: Path,
-    start: Mapping[str, torch.Tensor] | None,
+    start: Mapping[str, torch.Tensor] | Sequence[Mapping[str, torch.Tensor]] | None,
     resume: bool,
     time_limit: float | None,
     began: float,
     command: str,
+    ahead: bool,
     report: Callable[[str], None],
     mark: RunningMark,
     stop: StopRequest,
@@ -202,7 +209,8 @@ def _run(
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     optimizer = torch.optim.AdamW(network.parameters(), lr=steps.learning_rate, weight_decay=steps.weight_decay)
     if start is not None and not resume:
-        _start_from(network, objective.start_from(start))
+        for weights in [start] if isinstance(start, Mapping) else start:
+            _start_from(network, objective.start_from(weights))
     averaged = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     step, seconds, history, best = 0, 0.0, list[dict[str, float]](), dict[str, Any]()
     if resume:
@@ -238,6 +246,7 @@ def _run(
     def keep_interrupted() -> None:
         keep()
         log.line(f"stopped at step {step}: resume goes on from there")
+        batches.close()
 
     def tell(force: bool = False) -> None:
         counts = {"step": step, "n_step": steps.n_step, "saved_step": saved_step, "scenes": step * steps.batch}
@@ -269,6 +278,7 @@ def _run(
     started, losses = began - seconds, list[float]()
     tell(force=True)
     network.train()
+    batches, waited = Batches(objective, share, step, ahead=ahead), 0.0
     try:
         with stop:
             first = start is not None if step == 0 else step % output.validate_every == 0
@@ -282,7 +292,10 @@ def _run(
                     break
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(steps, step, progress)
-                loss = objective.loss(trained, step, averaged, share)
+                asked = time.monotonic()
+                prepared = batches.take()
+                waited += time.monotonic() - asked
+                loss = objective.loss_of(trained, prepared, step, averaged)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 nn.utils.clip_grad_norm_(network.parameters(), steps.clip)
@@ -302,6 +315,7 @@ def _run(
                     continue
                 if step % output.log_every == 0:
                     row = {"loss": float(np.mean(losses)), "samples_per_s": step * steps.batch / seconds}
+                    row["waited_s"], waited = waited, 0.0
                     log.row(step, step * steps.batch, seconds, row)
                     losses.clear()
                 if step % output.validate_every == 0 or step == steps.n_step:
@@ -323,6 +337,7 @@ def _run(
         raise
     finally:
         stop.keep = None
+        batches.close()
         log.close()
     return path
 

@@ -21,6 +21,7 @@ from scipy.constants import speed_of_light
 from torch import nn
 
 from mimo import Acquisition, FrequencySweep, operator_of
+from mimo.models.dense import Dense
 from mimo.models.layers import fold_batch_norm
 from mimo.models.precision import resolve_precision
 from mimo.models.reconstructor import build_network, prepare_input, run_network, run_prepared
@@ -141,13 +142,13 @@ class ReconstructionObjective(Objective):
         """See `Objective`.
 
         Without normalisation from weights with it, folded; a U-Net from a narrower one; an unrolled network from a
-        denoiser too.
+        denoiser or a two-stage network too; fully connected layers from those of another network.
         """
         if self.config.network.norm == "none":
             weights = fold_batch_norm(weights)
         if isinstance(self.network, UNet3D):
             return self.network.from_narrower(weights)
-        return self.network.from_denoiser(weights) if isinstance(self.network, Unrolled) else weights
+        return self.network.start_from(weights) if isinstance(self.network, Unrolled | Dense) else weights
 
     def headline(self) -> str:
         """See `Objective`."""

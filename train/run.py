@@ -41,6 +41,7 @@ def train_denoiser(
     time_limit: float | None = None,
     began: float | None = None,
     command: str = "",
+    ahead: bool = False,
     report: Callable[[str], None] = print,
     stop: StopRequest | None = None,
 ) -> Path:
@@ -64,8 +65,8 @@ def train_denoiser(
         In which the network computes: ``"float32"``, ``"bfloat16"`` (weights stay float32), or ``"auto"`` for the
         latter where the device has it in hardware. Recorded in the checkpoint.
     start
-        Weights to start from: tensors, a file, or the name of those that ship.
-    resume, time_limit, began, command, report, stop
+        Weights to start from: tensors, a file, or the name of those that ship; several by commas, one after another.
+    resume, time_limit, began, command, ahead, report, stop
         As in `mimo.train.loop.run_training`, which also says what is raised.
 
     Returns
@@ -77,7 +78,8 @@ def train_denoiser(
     source = _validated(_source(scenes) or PresetScenes(), validation, config.data.validation_share)
     objective = DenoisingObjective(config, source, device, precision)
     options: dict[str, Any] = {"resume": resume, "time_limit": time_limit, "began": began, "command": command}
-    return run_training(objective, Path(folder), start=_weights(start), report=report, stop=stop, **options)
+    options |= {"ahead": ahead, "report": report, "stop": stop}
+    return run_training(objective, Path(folder), start=_weights(start), **options)
 
 
 def train_reconstructor(
@@ -94,6 +96,7 @@ def train_reconstructor(
     time_limit: float | None = None,
     began: float | None = None,
     command: str = "",
+    ahead: bool = False,
     report: Callable[[str], None] = print,
     stop: StopRequest | None = None,
 ) -> Path:
@@ -119,8 +122,8 @@ def train_reconstructor(
         In which the network computes: ``"float32"``, ``"bfloat16"`` (weights stay float32), or ``"auto"`` for the
         latter where the device has it in hardware. Recorded in the checkpoint.
     start
-        Weights to start from: tensors, a file, or the name of those that ship.
-    resume, time_limit, began, command, report, stop
+        Weights to start from: tensors, a file, or the name of those that ship; several by commas, one after another.
+    resume, time_limit, began, command, ahead, report, stop
         As in `mimo.train.loop.run_training`, which also says what is raised.
 
     Returns
@@ -142,15 +145,18 @@ def train_reconstructor(
             raise ValueError(f"{each.path}: its grid is not that of the training: expected scenes on the same voxels")
     objective = ReconstructionObjective(config, acquisition, source, device, precision)
     options: dict[str, Any] = {"resume": resume, "time_limit": time_limit, "began": began, "command": command}
-    return run_training(objective, Path(folder), start=_weights(start), report=report, stop=stop, **options)
+    options |= {"ahead": ahead, "report": report, "stop": stop}
+    return run_training(objective, Path(folder), start=_weights(start), **options)
 
 
 def _source(scenes: SceneSource | PathLike | None) -> SceneSource | None:
     return scenes if scenes is None or isinstance(scenes, SceneSource) else DatasetScenes(scenes)
 
 
-def _weights(start: Weights | None) -> Mapping[str, torch.Tensor] | None:
-    return start if start is None or isinstance(start, Mapping) else load_weights(find_weights(start))[0]
+def _weights(start: Weights | None) -> list[Mapping[str, torch.Tensor]] | None:
+    if start is None or isinstance(start, Mapping):
+        return None if start is None else [start]
+    return [load_weights(find_weights(name.strip()))[0] for name in str(start).split(",")]
 
 
 def _validated(source: SceneSource, validation: DatasetScenes | PathLike | None, share: float) -> SceneSource:

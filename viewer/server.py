@@ -31,6 +31,7 @@ from mimo.viewer.payload import (
     version_of,
     volume_packet,
 )
+from mimo.viewer.setup_facts import distinct_names, setup_facts
 from mimo.viewer.standalone import MOST_STATE, standalone_page
 
 __all__ = ["MOST_HEAD", "MOST_TARGET", "Guard", "Source", "allowed_hosts", "listen", "make_app", "serve"]
@@ -126,6 +127,7 @@ class Source:
         self.paths = [Path(path) for path in paths]
         self.watch = watch
         self._scores: dict[tuple[Any, ...], dict[str, float | None]] = {}
+        self._setups: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._busy = threading.Lock()
 
     def facts(self, request: Request) -> Response:
@@ -139,7 +141,20 @@ class Source:
     def file(self, request: Request) -> Response:
         """Answer with the facts of one file."""
         path = self._path(request)
-        return _no_such_file() if path is None else JSONResponse(file_facts(path))
+        if path is None:
+            return _no_such_file()
+        return JSONResponse(file_facts(path, distinct_names(self.paths)[_number(request, "file")]))
+
+    def setup(self, request: Request) -> Response:
+        """Answer with expected resolution and extent of the scene of one file, computed once for each version."""
+        path = self._path(request)
+        if path is None:
+            return _no_such_file()
+        key = (path, version_of(path))
+        with self._busy:
+            if key not in self._setups:
+                self._setups[key] = setup_facts(path)
+        return JSONResponse(self._setups[key])
 
     def volume(self, request: Request) -> Response:
         """Answer with a volume's packet, or with the header ``changed`` alone when the file is no longer the same."""
@@ -223,6 +238,7 @@ def make_app(paths: Sequence[Path], *, token: str, hosts: Collection[str], watch
         Route(f"{base}/facts", source.facts),
         Route(f"{base}/versions", source.versions),
         Route(f"{base}/file/{{file:int}}", source.file),
+        Route(f"{base}/setup/{{file:int}}", source.setup),
         Route(f"{base}/volume/{{file:int}}/{{item:int}}/{{scene:int}}", source.volume),
         Route(f"{base}/scores/{{file:int}}/{{item:int}}/{{scene:int}}", source.scores),
         Route(f"{base}/measurement/{{file:int}}/{{scene:int}}", source.measurement),

@@ -14,6 +14,7 @@ from typing import Any
 from mimo.data import FileError
 from mimo.viewer import page_files
 from mimo.viewer.payload import measurement_packet, page_facts, scores, unpack, volume_packet
+from mimo.viewer.setup_facts import setup_facts
 
 __all__ = ["MOST_STATE", "save_html", "standalone_page"]
 
@@ -100,6 +101,7 @@ def standalone_page(
 def _data_parts(paths: Sequence[Path], facts: dict[str, Any]) -> list[str]:
     parts, size = [], 0
     for f, (path, file) in enumerate(zip(paths, facts["files"], strict=True)):
+        parts.append(_json_part(f"setup/{f}", setup_facts(path)))
         for scene in (s for s in facts["scenes"] if s < file["n_scene"]):
             packets = {f"volume/{f}/{i}/{scene}": volume_packet(path, i, scene) for i in range(len(file["items"]))}
             packets[f"measurement/{f}/{scene}"] = measurement_packet(path, scene)

@@ -3,6 +3,7 @@
 import { Volume } from "./volume.js";
 
 export class ChangedError extends Error {}
+export class GoneError extends Error {}
 
 class ServerSource {
   canSave = true;
@@ -27,6 +28,10 @@ class ServerSource {
     return (await this.get(`scores/${file}/${item}/${scene}`)).json();
   }
 
+  async setup(file) {
+    return (await this.get(`setup/${file}`)).json();
+  }
+
   async measurement(file, scene) {
     return (await this.get(`measurement/${file}/${scene}`)).arrayBuffer();
   }
@@ -46,7 +51,9 @@ class ServerSource {
   }
 
   async get(address) {
-    const answer = await fetch(address);
+    const answer = await fetch(address).catch(() => {
+      throw new GoneError("the viewer's server has ended");
+    });
     if (!answer.ok) throw new Error((await answer.text()).trim() || `the server answered ${answer.status}`);
     return answer;
   }
@@ -65,6 +72,10 @@ class EmbeddedSource {
 
   async scores(file, item, scene) {
     return document.getElementById(`scores/${file}/${item}/${scene}`) ? this.json(`scores/${file}/${item}/${scene}`) : {};
+  }
+
+  async setup(file) {
+    return this.json(`setup/${file}`);
   }
 
   async measurement(file, scene) {
