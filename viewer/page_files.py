@@ -26,6 +26,7 @@ SCRIPTS = (
     "touches.js",
     "scene3d.js",
     "section_layout.js",
+    "compare.js",
     "sections.js",
     "section_pointer.js",
     "panels.js",
@@ -53,6 +54,7 @@ SCRIPTS = (
     "notices.js",
     "following.js",
     "loading.js",
+    "shown.js",
     "main.js",
 )
 """ES modules of the page, each after those that it imports."""

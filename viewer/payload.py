@@ -37,6 +37,7 @@ __all__ = [
     "measurement_packet",
     "packet",
     "page_facts",
+    "phase_packet",
     "scores",
     "told",
     "unpack",
@@ -179,6 +180,28 @@ def volume_packet(path: Path, item: int, scene: int) -> bytes:
     halves = np.divide(volume, peak or 1.0).astype(np.float16)
     body = np.ascontiguousarray(halves.transpose(2, 1, 0)).astype("<f2", copy=False).tobytes()
     return packet(header | facts | {"shape": list(volume.shape), "peak": peak}, body)
+
+
+def phase_packet(path: Path, item: int, scene: int) -> bytes:
+    """Return the phase of one image as a packet, voxel by voxel as `volume_packet` does, a byte each.
+
+    A byte n stands for the phase 2 pi n / 256; it is 0 where the magnitude is 60 dB or more below the largest. The
+    header has ``complex``: whether there is any phase but 0 to show; where not, the body is empty.
+    """
+    header: dict[str, Any] = {"item": item, "scene": scene, "complex": False}
+    try:
+        with open_measurement(path) as file:
+            name = _item(path, file, item, scene)
+            truth = file.has_truth and item == 0
+            image = file.truth(scene) if truth else file.reconstruction(name, [scene]).image[0]
+    except FileError as error:
+        return packet(header | {"problem": told(error)})
+    if not (np.iscomplexobj(image) and (image.imag != 0).any()) and not (image.real < 0).any():
+        return packet(header)
+    magnitude = np.abs(image)
+    turns = np.rint(np.angle(image) * (256 / (2 * np.pi))).astype(np.int64).astype(np.uint8)
+    turns[magnitude <= 1e-3 * magnitude.max()] = 0
+    return packet(header | {"complex": True}, np.ascontiguousarray(turns.transpose(2, 1, 0)).tobytes())
 
 
 def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:

@@ -13,7 +13,15 @@ from typing import Any
 
 from mimo.data import FileError
 from mimo.viewer import page_files
-from mimo.viewer.payload import measurement_packet, packet, page_facts, scores, unpack, volume_packet
+from mimo.viewer.payload import (
+    measurement_packet,
+    packet,
+    page_facts,
+    phase_packet,
+    scores,
+    unpack,
+    volume_packet,
+)
 from mimo.viewer.setup_facts import setup_facts
 
 __all__ = ["MOST_STATE", "save_html", "standalone_page"]
@@ -114,6 +122,8 @@ def _data_parts(paths: Sequence[Path], facts: dict[str, Any], images_alone: bool
         parts.append(_json_part(f"setup/{f}", {} if images_alone else setup_facts(path)))
         for scene in (s for s in facts["scenes"] if s < file["n_scene"]):
             packets = {f"volume/{f}/{i}/{scene}": volume_packet(path, i, scene) for i in range(len(file["items"]))}
+            phases = {f"phase/{f}/{i}/{scene}": phase_packet(path, i, scene) for i in range(len(file["items"]))}
+            packets |= {name: content for name, content in phases.items() if unpack(content)[0]["complex"]}
             packets[f"measurement/{f}/{scene}"] = NO_PACKET if images_alone else measurement_packet(path, scene)
             for name, content in packets.items():
                 parts.append(_packet_part(name, content))

@@ -1,7 +1,7 @@
 // The maps of a measurement: magnitude and phase over channel and frequency, range profiles of all, Tx x Rx.
 
 import { colorAt, CYCLIC, inks, levelOf, pixelOf, tableOf } from "./colors.js";
-import { largestOver, pixelRanges } from "./maxima.js";
+import { largestOver, pixelRanges, strongestOver } from "./maxima.js";
 import { paintFrame } from "./plots.js";
 import { allProfiles, channelLevels, phases } from "./sweeps.js";
 
@@ -44,12 +44,8 @@ function phasePicture(degrees, strength, n, box, ratio) {
   const up = pixelRanges(upTo(strength.length / n), height).reverse();
   const table = tableOf(CYCLIC);
   const pixels = new Uint32Array(width * height);
-  up.forEach(([v0, v1], row) => {
-    across.forEach(([u0, u1], column) => {
-      let best = u0 + n * v0;
-      for (let v = v0; v <= v1; v += 1) for (let u = u0; u <= u1; u += 1) if (strength[u + n * v] > strength[best]) best = u + n * v;
-      if (strength[best] >= 0) pixels[column + width * row] = pixelOf(colorAt(table, (degrees[best] + 180) / 360));
-    });
+  strongestOver(strength, n, across, up).forEach((best, at) => {
+    if (strength[best] >= 0) pixels[at] = pixelOf(colorAt(table, (degrees[best] + 180) / 360));
   });
   return picture(pixels, width, height);
 }

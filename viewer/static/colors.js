@@ -89,8 +89,8 @@ export function curveColor(n) {
 export const FONT = '"Segoe UI", "DejaVu Sans", "Liberation Sans", Arial, sans-serif';
 
 /** The colour bar with its ticks and what it means, for `paint(context, width, height)`. */
-export function paintBar(context, width, height, state, { text, line, panel }, ticks, label, mark = null) {
-  const [left, right, top, bar] = [14, width - 14, 4, 12];
+export function paintBar(context, width, height, state, { text, line }, ticks, label, mark = null) {
+  const [left, right, top, bar] = [14, width - 14, 8, 12];
   const table = tableOf(state.colors);
   for (let x = left; x < right; x += 1) {
     context.fillStyle = `rgb(${colorAt(table, (x - left + 0.5) / (right - left)).join(",")})`;
@@ -109,13 +109,10 @@ export function paintBar(context, width, height, state, { text, line, panel }, t
   }
   context.fillText(label, width / 2, top + bar + 21);
   if (mark === null) return;
-  const x = left + Math.min(1, Math.max(0, mark)) * (right - left); // the threshold: a triangle that points down on the bar
-  context.strokeStyle = panel;
+  const x = left + Math.min(1, Math.max(0, mark)) * (right - left); // the threshold: a triangle above the bar
   context.beginPath();
-  context.moveTo(x, top + bar - 2);
+  context.moveTo(x, top - 1);
   context.lineTo(x - 5, 0);
   context.lineTo(x + 5, 0);
-  context.closePath();
   context.fill();
-  context.stroke();
 }

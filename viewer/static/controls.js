@@ -18,10 +18,22 @@ const TABS = [
 const WITH_IMAGES = ["images", "analysis", "history"];
 const WITH_COLORS = ["images", "analysis", "measurement"];
 const WITH_CROSS = ["images", "analysis"];
-const MODE_CHOICES = [
+const MODE_BUTTONS = [
   ["volume", "Volume", "Emission and absorption of all above the threshold (1)"],
   ["maximum", "Maximum", "The largest magnitude along each ray (2)"],
   ["surface", "Surface", "A shaded surface at the threshold (3)"],
+];
+const PARTS = [
+  ["magnitude", "|\u00b7|", "Slices show the magnitude"],
+  ["phase", "Phase", "Slices show the phase of complex images"],
+  ["real", "Real", "Slices show the real part of complex images"],
+  ["imaginary", "Imag", "Slices show the imaginary part of complex images"],
+];
+const COMPARISONS = [
+  ["none", "not compared"],
+  ["outline", "outline"],
+  ["difference", "difference"],
+  ["blink", "in turn"],
 ];
 const ALONG = { x: "Look along x (x)", y: "Look along y (y)", z: "Look along z (z)", isometric: "Look from a corner (i)" };
 
@@ -52,7 +64,7 @@ export class Controls {
     const { widgets: w } = this;
     const unseen = (s) => s.mode === "maximum";
     return w.group("3D view", ["images"],
-      w.buttons("mode", MODE_CHOICES, "3D view"),
+      w.buttons("mode", MODE_BUTTONS, "3D view"),
       w.slider("threshold", "Threshold", "What is weaker is left out; a mark on the colour bar shows it", { min: LOWEST, max: 0, step: 0.5, unit: "dB", disabled: unseen, shown: shownThreshold }),
       w.slider("opacity", "Opacity", "How dense the strongest voxels are", { min: 0.02, max: 1, step: 0.01, disabled: (s) => s.mode !== "volume" }),
       this.presets(),
@@ -87,6 +99,8 @@ export class Controls {
       })));
     return w.group("Sections and crosshair", WITH_CROSS,
       w.onTabs(["images"], w.buttons("sections", [["slices", "Slices", "Three slices through the crosshair (s)"], ["maxima", "Maxima", "The largest magnitude along each axis (s)"]], "Sections")),
+      w.onTabs(["images"], w.buttons("show", PARTS, "What of complex images slices show")),
+      w.onTabs(["images"], w.choice("compare", "With truth", "Compare the sections with the truth, or with the first image where none is known: its outline at the threshold, the difference in dB, or both in turn", COMPARISONS)),
       element("div", { className: "row" }, w.action("Go to the peak", "Put the crosshair on the strongest voxel of the first image (g)", () => view.goToPeak(), "peak"),
         w.action("All in sight", "Show the whole image in the sections (Home on them)", () => view.store.set({ sectionZoom: 1, sectionAt: null }), "section-reset")),
       element("div", { className: "coordinates" }, ...typed),

@@ -1,6 +1,7 @@
 // The head of the page: which files and scene, and the colour bar.
 
-import { CYCLIC, inks, levelOf, paintBar } from "./colors.js";
+import { CYCLIC, DIVERGING, inks, levelOf, paintBar } from "./colors.js";
+import { MOST_DIFFERENCE } from "./compare.js";
 import { plain, ticks } from "./numbers.js";
 import { element } from "./panels.js";
 import { shownThreshold } from "./state.js";
@@ -76,9 +77,21 @@ function writeLines(root, lines) {
 
 /** The colour bar with ticks in the unit of the scale, what they are relative to, and the threshold where it acts. */
 export function paintScale(context, width, height, state) {
-  if (state.tab === "measurement" ? state.measured === "phase" : state.show === "phase") {
+  if (state.tab === "images" && state.compare === "difference") {
+    const places = [-1, -0.5, 0, 0.5, 1].map((part) => [(part + 1) / 2, plain(part * MOST_DIFFERENCE)]);
+    paintBar(context, width, height, { ...state, colors: DIVERGING }, inks(), places, "sections: image minus truth or first image (dB)");
+    return;
+  }
+  const ofMeasurement = state.tab === "measurement";
+  if (ofMeasurement ? state.measured === "phase" : state.tab === "images" && state.show === "phase") {
     const places = [-180, -90, 0, 90, 180].map((degrees) => [(degrees + 180) / 360, plain(degrees)]);
-    paintBar(context, width, height, { ...state, colors: CYCLIC }, inks(), places, "phase (degrees)");
+    paintBar(context, width, height, { ...state, colors: CYCLIC }, inks(), places, ofMeasurement ? "phase (degrees)" : "sections: phase (degrees), clear below the floor");
+    return;
+  }
+  if (state.tab === "images" && ["real", "imaginary"].includes(state.show)) {
+    const most = 10 ** (state.top / 20);
+    const places = [-1, -0.5, 0, 0.5, 1].map((part) => [(part + 1) / 2, plain(Number((part * most).toPrecision(3)))]);
+    paintBar(context, width, height, { ...state, colors: DIVERGING }, inks(), places, `sections: ${state.show} part relative to the maximum`);
     return;
   }
   const linear = state.scale === "linear";

@@ -1,12 +1,14 @@
 // The page: loads what the address asks for, keeps panels and controls in step with the state.
 
-import { DEFAULTS, fitState, formatState, parseState, setDefaults, Store } from "./state.js";
+import { formatState, parseState, setDefaults, Store } from "./state.js";
+import { Shown } from "./shown.js";
 import { openSource } from "./source.js";
 import { Loading } from "./loading.js";
 import { Raycaster } from "./raycast.js";
 import { groundOf, setTables } from "./colors.js";
 import { fitCanvas, Scenes3d } from "./scene3d.js";
 import { Sections } from "./sections.js";
+import { BLINK_MS } from "./compare.js";
 import { SectionPointer } from "./section_pointer.js";
 import { flatView } from "./section_layout.js";
 import { arrange, buildPanel, element, panelsOf, valueAt, writeCaption, writeLarge } from "./panels.js";
@@ -21,17 +23,17 @@ import { Following } from "./following.js";
 import { composePicture } from "./picture.js";
 import { SaveDialog } from "./save.js";
 
-const MOST_VOXELS = 2 ** 27; // of all panels shown at first: 256 MiB on the page, as much again in textures
 const CAMERA = ["azimuth", "elevation", "zoom", "panX", "panY", "projection"];
 const LEVELS = ["scale", "floor", "top", "norm", "colors"];
 const LAYOUT = ["hidden", "alone", "columns", "sheets", "theme", "tab"];
 const IN_3D = [...CAMERA, ...LEVELS, ...LAYOUT, "mode", "threshold", "opacity", "axes", "box", "antennas", "channel", "cross", "mark", "clip"];
 const ON_TABS = { "bar-box": ["images", "measurement"] };
-const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark"];
+const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark", "show", "compare", "threshold"];
 const $ = (id) => document.getElementById(id);
 
-class View {
+class View extends Shown {
   constructor(source, facts) {
+    super();
     Object.assign(this, { source, facts, panels: panelsOf(facts), autoCross: null });
     this.store = new Store(this.opened(this.fitted(parseState(location.hash || facts.state || ""))));
     this.notices = new Notices($("notice"));
@@ -56,6 +58,7 @@ class View {
     listenToKeys(this);
     this.buildPanels();
     this.controls.build();
+    this.blink();
     $("bar").painter = (context, w, h) => paintScale(context, w, h, this.store.state);
     this.store.listen((names, state) => this.changed(names, state));
     addEventListener("hashchange", () => this.followAddress());
@@ -79,157 +82,21 @@ class View {
     }
   }
 
-  // -- what is shown
-
-  scene() {
-    return Math.min(this.store.state.scene, Math.max(0, this.sceneCount() - 1));
-  }
-
-  sceneCount() {
-    return this.facts.files.reduce((most, file) => Math.max(most, file.n_scene), 0);
-  }
-
-  /** Numbers of the scenes to choose from: all, or those that a saved page holds. */
-  sceneNumbers() {
-    return this.facts.scenes ?? Array.from({ length: this.sceneCount() }, (_, n) => n);
-  }
-
-  /** A state from an address within what the files hold. */
-  fitted(state) {
-    const channels = this.facts.files.reduce((most, file) => Math.max(most, file.n_pair ?? 0), 0);
-    return fitState(state, { scenes: this.sceneNumbers(), channels, keys: this.panels.map((panel) => panel.key) });
-  }
-
-  /** The state to open with: a file without an image opens on its measurement. */
-  opened(state) {
-    const lonely = !this.panels.length && this.facts.files.some((file) => file.n_scene) && state.tab === "images";
-    return lonely ? { ...state, tab: "measurement" } : state;
-  }
-
-  /** Whether a panel is among those that the list has chosen. */
-  isChosen(panel) {
-    const { hidden } = this.store.state;
-    return hidden ? !hidden.includes(panel.key) : this.shownAtFirst().includes(panel);
-  }
-
-  isShown(panel) {
-    const { alone } = this.store.state;
-    return alone ? panel.key === alone : this.isChosen(panel);
-  }
-
-  /** As many panels as fit into memory, at least one. */
-  shownAtFirst() {
-    let voxels = 0;
-    return this.panels.filter(({ facts: { grid } }, n) => {
-      voxels += grid ? grid.x.length * grid.y.length * grid.z.length : 0;
-      return n === 0 || voxels <= MOST_VOXELS;
-    });
-  }
-
-  shownPanels() {
-    return this.panels.filter((panel) => this.isShown(panel));
-  }
-
-  chosenPanels() {
-    return this.panels.filter((panel) => this.isChosen(panel));
-  }
-
-  togglePanel(panel, shown) {
-    this.choosePanels(this.panels.filter((p) => (p === panel ? shown : this.isChosen(p))));
-  }
-
-  /** Show these panels and no others. */
-  choosePanels(chosen) {
-    this.store.set({ hidden: this.panels.filter((p) => !chosen.includes(p)).map((p) => p.key), alone: null });
-  }
-
-  /** Show one panel alone at full size, or all that are chosen again. */
-  toggleAlone(panel) {
-    this.store.set({ alone: this.store.state.alone === panel.key ? null : panel.key });
-  }
-
-  /** Factor from a panel's own maximum to the reference. */
-  gainOf(panel) {
-    if (this.store.state.norm === "own" || !panel.volume || panel.relative) return 1;
-    const others = this.chosenPanels().filter((p) => p !== panel && !p.relative);
-    const most = Math.max(panel.volume.peak, ...others.map((p) => p.volume?.peak ?? 0));
-    return most ? panel.volume.peak / most : 1;
-  }
-
-  /** How much room a panel's sections have: the height of a row of them, and whether two rows are welcome. */
-  sectionRoom(panel) {
-    const height = $("main").clientHeight - $("head").offsetHeight;
-    if (this.store.state.alone) return { tallest: Math.max(240, height - 130), square: true };
-    const large = flatView(panel.volume) && !this.store.state.sheets ? 0.66 : 0.28;
-    return { tallest: Math.max(190, large * height), square: false };
-  }
-
-  /** The box from the mark to the crosshair where 3D views are to show it alone, whole voxels of the first image; or null. */
-  clipBox() {
-    return this.store.state.clip ? this.region() : null;
-  }
-
-  /** The box that has mark and crosshair for corners, metres; null without a mark. */
-  region() {
-    const [a, b] = [this.store.state.mark, this.cross()];
-    if (!a || !b) return null;
-    const volume = this.shownPanels().find((p) => p.volume)?.volume;
-    const half = (axis, at) => (volume ? volume.spacingAt(axis, at) / 2 : 0);
-    return {
-      low: a.map((v, axis) => Math.min(v - half(axis, v), b[axis] - half(axis, b[axis]))),
-      high: a.map((v, axis) => Math.max(v + half(axis, v), b[axis] + half(axis, b[axis]))),
-    };
-  }
-
-  cross() {
-    return this.store.state.cross ?? this.autoCross;
-  }
-
-  /** Move the crosshair along one axis, to the middle of the voxel that it then is in. */
-  moveCross(axis, value) {
-    const volume = this.shownPanels().find((p) => p.volume)?.volume;
-    if (!volume) return;
-    const point = this.cross().map((v, n) => (n === axis ? value : v));
-    this.store.set({ cross: volume.nearest(point).map((i, n) => volume.centers[n][i]) });
-  }
-
-  /** Put the crosshair on the strongest voxel of the first image that is shown. */
-  goToPeak() {
-    const volume = this.shownPanels().find((p) => p.volume)?.volume;
-    if (volume) this.store.set({ cross: volume.brightest() });
-  }
-
-  /** Put the mark where the crosshair is, or take it away where it is there already. */
-  toggleMark() {
-    const { mark } = this.store.state;
-    const cross = this.cross();
-    const same = mark && cross && mark.every((v, axis) => Math.abs(v - cross[axis]) < 1e-9);
-    this.store.set({ mark: same ? null : cross, ...(same && { clip: false }) });
-  }
-
-  look(angles) {
-    this.store.set({ ...angles, panX: 0, panY: 0 });
-  }
-
-  resetCamera() {
-    const { azimuth, elevation, zoom, panX, panY } = DEFAULTS;
-    this.store.set({ azimuth, elevation, zoom, panX, panY });
-  }
-
-  /** Go to the n-th of the scenes that there are. */
-  goToScene(n) {
-    const numbers = this.sceneNumbers();
-    if (numbers.length) this.store.set({ scene: numbers[Math.min(numbers.length - 1, Math.max(0, n))] });
-  }
-
-  stepScene(by) {
-    this.goToScene(this.sceneNumbers().indexOf(this.scene()) + by);
-  }
-
   /** Open or close the controls of a narrow window. */
   toggleMenu() {
     const open = document.body.classList.toggle("menu-open");
     $("menu").setAttribute("aria-expanded", open);
+  }
+
+  /** Show image and reference in turn while that is asked for. */
+  blink() {
+    clearInterval(this.blinkTimer);
+    this.blinks = false;
+    if (this.store.state.compare !== "blink") return;
+    this.blinkTimer = setInterval(() => {
+      this.blinks = !this.blinks;
+      this.paintSections();
+    }, BLINK_MS);
   }
 
   showHelp() {
@@ -328,10 +195,12 @@ class View {
     if (has(LAYOUT) || names.has("colors")) this.showTab();
     if (has(["scene", "hidden", "alone"])) this.load();
     if (names.has("tab") && state.tab === "measurement") this.loading.loadMeasurement();
+    if (names.has("compare")) this.blink();
+    if (names.has("show")) this.loading.loadPhases();
     if (has(IN_3D)) this.scenes.request();
     if (has(IN_SECTIONS)) this.paintSections();
     if (names.has("colors")) this.tellWhatIsMissing();
-    if (has([...LEVELS, "theme", "tab", "mode", "threshold", "measured", "show"])) this.paintHead();
+    if (has([...LEVELS, "theme", "tab", "mode", "threshold", "measured", "show", "compare"])) this.paintHead();
     if (state.tab === "analysis" && has(["cross", "mark", ...LEVELS])) this.analysis.build();
     else if (state.tab !== "images" && has([...IN_SECTIONS, "channel", "measured", ...CAMERA])) this.paintPlots();
     if (names.has("measured") && state.tab === "measurement") this.measurement.build();

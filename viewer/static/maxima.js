@@ -50,3 +50,18 @@ export function largestOver(values, count, across, up) {
   });
   return largest;
 }
+
+/** Index in values[u + count v] of the largest over each of the ranges `across` and `up`, laid out as the values are. */
+export function strongestOver(values, count, across, up) {
+  const found = new Uint32Array(across.length * up.length);
+  up.forEach(([v0, v1], row) => {
+    across.forEach(([u0, u1], column) => {
+      let best = u0 + count * v0;
+      for (let v = v0; v <= v1; v += 1) {
+        for (let at = u0 + count * v; at <= u1 + count * v; at += 1) if (values[at] > values[best]) best = at;
+      }
+      found[column + across.length * row] = best;
+    });
+  });
+  return found;
+}

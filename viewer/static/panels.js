@@ -126,5 +126,12 @@ export function valueAt(panel, cross, gain, scale) {
   if (!volume.imaged(cross)) return "outside the region";
   const value = HALVES[volume.halves[volume.offset(volume.nearest(cross))]];
   const level = levelText(value, volume.peak ? gain : 0);
-  return scale === "linear" ? `${plain(value * gain, 3)} (${level})` : level;
+  const magnitude = scale === "linear" ? `${plain(value * gain, 3)} (${level})` : level;
+  return panel.phase && panel.phaseOf === panel.loaded ? `${magnitude}, ${phaseText(panel, cross)}` : magnitude;
+}
+
+/** An image's phase at the crosshair, degrees. */
+function phaseText({ volume, phase }, cross) {
+  const turns = phase[volume.offset(volume.nearest(cross))] / 256;
+  return `${plain(360 * (turns > 0.5 ? turns - 1 : turns), 0)}\u00b0`;
 }

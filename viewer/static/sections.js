@@ -1,11 +1,13 @@
 // The three flat pictures below each panel, slices or maximum projections, with the crosshair that all panels share.
 
-import { FONT, halfColors, inks } from "./colors.js";
-import { largestOver, pixelRanges } from "./maxima.js";
+import { colorAt, CYCLIC, DIVERGING, FONT, halfColors, inks, pixelOf, tableOf } from "./colors.js";
+import { differencePixels, outlineOf, sliceOfOther } from "./compare.js";
+import { largestOver, pixelRanges, strongestOver } from "./maxima.js";
 import { fittingTicks, labelRoom, metres, plain } from "./numbers.js";
 import { fitCanvas } from "./scene3d.js";
 import { layoutSections, placeIn, scaleBar } from "./section_layout.js";
-import { AXIS_NAMES } from "./volume.js";
+import { shownThreshold } from "./state.js";
+import { AXIS_NAMES, HALVES } from "./volume.js";
 
 const HATCH = 7; // between two lines
 
@@ -19,6 +21,29 @@ export function sectionPixels(volume, { view, ranges }, halves, imaged, colors, 
   const image = new ImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
   for (let n = 0; n < pixels.length; n += 1) pixels[n] = !seen || seen[n] ? colors[largest[n]] : 0;
+  return image;
+}
+
+/** Colour of a complex value by its part that is shown: `size` relative to the scale's upper end, 256 phases to a turn. */
+function partColor(show, tables, size, phase) {
+  if (show === "phase") return pixelOf(colorAt(tables.phase, ((phase + 128) % 256) / 256));
+  const angle = (2 * Math.PI * phase) / 256;
+  const part = size * (show === "real" ? Math.cos(angle) : Math.sin(angle));
+  return pixelOf(colorAt(tables.part, Math.min(1, Math.max(0, 0.5 + 0.5 * part))));
+}
+
+/** Phase, real or imaginary part of a slice as pixels, each of the strongest voxel under it; no phase below the floor. */
+export function complexPixels(volume, { view, ranges }, halves, phases, { show, floor, top }, gain, width, height) {
+  const across = pixelRanges(volume.edges[view.across], width, ranges[view.across]);
+  const up = pixelRanges(volume.edges[view.up], height, ranges[view.up]).reverse();
+  const image = new ImageData(width, height);
+  const pixels = new Uint32Array(image.data.buffer);
+  const tables = { phase: tableOf(CYCLIC), part: tableOf(DIVERGING) };
+  const least = show === "phase" ? 10 ** (floor / 20) : -1;
+  strongestOver(halves, volume.shape[view.across], across, up).forEach((best, at) => {
+    const value = HALVES[halves[best]] * gain;
+    if (value > least) pixels[at] = partColor(show, tables, value / 10 ** (top / 20), phases[best]);
+  });
   return image;
 }
 
@@ -60,7 +85,8 @@ export class Sections {
     this.layout(panel, width).cells.forEach((cell) => {
       const at = state.sections === "maxima" || !cross ? null : volume.nearest(cross)[cell.view.along];
       if (volume.inside) paintHatch(context, cell, ink);
-      this.paintCell(context, volume, cell, at, colors, ratio);
+      this.paintCell(context, panel, cell, at, colors, ratio);
+      this.paintOutline(context, panel, cell, at);
       this.paintFrame(context, volume, cell, ink);
       this.paintTitle(context, volume, cell, cross, state, ink);
       if (cross) paintCrosshair(context, cell, cross);
@@ -70,15 +96,55 @@ export class Sections {
   }
 
   /** Paint the slice at a place along the view, or the maxima where it is null. */
-  paintCell(context, volume, cell, at, colors, ratio) {
-    const { view } = cell;
-    const halves = at === null ? volume.maximum(view) : volume.slice(view, at);
-    const imaged = volume.imagedOf(view, at);
+  paintCell(context, panel, cell, at, colors, ratio) {
     const [w, h] = [cell.width, cell.height].map((n) => Math.max(1, Math.round(n * ratio)));
     const canvas = new OffscreenCanvas(w, h);
-    canvas.getContext("2d").putImageData(sectionPixels(volume, cell, halves, imaged, colors, w, h), 0, 0);
+    canvas.getContext("2d").putImageData(this.pixelsOf(panel, cell, at, colors, w, h), 0, 0);
     context.imageSmoothingEnabled = false;
     context.drawImage(canvas, cell.left, cell.top, cell.width, cell.height);
+  }
+
+  pixelsOf(panel, cell, at, colors, w, h) {
+    const { volume } = panel;
+    const { view } = cell;
+    const { state } = this.view.store;
+    const halves = at === null ? volume.maximum(view) : volume.slice(view, at);
+    const gain = this.view.gainOf(panel);
+    const reference = this.view.referenceOf(panel);
+    const others = reference && sliceOfOther(volume, reference.volume, view, at);
+    if (others && state.compare === "difference") {
+      return differencePixels(volume, cell, halves, others, state, [gain, this.view.gainOf(reference)], w, h);
+    }
+    if (others && this.view.blinks) {
+      return sectionPixels(volume, cell, others, null, halfColors(state, this.view.gainOf(reference)), w, h);
+    }
+    if (state.show !== "magnitude" && panel.phase && panel.phaseOf === panel.loaded && at !== null) {
+      return complexPixels(volume, cell, halves, volume.slice(view, at, panel.phase), state, gain, w, h);
+    }
+    return sectionPixels(volume, cell, halves, volume.imagedOf(view, at), colors, w, h);
+  }
+
+  /** The outline of truth or first image at the threshold, over another image. */
+  paintOutline(context, panel, cell, at) {
+    const { state } = this.view.store;
+    const reference = state.compare === "outline" && this.view.referenceOf(panel);
+    const others = reference && sliceOfOther(panel.volume, reference.volume, cell.view, at);
+    if (!others) return;
+    const least = 10 ** (shownThreshold(state) / 20) / (this.view.gainOf(reference) || 1);
+    const { left, top, width, height } = cell;
+    const place = (x, y) => [left + placeIn(cell, "across", x) * width, top + (1 - placeIn(cell, "up", y)) * height];
+    context.save();
+    context.beginPath();
+    context.rect(left, top, width, height);
+    context.clip();
+    const sides = outlineOf(panel.volume, cell.view, others, least);
+    strokeOver(context, () => {
+      for (const [x0, y0, x1, y1] of sides) {
+        context.moveTo(...place(x0, y0));
+        context.lineTo(...place(x1, y1));
+      }
+    });
+    context.restore();
   }
 
   paintFrame(context, volume, cell, ink) {
@@ -121,7 +187,8 @@ export class Sections {
   paintTitle(context, volume, { view, left, top }, cross, state, ink) {
     const name = AXIS_NAMES[view.along];
     const at = cross ? volume.centers[view.along][volume.nearest(cross)[view.along]] : null;
-    const text = state.sections === "maxima" || at === null ? `max over ${name}` : `${name} ${metres(at)} m`;
+    const place = state.sections === "maxima" || at === null ? `max over ${name}` : `${name} ${metres(at)} m`;
+    const text = this.view.blinks ? `${place}: ${this.view.reference()?.title ?? ""}` : place;
     context.textAlign = "left";
     context.textBaseline = "bottom";
     context.fillStyle = ink.text;
@@ -204,7 +271,7 @@ function paintScaleBar(context, cell) {
   const { length, text } = scaleBar(cell);
   const [low, high] = cell.ranges[cell.view.across];
   const long = (length / (high - low)) * cell.width;
-  const [x, y] = [cell.left + 12, cell.top + cell.height - 12];
+  const [x, y] = [cell.left + 12, cell.top + cell.height - 11.5]; // a line of whole pixels
   strokeOver(context, () => {
     context.moveTo(x, y);
     context.lineTo(x + long, y);

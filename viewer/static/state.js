@@ -9,6 +9,7 @@ const CHOICES = {
   colors: ["viridis", "inferno", "cividis", "jet", "gray"],
   sections: ["slices", "maxima"],
   measured: ["magnitude", "phase", "profiles", "matrix"],
+  compare: ["none", "outline", "difference", "blink"],
   show: ["magnitude", "phase", "real", "imaginary"],
   theme: ["system", "light", "dark"],
 };
@@ -69,6 +70,7 @@ export const DEFAULTS = {
   theme: "system",
   channel: 0,
   measured: "magnitude", // what the map of the measurement shows
+  compare: "none", // of images with the truth, or with the first image
   show: "magnitude", // what of complex images the sections show
 };
 
