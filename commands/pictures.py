@@ -70,9 +70,11 @@ def figure(
     Text keeps its size in points (7 and 8) whatever the width of the page, which is never higher than 240 mm.
     """
     place, angles = _numbers("--at", at, "X,Y,Z"), _numbers("--look", look, "AZIMUTH,ELEVATION")
+    from mimo.output_file import refuse_inputs
     from mimo.viewer.figures import save
     from mimo.viewer.files import figure_of_file, history_of_file
 
+    refuse_inputs(out, [file])
     with writing(out):
         if history:
             chosen = {name: options[name] for name in ("scene", "methods", "title")}

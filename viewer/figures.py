@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from mimo import VoxelGrid
 from mimo.display_defaults import COLOR_MAP, FLOOR_DB, SURFACE_DB, seconds_text
 from mimo.options import unknown
+from mimo.output_file import replacing
 from mimo.recon.metrics import psnr, ssim
 from mimo.recon.verdicts import explained_text
 from mimo.viewer.layouts import LAYOUTS, NARROWEST_ROWS, Content, lay_out
@@ -332,13 +333,9 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: float = PNG_DPI) 
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path} ends in {suffix!r}: expected one of {', '.join(SUFFIXES)}")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with matplotlib.rc_context({"svg.hashsalt": "mimo-imaging", "pdf.fonttype": STYLE["pdf.fonttype"]}):
-            figure.savefig(part, format=suffix[1:], dpi=dpi, metadata=SUFFIXES[suffix])
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    settings = {"svg.hashsalt": "mimo-imaging", "pdf.fonttype": STYLE["pdf.fonttype"]}
+    with replacing(path) as part, matplotlib.rc_context(settings):
+        figure.savefig(part, format=suffix[1:], dpi=dpi, metadata=SUFFIXES[suffix])
 
 
 def _unit(linear: bool) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import os
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from mimo.data import FileError
+from mimo.output_file import refuse_inputs, replacing
 from mimo.viewer import page_files
 from mimo.viewer.payload import (
     measurement_packet,
@@ -64,13 +64,9 @@ def save_html(
     """
     paths = [Path(files)] if isinstance(files, str | PathLike) else [Path(file) for file in files]
     text, _ = standalone_page(paths, scenes=scenes, state=state)
-    out = Path(out)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
+    refuse_inputs(out, paths)
+    with replacing(out) as part:
         part.write_text(text, encoding="utf-8")
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def standalone_page(

@@ -20,8 +20,8 @@ const LINES = [
   ["n", "each to its own maximum, or all to one"],
   ["a", "antennas"],
   ["p", "save PNG"],
-  ["Shift and p", "save in a size, as a drawing, a film or a command"],
   ["c", "controls of a narrow window"],
+  ["Shift and p", "save in a size, as a drawing, a film or a command"],
   ["?", "this list"],
   ["drag, Ctrl and wheel, right-drag", "turn, zoom, move; with fingers: one turns, two zoom"],
   ["click, double click on a 3D view", "crosshair to the strongest voxel behind it, image alone"],
@@ -44,8 +44,8 @@ function actions(view) {
     PageUp: () => view.stepScene(-1),
     d: () => store.set(other(state, "scale", "db", "linear")),
     p: () => savePicture(view),
-    P: () => view.saveDialog.open(),
     c: () => view.toggleMenu(),
+    P: () => view.saveDialog.open(),
     "?": () => view.showHelp(),
   };
   if (["images", "analysis"].includes(state.tab)) {

@@ -52,8 +52,8 @@ class View extends Shown {
     this.history = new History(this, $("page-history"));
     this.measurement = new MeasurementTab(this, $("page-measurement"));
     this.controls = new Controls(this, $("controls"));
-    this.saveDialog = new SaveDialog(this);
     $("menu").addEventListener("click", () => this.toggleMenu());
+    this.saveDialog = new SaveDialog(this);
     fillHelp($("help"));
     listenToKeys(this);
     this.buildPanels();
