@@ -141,17 +141,21 @@ def draw_pictures() -> None:
     pictures = DOCS / "pictures"
     pictures.mkdir(exist_ok=True)
     from architecture_figure import write as write_architecture
+    from fresh import stamp
 
     write_architecture(pictures / "architecture.png")
+    stamp(["architecture.png"])
     grid = paper_grid()
     for preset in ("paper", "shapes"):
         volumes = [draw(preset, grid, np.random.default_rng([0, i])) for i in range(12)]
         save(contact_sheet(volumes, grid), pictures / f"targets-{preset}.png")
+        stamp([f"targets-{preset}.png"])
     with tempfile.TemporaryDirectory() as folder:
         run(app, "demo", "--out", f"{folder}/demo.h5", "--quiet")
         (pictures / "demo.png").write_bytes(Path(folder, "demo.png").read_bytes())
         run(app, "figure", f"{folder}/demo.h5", str(pictures / "columns.png"), "--layout", "columns", "--quiet")
         run(app, "figure", f"{folder}/demo.h5", str(pictures / "history.png"), "--history", "--quiet")
+        stamp(["demo.png", "columns.png", "history.png"])
         if MEASURED.is_dir():
             scan, image = f"{folder}/b0.h5", f"{folder}/b0-image.h5"
             names = ("--scan", "B0_P3_p000", "--background", "B0_P3_p036")
@@ -160,17 +164,20 @@ def draw_pictures() -> None:
             voxels = "x=-0.07:0.07:57,y=-0.07:0.07:57,z=0:0.07:29"
             run(app, "reconstruct", scan, image, "--method", "backprojection", "--grid", voxels, "--quiet")
             run(app, "figure", image, str(pictures / "b0.png"), "--floor-db", "-20", "--quiet")
+            stamp(["overview-b0.png", "b0.png"])
             learned = [name for name in LEARNED if name in METHODS]
             if learned:
                 methods = [word for name in learned for word in ("--method", name)]
                 run(app, "reconstruct", image, image, *methods, "--quiet")
                 run(app, "figure", image, str(pictures / "b0-learned.png"), "--floor-db", "-20", "--quiet")
+                stamp(["b0-learned.png"])
         if GOTCHA.is_dir() and "gotcha" in IMPORTERS:
             scan, image = f"{folder}/gotcha.h5", f"{folder}/gotcha-image.h5"
             run(app, "import", str(GOTCHA), scan, "--quiet")
             voxels = "x=-50:50:251,y=-50:50:251,z=0:0:1"
             run(app, "reconstruct", scan, image, "--method", "backprojection-fast", "--grid", voxels, "--quiet")
             run(app, "figure", image, str(pictures / "gotcha.png"), "--floor-db", "-50", "--quiet")
+            stamp(["gotcha.png"])
 
 
 def run(app: object, *arguments: str) -> None:
