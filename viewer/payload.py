@@ -81,7 +81,10 @@ def version_of(path: Path) -> str:
 def color_tables() -> dict[str, str]:
     """Return colour maps of matplotlib by name: 256 x 3 bytes, red green blue, in base64."""
     steps = np.arange(256)
-    tables = {n: np.rint(255 * matplotlib.colormaps[n].resampled(256)(steps)[:, :3]).astype(np.uint8) for n in (*COLOR_MAPS, *PHASE_MAPS)}
+    tables = {
+        n: np.rint(255 * matplotlib.colormaps[n].resampled(256)(steps)[:, :3]).astype(np.uint8)
+        for n in (*COLOR_MAPS, *PHASE_MAPS)
+    }
     return {name: base64.b64encode(table.tobytes()).decode() for name, table in tables.items()}
 
 

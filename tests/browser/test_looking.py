@@ -109,7 +109,9 @@ def test_a_flat_image_opens_as_one_large_picture(page, tmp_path):
             "import('./static/section_layout.js').then(m => m.scaleBar(mimoViewer.sections.cells(mimoViewer.panels[0])[0]))"
         )
         assert bar == {"length": 1, "text": "1 m"} or bar == {"length": 0.5, "text": "0.5 m"}
-        row = pixels(page, ".sections")[cell["top"] + cell["height"] - 12, cell["left"] : cell["left"] + cell["width"], :3]
+        row = pixels(page, ".sections")[
+            cell["top"] + cell["height"] - 12, cell["left"] : cell["left"] + cell["width"], :3
+        ]
         assert (row == 255).all(-1).sum() == pytest.approx(bar["length"] / (2 * 41 / 40) * cell["width"], abs=4)
         page.locator("#sheets").check()
         settled(page)

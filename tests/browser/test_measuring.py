@@ -137,7 +137,11 @@ def test_sections_show_phase_and_parts_of_complex_images(page, site, path):
         show(page, site, show=part, cross=cross, floor=-60)
         wait_until(page, "mimoViewer.panels[1].phase")
         page.evaluate("mimoViewer.paintSections()")
-        level = {"phase": np.angle(image) / (2 * np.pi) + 0.5, "real": 0.5 + image.real / 2, "imaginary": 0.5 + image.imag / 2}[part]
+        level = {
+            "phase": np.angle(image) / (2 * np.pi) + 0.5,
+            "real": 0.5 + image.real / 2,
+            "imaginary": 0.5 + image.imag / 2,
+        }[part]
         wanted = colors_of_map(level[:, :, k].T, name)
         gap = np.abs(section_colors(page, 1, GRID)[0] - wanted).max(-1)
         gap[j], gap[:, i] = 0, 0  # under the crosshair
@@ -216,7 +220,12 @@ def test_maps_of_a_measurement(page, site, path):
 def test_profiles_of_all_channels_are_those_of_each(page, site):
     rng = np.random.default_rng(0)
     values = rng.normal(size=(13, 3, 2))
-    header = {"freq": np.linspace(2e9, 5e9, 13).tolist(), "permittivity": 1.5, "pairs": [[0, 0], [0, 1], [1, 0]], "missing": [1]}
+    header = {
+        "freq": np.linspace(2e9, 5e9, 13).tolist(),
+        "permittivity": 1.5,
+        "pairs": [[0, 0], [0, 1], [1, 0]],
+        "missing": [1],
+    }
     visit(page, site)
     levels, longest, count, each = page.evaluate(
         """([values, header]) => import('./static/sweeps.js').then((m) => {
@@ -236,3 +245,80 @@ def test_the_peak_of_the_first_image_is_gone_to(page, site):
     show(page, site, cross="0,0,0.6")
     page.locator("#peak").click()
     assert state(page)["cross"] == pytest.approx([GRID.x[PEAK[0]], GRID.y[PEAK[1]], GRID.z[PEAK[2]]])
+
+
+CORNERS = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
+FACES = [[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]
+
+
+def meshes(folder):
+    """One tetrahedron in four kinds of files."""
+    import struct
+
+    triangles = [[CORNERS[n] for n in face] for face in FACES]
+    ascii_stl = "solid t\n" + "".join(
+        "facet normal 0 0 0\nouter loop\n" + "".join("vertex {} {} {}\n".format(*c) for c in t) + "endloop\nendfacet\n"
+        for t in triangles
+    )  # fmt: skip
+    binary_stl = b"\0" * 80 + struct.pack("<I", 4) + b"".join(
+        struct.pack("<12fH", 0, 0, 0, *np.ravel(t), 0) for t in triangles
+    )  # fmt: skip
+    head = "ply\nformat {} 1.0\nelement vertex 4\nproperty float x\nproperty float y\nproperty float z\nelement face 4\nproperty list uchar int vertex_indices\nend_header\n"
+    ascii_ply = head.format("ascii") + "".join("{} {} {}\n".format(*c) for c in CORNERS) + "".join("3 {} {} {}\n".format(*f) for f in FACES)  # fmt: skip
+    binary_ply = head.format("binary_little_endian").encode() + np.array(CORNERS, "<f4").tobytes() + b"".join(struct.pack("<B3i", 3, *f) for f in FACES)  # fmt: skip
+    contents = {"a.stl": ascii_stl.encode(), "b.stl": binary_stl, "a.ply": ascii_ply.encode(), "b.ply": binary_ply}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return [folder / name for name in contents]
+
+
+def test_a_mesh_is_drawn_in_place(page, site, tmp_path):
+    show(page, site, axes=0, box=0, threshold=0, cross="9,9,9", meshShift="0,0,0.6", meshScale=0.01)
+    page.locator("summary").click()
+    assert not pixels(page, ".stage")[..., 3].any()
+    for path in meshes(tmp_path):
+        page.locator("#mesh-file").set_input_files(path)
+        wait_until(page, "mimoViewer.mesh && mimoViewer.settled()")
+        assert np.array(page.evaluate("mimoViewer.mesh.triangles"))[3] == pytest.approx(
+            0.01 * np.array([CORNERS[n] for n in FACES[3]]) + [0, 0, 0.6]
+        )
+        assert page.evaluate("mimoViewer.mesh.edges.length") == 6
+        assert pixels(page, ".stage")[..., 3].any()
+        page.locator("#mesh-clear").click()
+        assert page.evaluate("mimoViewer.mesh") is None
+    page.locator("#mesh-file").set_input_files(tmp_path / "a.stl")
+    wait_until(page, "mimoViewer.mesh")
+    page.locator("#meshTurn-z").fill("90")
+    page.locator("#meshTurn-z").press("Enter")
+    assert page.evaluate("mimoViewer.mesh.triangles")[3][0] == pytest.approx([0, 0.01, 0.6], abs=1e-9)  # x became y
+    cut = page.evaluate("import('./static/mesh.js').then(m => m.cutsOf(mimoViewer.mesh.triangles, 2, 0.605))")
+    assert len(cut) == 3 and all(point[2] == pytest.approx(0.605) for pair in cut for point in pair)
+    (tmp_path / "bad.stl").write_bytes(b"not a mesh")
+    page.locator("#mesh-file").set_input_files(tmp_path / "bad.stl")
+    wait_until(page, "document.getElementById('notice').textContent.includes('bad.stl could not be read')")
+
+
+def test_the_history_reads_its_values(page, site):
+    show(page, site, tab="history")
+    plot = page.locator("#page-history .plot").first
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + 64 + (box["width"] - 80) * 2 / 5, box["y"] + 50)  # the third of six iterations
+    read = texts(page, "#page-history .hint")[0]
+    assert read == "iteration 3: alpha 0.1667, beta 0.1667"
+    plot.focus()
+    page.keyboard.press("ArrowRight")
+    assert texts(page, "#page-history .hint")[0].startswith("iteration 4: alpha 0.125")
+
+
+def test_the_histogram_counts_every_voxel(page, site, path):
+    visit(page, site)
+    counts = page.evaluate(
+        "import('./static/histogram.js').then(m => Array.from(m.levelCounts(mimoViewer.panels[1].volume)))"
+    )
+    volume = np.abs(data.load_reconstructions(path)["alpha"].image[0])
+    level = -20 * np.log10((volume / volume.max()).astype(np.float16).astype(float))
+    wanted, _ = np.histogram(level, np.arange(91))
+    assert np.array(counts) == pytest.approx(wanted)
+    wait_until(
+        page, "document.getElementById('histogram').getContext('2d').getImageData(0, 0, 200, 50).data.some(v => v)"
+    )
