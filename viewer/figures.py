@@ -275,8 +275,10 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: float = PNG_DPI) 
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path} ends in {suffix!r}: expected one of {', '.join(SUFFIXES)}")
-    settings = {"svg.hashsalt": "mimo-imaging", "pdf.fonttype": STYLE["pdf.fonttype"]}
-    with replacing(path) as part, matplotlib.rc_context(settings):
+    with (
+        replacing(path) as part,
+        matplotlib.rc_context({"svg.hashsalt": "mimo-imaging", "pdf.fonttype": STYLE["pdf.fonttype"]}),
+    ):
         figure.savefig(part, format=suffix[1:], dpi=dpi, metadata=SUFFIXES[suffix])
 
 
