@@ -279,8 +279,9 @@ def _list_methods(context: click.Context, parameter: click.Parameter, value: boo
         return
     from mimo.recon import METHODS
 
+    width = max(map(len, METHODS)) + 2
     for method in METHODS.values():
-        click.echo(f"{method.name:<27}{method.summary}")
+        click.echo(f"{method.name:<{width}}{method.summary}")
         for name, default in method.options.items():
-            click.echo(f"{'':<27}--set {name}={json.dumps(default).strip(chr(34))}")
+            click.echo(f"{'':<{width}}--set {name}={json.dumps(default).strip(chr(34))}")
     context.exit()

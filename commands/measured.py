@@ -406,7 +406,8 @@ def info(
     facts = {**describe_file(file), **_beliefs(file), "kernels": kernels.describe()}
     around = medium(patterns, layers)
     incomplete = facts.get("missing", "none") != "none" or "array" not in facts
-    if figure is not None and not incomplete:
+    damage = [] if incomplete else _damage(file, facts)
+    if figure is not None and not (incomplete or damage):
         from mimo.viewer.figures import save
         from mimo.viewer.overviews import overview_of_file
 
@@ -415,6 +416,18 @@ def info(
     _print_facts(facts, as_json)
     if incomplete:
         raise FileError(file, "is not complete: expected all shards; the command that made it, again, makes the others")
+    if damage:
+        raise FileError(file, damage[0])
+
+
+def _damage(file: Path, facts: dict[str, Any]) -> list[str]:
+    """Add to the facts of a file what is damaged in its values, and return it."""
+    from mimo.data import damage_of
+
+    found, n_read = damage_of(file)
+    n_scene = int(facts["scenes"])
+    facts["damage"] = found or ("none" if n_read == n_scene else f"none in the first {n_read} of {n_scene} scenes")
+    return found
 
 
 def _print_facts(facts: dict[str, Any], as_json: bool) -> None:

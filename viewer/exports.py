@@ -12,6 +12,7 @@ import numpy.typing as npt
 from matplotlib import colormaps
 
 from mimo.data import FileError
+from mimo.display_defaults import COLOR_MAP, FLOOR_DB
 from mimo.options import unknown
 from mimo.output_file import OutputError, refuse_inputs, replacing
 from mimo.recon.depth_maps import DEPTHS, depth_map
@@ -67,13 +68,13 @@ def export(
     content: str | None = None,
     linear: bool | None = None,
     complex_values: bool | None = None,
-    floor_db: float = -40.0,
+    floor_db: float = FLOOR_DB,
     common_scale: bool = False,
     levels_db: Sequence[float] = (-10.0,),
     depth: str = "first",
     viewpoint: tuple[float, float, float] | None = None,
     rendering: str = "maximum",
-    cmap: str = "inferno",
+    cmap: str = COLOR_MAP,
     n_frame: int = 48,
     fps: float = 20.0,
     elevation: float = 20.0,

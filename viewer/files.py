@@ -105,7 +105,9 @@ def _alone(image: Reconstruction, scene: int) -> Reconstruction:
     return replace(image, parameters={**image.parameters, "explained": [explained[scene]]})
 
 
-def figure_of_file(path: str | PathLike[str], *, scene: int = 0, methods: Sequence[str] = (), **options: Any) -> Figure:
+def figure_of_file(
+    path: str | PathLike[str], *, scene: int = 0, methods: Sequence[str] = (), truth: bool = True, **options: Any
+) -> Figure:
     """Draw one scene of a file, the truth first where it is known.
 
     Parameters
@@ -116,6 +118,8 @@ def figure_of_file(path: str | PathLike[str], *, scene: int = 0, methods: Sequen
         Which scene, from 0.
     methods
         Whose images; all that the file holds when empty.
+    truth
+        Whether the truth is drawn too.
     **options
         As `mimo.viewer.figures.figure` takes them.
 
@@ -125,7 +129,10 @@ def figure_of_file(path: str | PathLike[str], *, scene: int = 0, methods: Sequen
         When the file is not sound, holds nothing to draw, or has no such scene or image.
     """
     found = images_of_scene(path, scene, methods, always_truth=True)
-    return figure(panels_from(found.truth, found.reconstructions), found.grid, **options)
+    panels = [panel for panel in panels_from(found.truth, found.reconstructions) if truth or not panel.truth]
+    if not panels:
+        raise FileError(path, "there is no image but the truth: expected one, or the truth to be drawn")
+    return figure(panels, found.grid, **options)
 
 
 def history_of_file(
