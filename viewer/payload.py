@@ -22,6 +22,7 @@ from mimo import ArrayGeometry
 from mimo.data import FileError, divide_gain, open_measurement, restore_reference_path
 from mimo.data.files.reader import MeasurementFile
 from mimo.data.history import Curves, History
+from mimo.display_defaults import page_defaults, seconds_text
 from mimo.recon.metrics import psnr, ssim
 from mimo.recon.verdicts import STORED, outdone, summary
 from mimo.viewer.projections import voxel_edges
@@ -91,7 +92,7 @@ def color_tables() -> dict[str, str]:
 def page_facts(paths: list[Path], *, watch: bool = False) -> dict[str, Any]:
     """Return all that the page knows before it asks for a volume, ready for JSON."""
     files = [file_facts(path, name) for path, name in zip(paths, distinct_names(paths), strict=True)]
-    return {"files": files, "colors": color_tables(), "watch": watch}
+    return {"files": files, "colors": color_tables(), "watch": watch, "defaults": page_defaults()}
 
 
 def file_facts(path: Path, name: str = "") -> dict[str, Any]:
@@ -163,8 +164,9 @@ def volume_packet(path: Path, item: int, scene: int) -> bytes:
     The body is float16: the magnitude divided by the largest one (``peak`` in the header), x varying fastest, as a 3D
     texture needs it: voxel (i, j, k) is at ``i + n_x (j + n_y k)``. Half precision has 11 bits, 0.004 dB, down to
     -84 dB. The header has ``shape``, ``peak``, and for a method ``seconds``, ``iterations``, ``parameters``,
-    ``history`` (`mimo.data.history.History.curves`) and ``belief`` (what the image explains, sentences). Where only a
-    region was imaged it has ``inside``: a bit a voxel in the order of the body, lowest bit first, in base64.
+    ``taken`` (the seconds as text), ``history`` (`mimo.data.history.History.curves`) and ``belief`` (what the image
+    explains, sentences). Where only a region was imaged it has ``inside``: a bit a voxel in the order of the body,
+    lowest bit first, in base64.
     """
     header: dict[str, Any] = {"item": item, "scene": scene}
     try:
@@ -213,6 +215,7 @@ def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[np
     }
     facts = {
         "seconds": float(made.seconds[0]),
+        "taken": seconds_text(float(made.seconds[0])) if made.seconds[0] else "",
         "iterations": made.iterations,
         "parameters": json.loads(json.dumps(known, default=str), parse_constant=str),
         "history": _curves(made.history, scene, file.n_scene),

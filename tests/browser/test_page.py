@@ -171,7 +171,7 @@ def test_the_address_keeps_the_view(page, site):
 def test_a_broken_address_falls_back(page, site, text):
     visit(page, site + text)
     now = state(page)
-    assert (now["floor"], now["colors"], now["mode"], now["azimuth"]) == (-40, "viridis", "volume", -40)
+    assert (now["floor"], now["colors"], now["mode"], now["azimuth"]) == (-40, "inferno", "volume", -40)
     shown = "#scene=2&zoom=0.2" if "scene" in text else ""
     assert page.evaluate("location.hash") == shown
     assert page.evaluate("[mimoViewer.panels[0].header.scene, Number(document.getElementById('scene').value)]") == [
@@ -256,7 +256,7 @@ def test_the_png_holds_what_is_on_the_screen(page, site):
         shown = part(selector)
         assert (np.abs(shown - shown[0, 0]).max(-1) > 100).mean() > 0.01, selector
     bar = part("#bar")
-    table = page.evaluate("import('./static/colors.js').then(m => Array.from(m.tableOf('viridis')))")
+    table = page.evaluate("import('./static/colors.js').then(m => Array.from(m.tableOf('inferno')))")
     row = bar[2 * 10, 28:-28]
     expected = np.array(table).reshape(256, 3)[np.arange(len(row)) * 255 // len(row)]
     assert np.abs(row - expected).max(-1)[4:-4].max() <= 12

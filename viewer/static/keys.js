@@ -21,6 +21,7 @@ const LINES = [
   ["a", "antennas"],
   ["p", "save PNG"],
   ["c", "controls of a narrow window"],
+  ["Shift and p", "save in a size, as a drawing, a film or a command"],
   ["?", "this list"],
   ["drag, Ctrl and wheel, right-drag", "turn, zoom, move; with fingers: one turns, two zoom"],
   ["click, double click on a 3D view", "crosshair to the strongest voxel behind it, image alone"],
@@ -44,6 +45,7 @@ function actions(view) {
     d: () => store.set(other(state, "scale", "db", "linear")),
     p: () => savePicture(view),
     c: () => view.toggleMenu(),
+    P: () => view.saveDialog.open(),
     "?": () => view.showHelp(),
   };
   if (["images", "analysis"].includes(state.tab)) {

@@ -1,6 +1,6 @@
 // The page: loads what the address asks for, keeps panels and controls in step with the state.
 
-import { formatState, parseState, Store } from "./state.js";
+import { formatState, parseState, setDefaults, Store } from "./state.js";
 import { Shown } from "./shown.js";
 import { openSource } from "./source.js";
 import { Loading } from "./loading.js";
@@ -22,6 +22,7 @@ import { edgesOf, placed, readMesh } from "./mesh.js";
 import { Notices } from "./notices.js";
 import { Following } from "./following.js";
 import { composePicture } from "./picture.js";
+import { SaveDialog } from "./save.js";
 
 const CAMERA = ["azimuth", "elevation", "zoom", "panX", "panY", "projection"];
 const LEVELS = ["scale", "floor", "top", "norm", "colors"];
@@ -54,6 +55,7 @@ class View extends Shown {
     this.measurement = new MeasurementTab(this, $("page-measurement"));
     this.controls = new Controls(this, $("controls"));
     $("menu").addEventListener("click", () => this.toggleMenu());
+    this.saveDialog = new SaveDialog(this);
     fillHelp($("help"));
     listenToKeys(this);
     this.buildPanels();
@@ -233,7 +235,8 @@ class View extends Shown {
 
   writeAddress() {
     const text = formatState(this.store.state);
-    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+    const address = location.href.split("#")[0]; // whole: a page in a frame's own text has another base
+    history.replaceState(null, "", text ? `${address}#${text}` : address);
   }
 
   showTab() {
@@ -316,6 +319,7 @@ async function boot() {
   const source = openSource();
   try {
     const facts = await source.facts();
+    setDefaults(facts.defaults);
     window.mimoViewer = new View(source, facts);
     await window.mimoViewer.start();
   } catch (error) {

@@ -1,7 +1,7 @@
 // The panels: one for each image, with its caption, its 3D picture, its flat pictures and its value at the crosshair.
 
 import { HALVES, levelText } from "./volume.js";
-import { plain, seconds } from "./numbers.js";
+import { plain } from "./numbers.js";
 
 /** An element with properties, attributes (those with a dash, and role) and children. */
 export function element(tag, properties = {}, ...children) {
@@ -102,10 +102,10 @@ function writeFacts(caption, facts) {
 }
 
 /** Time and iterations; an image that is written while its method goes on has taken no time yet. */
-function effort({ seconds: taken, iterations, peak }, watch) {
-  if (taken === 0 && iterations && peak) return [`${watch ? "running" : "unfinished"}: iteration ${iterations}`];
-  if (taken === 0 && iterations) return ["not begun yet"];
-  return [taken === undefined ? "" : seconds(taken), iterations ? `${iterations} iterations` : ""].filter(Boolean);
+function effort({ seconds, taken, iterations, peak }, watch) {
+  if (seconds === 0 && iterations && peak) return [`${watch ? "running" : "unfinished"}: iteration ${iterations}`];
+  if (seconds === 0 && iterations) return ["not begun yet"];
+  return [taken ?? "", iterations ? `${iterations} iterations` : ""].filter(Boolean);
 }
 
 function parametersText(parameters) {

@@ -3,7 +3,7 @@
 import { formatState } from "./state.js";
 
 /** Name of the first file without its suffix. */
-function stemOf(view) {
+export function stemOf(view) {
   return (view.facts.files[0]?.name ?? "view").replace(/\.[^.]*$/, "");
 }
 

@@ -112,7 +112,7 @@ export class Scenes3d {
     if (cross && state.mark) drawMark(context, camera, state.mark, cross, colors);
     if (this.view.mesh) drawMesh(context, camera, this.view.mesh.edges, colors.text);
     const { tx, rx } = panel.facts;
-    if (state.antennas) this.paintAntennas(context, camera, panel.facts, colors, cross);
+    if (state.antennas && tx.length) this.paintAntennas(context, camera, panel.facts, colors, cross);
     if (state.axes) drawAxes(context, camera, volume, colors, state.antennas ? [...tx, ...rx] : []);
     return ms;
   }

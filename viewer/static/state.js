@@ -39,7 +39,7 @@ const FARTHEST = 1e6; // metres, of a crosshair
 const FLAGS = ["axes", "box", "antennas", "sheets", "clip"];
 const POINTS = ["cross", "mark", "sectionAt", "meshTurn", "meshShift"];
 
-export const DEFAULTS = Object.freeze({
+export const DEFAULTS = {
   tab: "images",
   scene: 0,
   hidden: null, // keys of panels that are not shown; null: all that fit into memory are
@@ -78,7 +78,12 @@ export const DEFAULTS = Object.freeze({
   measured: "magnitude", // what the map of the measurement shows
   compare: "none", // of images with the truth, or with the first image
   show: "magnitude", // what of complex images the sections show
-});
+};
+
+/** Take the defaults that the page shares with the program's figures. */
+export function setDefaults(shared) {
+  Object.assign(DEFAULTS, shared);
+}
 
 function parseValue(name, text) {
   if (name in CHOICES) return CHOICES[name].includes(text) ? text : undefined;
