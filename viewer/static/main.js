@@ -260,7 +260,7 @@ class View extends Shown {
     const { alone, colors, sheets } = this.store.state;
     panel.element.hidden = !this.isShown(panel);
     panel.element.classList.toggle("flat-image", Boolean(panel.volume && flatView(panel.volume) && !sheets));
-    panel.stage.dataset.ground = groundOf(colors);
+    for (const part of [panel.stage, panel.coarse]) part.dataset.ground = groundOf(colors);
     writeLarge(panel, alone === panel.key);
   }
 
