@@ -139,8 +139,9 @@ def _reconstructions(images: Any, grid: VoxelGrid | None) -> list[Reconstruction
 def _named(name: str, volume: npt.NDArray[Any], grid: VoxelGrid) -> Reconstruction:
     if volume.shape != grid.shape:
         raise ValueError(f"image {name!r} has shape {volume.shape}, grid has shape {grid.shape}: expected the same")
-    image = volume.astype(np.complex64 if np.iscomplexobj(volume) else np.float32)
-    return Reconstruction(name, (image if np.iscomplexobj(image) else np.abs(image))[None], grid, {}, np.zeros(1))
+    if np.iscomplexobj(volume):
+        return Reconstruction(name, volume.astype(np.complex64)[None], grid, {}, np.zeros(1))
+    return Reconstruction(name, np.abs(volume).astype(np.float32)[None], grid, {}, np.zeros(1))
 
 
 def _beside(made: list[Reconstruction], measurement: Measurement | None) -> Measurement:
@@ -149,7 +150,7 @@ def _beside(made: list[Reconstruction], measurement: Measurement | None) -> Meas
     if measurement is None:
         origin = np.zeros((1, 3))
         values = np.zeros((n_scene, 1, 1, 1), np.complex64)
-        return Measurement(values, ArrayGeometry(origin, origin), FrequencySweep([1e9]), grid)
+        return Measurement(values, ArrayGeometry(origin, origin), FrequencySweep(np.array([1e9])), grid)
     if len(measurement.values) != n_scene:
         raise ValueError(
             f"measurement has {len(measurement.values)} scenes, {made[0].method} has {n_scene}: expected the same"

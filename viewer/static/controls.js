@@ -54,7 +54,8 @@ export class Controls {
       w.group("Page", TABS.map(([name]) => name),
         w.choice("theme", "Theme", "Colours of the page", [["system", "as the system"], ["light", "light"], ["dark", "dark"]]),
         element("div", { className: "row" }, w.action("Save PNG", "Save what is on the screen as a picture (p)", () => savePicture(view), "save-png"), this.saveButton()),
-        element("div", { className: "row" }, w.action("Save as \u2026", "Save in a size, as a drawing, a film or a command (Shift and p)", () => view.saveDialog.open(), "save-as"), w.action("Keys", "List the keys (?)", () => view.showHelp(), "keys"))),
+        element("div", { className: "row" }, w.action("Save as \u2026", "Save chosen images in a size, a drawing, a film or a command (Shift p)", () => view.saveDialog.open(), "save-as"),
+          w.action("Keys", "List the keys (?)", () => view.showHelp(), "keys"))),
     );
     this.fitToFiles();
   }
