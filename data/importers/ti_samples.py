@@ -146,8 +146,8 @@ def _device(data: Path, entries: Mapping[str, Any], n_tx: int) -> Array:
     elif not raw.size or raw.size % one:
         raise FileError(
             data,
-            f"has {raw.size} 16-bit numbers: expected frames of {one} ({shape[0]} chirps x {n_tx} tx x {RX_OF_DEVICE} rx "
-            f"x {shape[2]} samples x I and Q)",
+            f"has {raw.size} 16-bit numbers: expected frames of {one} ({shape[0]} chirps x {n_tx} tx x "
+            f"{RX_OF_DEVICE} rx x {shape[2]} samples x I and Q)",
         )
     return raw.reshape(-1, *shape).swapaxes(-1, -2)
 
