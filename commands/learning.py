@@ -51,11 +51,20 @@ def train(
 ) -> None:
     """Train a network on synthetic scenes; after an interrupt --resume goes on.
 
-    NAME: a denoiser (denoiser, denoiser-white, denoiser-fast) or a reconstructor (deep2s, two-stage, unrolled, ...: see
-    train/configs). Under torchrun every process takes its share of a batch.
+    NAME: a denoiser (denoiser, denoiser-white, denoiser-fast), a reconstructor (deep2s, two-stage, unrolled, ...: see
+    train/configs), or spread: the standard deviation of the images of the weights that --start names. Under torchrun
+    every process takes its share of a batch.
     """
     from mimo.recon.run import pick_device
-    from mimo.train import DenoiserConfig, export_weights, load_config, train_denoiser, train_reconstructor
+    from mimo.train import (
+        DenoiserConfig,
+        SpreadConfig,
+        export_weights,
+        load_config,
+        train_denoiser,
+        train_reconstructor,
+        train_spread,
+    )
     from mimo.train.loop import Share
     from mimo.train.processes import joined
 
@@ -72,6 +81,8 @@ def train(
     with joined(pick_device(device)) as where:
         if isinstance(settings, DenoiserConfig):
             checkpoint = train_denoiser(settings, folder, device=where, **options)
+        elif isinstance(settings, SpreadConfig):
+            checkpoint = train_spread(settings, folder, device=where, **options)
         else:
             checkpoint = train_reconstructor(settings, folder, device=where, **options)
         if weights is not None and not Share.mine().rank:

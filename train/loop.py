@@ -92,7 +92,11 @@ class Objective(ABC):
 
     @abstractmethod
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Return the figures of a network with the averaged weights; the mean of those in dB decides which is best."""
+        """Return the figures of a network with the averaged weights."""
+
+    def score(self, figures: Mapping[str, float]) -> float:
+        """Return what decides which validation is best, the larger the better: the mean of the figures in dB."""
+        return float(np.mean([value for name, value in figures.items() if name.startswith("psnr")]))
 
     def same_network(self, description: Mapping[str, Any]) -> bool:
         """Whether a checkpoint's description is that of this network."""
@@ -198,7 +202,7 @@ def run_training(
         figures = objective.validate(averaged_network)
         history.append({"step": step, "samples": step * steps.batch, "seconds": seconds, **figures})
         log.row(step, step * steps.batch, seconds, figures)
-        score = float(np.mean([value for name, value in figures.items() if name.startswith("psnr")]))
+        score = objective.score(figures)
         if score > best.get("score", -math.inf):
             best.update(score=score, step=step, weights={name: value.clone() for name, value in averaged.items()})
         if output.pictures:
