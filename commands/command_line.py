@@ -12,8 +12,9 @@ import click
 
 from mimo import kernels
 from mimo.commands.array_geometry import array
+from mimo.commands.evaluation import evaluate
 from mimo.commands.generate import demo, synth
-from mimo.commands.images import evaluate, reconstruct
+from mimo.commands.images import reconstruct
 from mimo.commands.learning import bench, train
 from mimo.commands.measured import import_, info, prepare
 from mimo.commands.pictures import export, figure

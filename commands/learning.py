@@ -65,6 +65,7 @@ def train(
         train_reconstructor,
         train_spread,
     )
+    from mimo.train.ahead import worth_a_process
     from mimo.train.loop import Share
     from mimo.train.processes import joined
 
@@ -79,6 +80,7 @@ def train(
     }
     command = " ".join(["mimo", *sys.argv[1:]])
     with joined(pick_device(device)) as where:
+        options["ahead"] = torch.device(where).type == "cpu" and worth_a_process(settings.optimizer.n_step)
         if isinstance(settings, DenoiserConfig):
             checkpoint = train_denoiser(settings, folder, device=where, **options)
         elif isinstance(settings, SpreadConfig):

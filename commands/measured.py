@@ -90,6 +90,7 @@ def import_(
         return
     if source is None or out is None:
         raise click.UsageError("give SOURCE and OUT (or --list)")
+    _keep_inputs(out, [source, *backgrounds, mapping])
     measurement = read_measured(
         source,
         format=format_,
@@ -163,6 +164,8 @@ def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **option
     from mimo.data import load, open_measurement, save
 
     hidden = quiet or as_json
+    if out is not None:
+        _keep_inputs(out, [source, *options["backgrounds"], options["calibration"]])
     for name, option in CHECK_OPTIONS.items():
         if options[name] and not options["check_phase"]:
             raise click.UsageError(f"{option} is for --check-phase: expected both, or neither")
@@ -188,6 +191,25 @@ def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **option
         _print_check(check, quiet)
     if out is not None:
         say(f"written to {out}", hidden=quiet)
+
+
+def _keep_inputs(out: Path, inputs: Sequence[str | Path | None]) -> None:
+    """Refuse to write over what is read: an input, or a file in a folder of inputs that is not of this program."""
+    from mimo.data import FileError
+    from mimo.data.files.hdf5 import open_hdf5
+    from mimo.data.files.reader import check_schema
+    from mimo.output_file import OutputError, refuse_inputs
+
+    refuse_inputs(out, inputs)
+    folders = [Path(source).resolve() for source in inputs if source is not None and Path(source).is_dir()]
+    if out.exists() and any(folder in out.resolve().parents for folder in folders):
+        try:
+            with open_hdf5(out) as file:
+                check_schema(file)
+        except (FileError, ValueError) as error:
+            raise OutputError(
+                out, "is one of the files to read, it would be lost: expected another name for the output"
+            ) from error
 
 
 @contextmanager
@@ -359,6 +381,8 @@ def info(
             return
     if file is None:
         raise click.UsageError("give FILE, --cache or --clear-cache")
+    if figure is not None:
+        _keep_inputs(figure, [file])
     from mimo import kernels
     from mimo.data import FileError, describe_file
     from mimo.data.files.describe import describe_geometry

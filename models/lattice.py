@@ -23,7 +23,7 @@ __all__ = ["SHIFTS", "apply_without_lattice", "has_lattice", "lattice_db", "remo
 SHIFTS = ((0, 0, 0), (1, 1, 2), (1, 2, 1), (2, 1, 1))
 """Averaged over them, every pattern of period 2 vanishes but that along all axes; the 2 weakens those of period 4."""
 TRIGGER, FULL = -57.0, -53.0
-"""Levels in dB of the pattern that the filter takes out, rms over a volume: above the first shifts are averaged too, and
+"""Levels in dB of the pattern that the filter takes out, rms over a volume: above the first shifts are averaged too,
 above the second their mean is the output. Between them the output goes over to it, so that rounding decides nothing."""
 TAPS = (1 / 64, -6 / 64, 15 / 64, 44 / 64, 15 / 64, -6 / 64, 1 / 64)
 """A filter of response ``1 - sin^6(w / 2)``: zero at period 2, and nearly 1 at periods above 4."""

@@ -12,14 +12,18 @@ from mimo.recon.isosurface import surface_mesh
 from mimo.recon.metrics import psnr, ssim
 from mimo.recon.registry import DEFAULT_METHOD, METHODS, Images, Problem, reconstructor
 from mimo.recon.run import Live, make_problem, reconstruct, run_method
+from mimo.recon.shape_evaluation import Extraction, compare_with_image, compare_with_mesh
 
 __all__ = [
     "DEFAULT_METHOD",
     "METHODS",
     "DepthMap",
+    "Extraction",
     "Images",
     "Live",
     "Problem",
+    "compare_with_image",
+    "compare_with_mesh",
     "depth_map",
     "make_problem",
     "psnr",

@@ -89,6 +89,13 @@ class View:
             place = np.where(depth > 0, from_it[..., :2] / depth, np.nan)
         return np.concatenate([place, depth], axis=-1)
 
+    def places(self, z: float) -> tuple[Floats, Floats]:
+        """Return x ``(n_u,)`` and y ``(n_v,)`` of the pixels' rays on the plane of a coordinate z, metres."""
+        if self.viewpoint is None:
+            return self.across, self.up
+        x, y, from_z = self.viewpoint
+        return x + self.across * (z - from_z), y + self.up * (z - from_z)
+
     def positions(self, depth: npt.ArrayLike) -> Floats:
         """Return the points x, y, z in metres, ``(n_u, n_v, 3)``, at a depth ``(n_u, n_v)`` behind each pixel."""
         depth = np.asarray(depth, float)
@@ -135,6 +142,7 @@ def depth_map(
     *,
     depth: str = "first",
     viewpoint: tuple[float, float, float] | None = None,
+    view: View | None = None,
     reference: float | None = None,
 ) -> DepthMap:
     """Find the depth of a volume's surface behind each pixel.
@@ -156,6 +164,9 @@ def depth_map(
         ``first`` or ``strongest``.
     viewpoint
         From where the volume is seen, metres, in front of the grid; ``None``: rays along +z.
+    view
+        Pixels to use instead of those of `View.of_grid`, say of another grid; it has the viewpoint, too. The volume is
+        then interpolated bilinearly along z, as well.
     reference
         The magnitude of 0 dB; the volume's own maximum when ``None``.
 
@@ -175,16 +186,19 @@ def depth_map(
         raise ValueError("volume has NaN or infinite values: expected finite ones")
     if reference is not None and not (np.isfinite(reference) and reference > 0):
         raise ValueError(f"reference is {reference}: expected a positive magnitude")
-    view = View.of_grid(grid, viewpoint)
+    own = view is None
+    view = View.of_grid(grid, viewpoint) if view is None else view
     peak = float(magnitude.max()) if reference is None else reference
     nothing = np.full(view.shape, np.nan)
     if peak == 0:
         return DepthMap(view, nothing, nothing)
     level = 10 ** (level_db / 20)
-    magnitude = _along_rays(magnitude / peak, grid, view)
+    magnitude = magnitude / peak
+    if not own or view.viewpoint is not None:
+        magnitude = _along_rays(magnitude, grid, view)
     largest = magnitude.max(axis=2)
     found = largest >= level
-    behind = np.asarray(grid.z - (0 if viewpoint is None else viewpoint[2]))
+    behind = np.asarray(grid.z - (0 if view.viewpoint is None else view.viewpoint[2]))
     place = _first(magnitude, behind, level) if depth == "first" else _strongest(magnitude, behind)
     with np.errstate(divide="ignore"):
         decibels = 20 * np.log10(largest)
@@ -193,13 +207,11 @@ def depth_map(
 
 def _along_rays(magnitude: Floats, grid: VoxelGrid, view: View) -> Floats:
     """Return the magnitude on the planes of constant z along each ray, ``(n_u, n_v, n_z)``; 0 beside the grid."""
-    if view.viewpoint is None:
-        return magnitude
     edges = voxel_edges(grid)
     out = np.empty((*view.shape, len(grid.z)))
     for k, z in enumerate(grid.z):
-        rows = _weights(view.viewpoint[0] + view.across * (z - view.viewpoint[2]), grid.x, edges["x"])
-        columns = _weights(view.viewpoint[1] + view.up * (z - view.viewpoint[2]), grid.y, edges["y"])
+        x, y = view.places(float(z))
+        rows, columns = _weights(x, grid.x, edges["x"]), _weights(y, grid.y, edges["y"])
         out[:, :, k] = rows @ magnitude[:, :, k] @ columns.T
     return out
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from skimage.measure import marching_cubes
 
 from mimo import VoxelGrid
+from mimo.display_defaults import SURFACE_DB
 from mimo.grid import voxel_edges
 
 __all__ = ["surface_mesh"]
@@ -15,7 +16,7 @@ __all__ = ["surface_mesh"]
 def surface_mesh(
     volume: npt.ArrayLike,
     grid: VoxelGrid,
-    level_db: float = -10.0,
+    level_db: float = SURFACE_DB,
     *,
     reference: float | None = None,
     step: int = 1,

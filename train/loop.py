@@ -21,6 +21,7 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mimo.train.ahead import Batches
 from mimo.train.checkpoint import load_checkpoint, save_checkpoint
 from mimo.train.config import OptimizerConfig, OutputConfig
 from mimo.train.stop_request import StopRequest
@@ -124,6 +125,7 @@ def run_training(
     start: Mapping[str, torch.Tensor] | Sequence[Mapping[str, torch.Tensor]] | None = None,
     resume: bool = False,
     time_limit: float | None = None,
+    ahead: bool = False,
     report: Callable[[str], None] = print,
 ) -> Path:
     """Train and keep the checkpoint.
@@ -144,6 +146,9 @@ def run_training(
     time_limit
         Seconds of training, those before `resume` included, after which the run ends; the cosine schedule then ends
         there too, so such a run does not repeat to the bit.
+    ahead
+        Prepare batches in a process of their own (`mimo.train.ahead`). A script that says so must not start anything
+        when it is imported, since that process imports it: ``if __name__ == "__main__":``.
     report
         Receives every line of the log.
 
@@ -214,6 +219,8 @@ def run_training(
     started = time.monotonic() - seconds
     saved, losses = time.monotonic(), list[float]()
     network.train()
+    batches = Batches(objective, share, step, ahead=ahead)
+    waited = 0.0
     with StopRequest() as stop:
         while True:
             progress = max(step / steps.n_step, seconds / time_limit if time_limit else 0.0)
@@ -223,7 +230,10 @@ def run_training(
                 break
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(steps, step, progress)
-            loss = objective.loss(trained, step, averaged, share)
+            asked = time.monotonic()
+            prepared = batches.take()
+            waited += time.monotonic() - asked
+            loss = objective.loss_of(trained, prepared, step, averaged)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), steps.clip)
@@ -238,6 +248,7 @@ def run_training(
                 continue
             if step % output.log_every == 0:
                 row = {"loss": float(np.mean(losses)), "samples_per_s": step * steps.batch / seconds}
+                row["waited_s"], waited = waited, 0.0
                 log.row(step, step * steps.batch, seconds, row)
                 losses.clear()
             if step % output.validate_every == 0 or step == steps.n_step:
@@ -245,6 +256,7 @@ def run_training(
             if time.monotonic() - saved > 60 * output.checkpoint_minutes:
                 keep()
                 saved = time.monotonic()
+    batches.close()
     if share.rank == 0:
         if not stop.made and (not history or history[-1]["step"] != step):
             validate()

@@ -39,6 +39,7 @@ def train_denoiser(
     start: Weights | None = None,
     resume: bool = False,
     time_limit: float | None = None,
+    ahead: bool = False,
     report: Callable[[str], None] = print,
 ) -> Path:
     """Train a denoiser and keep its checkpoint.
@@ -59,7 +60,7 @@ def train_denoiser(
         latter where the device has it in hardware. Recorded in the checkpoint.
     start
         Weights to start from: tensors, a file, or the name of those that ship; several by commas, one after another.
-    resume, time_limit, report
+    resume, time_limit, ahead, report
         As in `mimo.train.loop.run_training`, which also says what is raised.
 
     Returns
@@ -69,8 +70,8 @@ def train_denoiser(
     """
     source = _source(scenes) or PresetScenes()
     objective = DenoisingObjective(config, source, device, precision)
-    weights = _weights(start)
-    return run_training(objective, Path(folder), start=weights, resume=resume, time_limit=time_limit, report=report)
+    options: dict[str, Any] = {"resume": resume, "time_limit": time_limit, "ahead": ahead, "report": report}
+    return run_training(objective, Path(folder), start=_weights(start), **options)
 
 
 def train_reconstructor(
@@ -84,6 +85,7 @@ def train_reconstructor(
     start: Weights | None = None,
     resume: bool = False,
     time_limit: float | None = None,
+    ahead: bool = False,
     report: Callable[[str], None] = print,
 ) -> Path:
     """Train a reconstructor and keep its checkpoint.
@@ -106,7 +108,7 @@ def train_reconstructor(
         latter where the device has it in hardware. Recorded in the checkpoint.
     start
         Weights to start from: tensors, a file, or the name of those that ship; several by commas, one after another.
-    resume, time_limit, report
+    resume, time_limit, ahead, report
         As in `mimo.train.loop.run_training`, which also says what is raised.
 
     Returns
@@ -122,8 +124,8 @@ def train_reconstructor(
             acquisition = paper_acquisition(config.data.n_freq[0])
     source = source or PresetScenes(config.data.preset, acquisition.grid)
     objective = ReconstructionObjective(config, acquisition, source, device, precision)
-    weights = _weights(start)
-    return run_training(objective, Path(folder), start=weights, resume=resume, time_limit=time_limit, report=report)
+    options: dict[str, Any] = {"resume": resume, "time_limit": time_limit, "ahead": ahead, "report": report}
+    return run_training(objective, Path(folder), start=_weights(start), **options)
 
 
 def train_spread(
@@ -137,6 +139,7 @@ def train_spread(
     precision: str = "auto",
     resume: bool = False,
     time_limit: float | None = None,
+    ahead: bool = False,
     report: Callable[[str], None] = print,
 ) -> Path:
     """Train the standard deviation that a reconstructor gives beside its image, and keep its checkpoint.
@@ -152,7 +155,7 @@ def train_spread(
         standard deviation already it is learned further. A resumed run has them in its checkpoint.
     acquisition
         Array, sweep and grid that scenes are measured with; by default those of the dataset, else of the weights.
-    scenes, device, precision, resume, time_limit, report
+    scenes, device, precision, resume, time_limit, ahead, report
         As in `train_reconstructor`.
 
     Returns
@@ -179,11 +182,13 @@ def train_spread(
         raise ValueError(f"{folder if resume else start}: expected the weights of a reconstructor")
     source = _source(scenes)
     if acquisition is None:
-        theirs = isinstance(source, DatasetScenes)
-        acquisition = source.acquisition if theirs else acquisition_from_table(facts["setting"])
+        if isinstance(source, DatasetScenes):
+            acquisition = source.acquisition
+        else:
+            acquisition = acquisition_from_table(facts["setting"])
     source = source or PresetScenes(config.data.preset, acquisition.grid)
     objective = SpreadObjective(config, facts, acquisition, source, device, precision)
-    told: dict[str, Any] = {"resume": resume, "time_limit": time_limit, "report": report}
+    told: dict[str, Any] = {"resume": resume, "time_limit": time_limit, "ahead": ahead, "report": report}
     return run_training(objective, Path(folder), start=weights, **told)
 
 

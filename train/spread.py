@@ -244,7 +244,8 @@ def calibrate(scenes: list[tuple[Array, Array, Array]]) -> Intervals:
     ratio = np.concatenate([(np.abs(x - t) / s).ravel() for x, t, s in scenes])
     # Even shares of the logarithm, not of the voxels: nearly all voxels are empty, with the least of all values.
     log = np.log(std)
-    edges = np.linspace(*np.quantile(log, (0.001, 0.999)), N_KNOT + 1)
+    low, high = (float(end) for end in np.quantile(log, (0.001, 0.999)))
+    edges = np.linspace(low, high, N_KNOT + 1)
     place = np.digitize(log, edges[1:-1])
     groups = [place == k for k in range(N_KNOT)]
     groups = [group for group in groups if group.sum() >= LEAST_VOXELS] or [np.ones(len(log), bool)]

@@ -12,6 +12,7 @@ from matplotlib import colormaps
 from scipy.interpolate import RegularGridInterpolator
 
 from mimo import VoxelGrid
+from mimo.display_defaults import COLOR_MAP
 from mimo.extras import needed
 from mimo.recon.isosurface import surface_mesh
 from mimo.viewer.projections import to_db
@@ -59,7 +60,7 @@ def write_ply(
     *,
     levels_db: Sequence[float] = (-10.0,),
     floor_db: float = -40.0,
-    cmap: str = "inferno",
+    cmap: str = COLOR_MAP,
 ) -> int:
     """Write surfaces of one volume as binary PLY: vertices in metres, with a property ``db`` and a colour for it.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ import numpy.typing as npt
 from matplotlib import colormaps
 
 from mimo.data import FileError
+from mimo.display_defaults import COLOR_MAP, FLOOR_DB
 from mimo.options import unknown
+from mimo.output_file import OutputError, refuse_inputs, replacing
 from mimo.recon.depth_maps import DEPTHS, depth_map
 from mimo.viewer.export_points import (
     DEPTH_WRITERS,
@@ -67,13 +68,13 @@ def export(
     content: str | None = None,
     linear: bool | None = None,
     complex_values: bool | None = None,
-    floor_db: float = -40.0,
+    floor_db: float = FLOOR_DB,
     common_scale: bool = False,
     levels_db: Sequence[float] = (-10.0,),
     depth: str = "first",
     viewpoint: tuple[float, float, float] | None = None,
     rendering: str = "maximum",
-    cmap: str = "inferno",
+    cmap: str = COLOR_MAP,
     n_frame: int = 48,
     fps: float = 20.0,
     elevation: float = 20.0,
@@ -124,6 +125,8 @@ def export(
     path, out = Path(path), Path(out)
     suffix = _suffix(out)
     content = _content(suffix, content)
+    refuse_inputs(out, [path])
+    refuse_inputs(out.with_name(out.name + ".json"), [path])
     if not (np.isfinite(floor_db) and floor_db < 0):
         raise ValueError(f"floor_db is {floor_db}: expected below 0 dB")
     if cmap not in colormaps:
@@ -141,7 +144,7 @@ def export(
     if suffix == ".html":
         save_html(path, out)
         return
-    found = images_of_scene(path, scene, methods)
+    found = images_of_scene(path, scene, methods, spreads=content == "volume")
     grid, volumes, relative = found.grid, found.magnitudes(), found.relative()
     facts: dict[str, Any] = {"source": path.name, "scene": scene}
     if content in ("surface", "points", "depth"):
@@ -242,18 +245,19 @@ def _decibels(
 
 def _put_beside(out: Path, text: str) -> None:
     """Write what an ``.npy`` cannot hold to the JSON file beside it."""
-    _put(out.with_name(out.name + ".json"), lambda at: at.write_text(text, encoding="utf-8"))
+    with replacing(out.with_name(out.name + ".json")) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def _put(out: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file of the same suffix in a folder beside `out`, then move the finished file to `out`."""
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
-        part = Path(folder, "part" + "".join(out.suffixes[-2:] if out.suffix == ".gz" else out.suffixes[-1:]).lower())
+    """Let `write` make a file beside `out`, of the same suffix, then move the finished file to `out`."""
+    with replacing(out, ending=_suffix(out)) as part:
         try:
             write(part)
+        except OutputError:
+            raise
         except ValueError as error:
             raise ValueError(f"{out}: {error}") from error
-        os.replace(part, out)
 
 
 def _counted(frames: Iterable[Any], total: int, progress: Progress | None) -> Iterator[Any]:

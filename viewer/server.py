@@ -26,6 +26,7 @@ from mimo.viewer.payload import (
     measurement_packet,
     packet,
     page_facts,
+    phase_packet,
     scores,
     told,
     version_of,
@@ -166,6 +167,13 @@ class Source:
             return Response(packet({"changed": True}), media_type=OCTETS)
         return Response(volume_packet(path, _number(request, "item"), _number(request, "scene")), media_type=OCTETS)
 
+    def phase(self, request: Request) -> Response:
+        """Answer with the packet of an image's phase."""
+        path = self._path(request)
+        if path is None:
+            return _no_such_file()
+        return Response(phase_packet(path, _number(request, "item"), _number(request, "scene")), media_type=OCTETS)
+
     def measurement(self, request: Request) -> Response:
         """Answer with a measurement's packet."""
         path = self._path(request)
@@ -240,6 +248,7 @@ def make_app(paths: Sequence[Path], *, token: str, hosts: Collection[str], watch
         Route(f"{base}/file/{{file:int}}", source.file),
         Route(f"{base}/setup/{{file:int}}", source.setup),
         Route(f"{base}/volume/{{file:int}}/{{item:int}}/{{scene:int}}", source.volume),
+        Route(f"{base}/phase/{{file:int}}/{{item:int}}/{{scene:int}}", source.phase),
         Route(f"{base}/scores/{{file:int}}/{{item:int}}/{{scene:int}}", source.scores),
         Route(f"{base}/measurement/{{file:int}}/{{scene:int}}", source.measurement),
         Route(f"{base}/figure/{{file:int}}/{{scene:int}}", source.figure),

@@ -10,7 +10,7 @@ from typing import Any
 
 from mimo.data import FileError, open_measurement
 from mimo.data.calibration.scene_extent import scene_box
-from mimo.sampling import expected_sampling
+from mimo.sampling import expected_resolution
 
 __all__ = ["distinct_names", "setup_facts"]
 
@@ -45,13 +45,14 @@ def setup_facts(path: Path) -> dict[str, Any]:
                 return {}
             measurement = file.measurement([0])
         box, whence = scene_box(measurement)
-        grid = measurement.grid or box
-        sampling = expected_sampling(measurement.array, measurement.sweep, grid, permittivity=measurement.permittivity)
+        resolution = expected_resolution(
+            measurement.array, measurement.sweep, box.center, permittivity=measurement.permittivity
+        )
     except (FileError, ValueError):  # the panels and the note tell what is wrong with the file
         return {}
     axes = (box.x, box.y, box.z)
     return {
-        "resolution": [float(width) if math.isfinite(width) else None for width in sampling.resolution],
+        "resolution": [float(width) if math.isfinite(width) else None for width in resolution],
         "scene": {"low": [float(axis[0]) for axis in axes], "high": [float(axis[-1]) for axis in axes]},
         "whence": whence,
     }

@@ -5,15 +5,15 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import os
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from mimo.data import FileError
+from mimo.output_file import refuse_inputs, replacing
 from mimo.viewer import page_files
-from mimo.viewer.payload import measurement_packet, page_facts, scores, unpack, volume_packet
+from mimo.viewer.payload import measurement_packet, page_facts, phase_packet, scores, unpack, volume_packet
 from mimo.viewer.setup_facts import setup_facts
 
 __all__ = ["MOST_STATE", "save_html", "standalone_page"]
@@ -54,13 +54,9 @@ def save_html(
     """
     paths = [Path(files)] if isinstance(files, str | PathLike) else [Path(file) for file in files]
     text, _ = standalone_page(paths, scenes=scenes, state=state)
-    out = Path(out)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
+    refuse_inputs(out, paths)
+    with replacing(out) as part:
         part.write_text(text, encoding="utf-8")
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def standalone_page(
@@ -104,6 +100,8 @@ def _data_parts(paths: Sequence[Path], facts: dict[str, Any]) -> list[str]:
         parts.append(_json_part(f"setup/{f}", setup_facts(path)))
         for scene in (s for s in facts["scenes"] if s < file["n_scene"]):
             packets = {f"volume/{f}/{i}/{scene}": volume_packet(path, i, scene) for i in range(len(file["items"]))}
+            phases = {f"phase/{f}/{i}/{scene}": phase_packet(path, i, scene) for i in range(len(file["items"]))}
+            packets |= {name: content for name, content in phases.items() if unpack(content)[0]["complex"]}
             packets[f"measurement/{f}/{scene}"] = measurement_packet(path, scene)
             for name, content in packets.items():
                 parts.append(_packet_part(name, content))

@@ -207,7 +207,7 @@ def test_a_range_profile_peaks_at_its_path(page, tmp_path):
     with served(make_file(tmp_path / "a.h5")) as site:
         show(page, site)
         paths, profile, other = page.evaluate(
-            """([values, header]) => import('./static/measurement.js').then((m) => {
+            """([values, header]) => import('./static/sweeps.js').then((m) => {
               const made = m.rangeProfile(values, header, 1, 1001);
               return [Array.from(made.paths), Array.from(made.profile), Array.from(m.rangeProfile(values, header, 0).profile)];
             })""",

@@ -104,6 +104,17 @@ def test_points_are_seen_by_the_nearest_pixel(eye) -> None:
     assert np.isnan(depth_of_points(np.empty((0, 3)), view, (0, 1))).all()
 
 
+@pytest.mark.parametrize("eye", [None, EYE], ids=["along z", "viewpoint"])
+def test_the_pixels_of_another_grid(eye) -> None:
+    """A tilted plane, which bilinear interpolation keeps, is seen at its place by pixels between the voxels."""
+    other = VoxelGrid.from_extent(x=(-0.13, 0.11, 4), y=(-0.12, 0.2, 9), z=(0.6, 0.9, 3))
+    tilted = ramp(GRID, 0.7 + 0.1 * GRID.x[:, None] - 0.05 * GRID.y[None, :])
+    found = depth_map(tilted, GRID, 20 * np.log10(0.5), view=View.of_grid(other, eye))
+    at = found.view.positions(found.depth)
+    assert found.depth.shape == (4, 9) and found.seen.mean() > 0.8
+    np.testing.assert_allclose(at[..., 2], 0.7 + 0.1 * at[..., 0] - 0.05 * at[..., 1], atol=1e-12)
+
+
 def test_bad_input_is_named() -> None:
     volume = np.ones(GRID.shape)
     fails(("'last'", "first"), lambda: depth_map(volume, GRID, depth="last"))

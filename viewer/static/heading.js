@@ -1,7 +1,10 @@
 // The head of the page: which files and scene, and the colour bar.
 
-import { inks, paintBar } from "./colors.js";
+import { CYCLIC, DIVERGING, inks, levelOf, paintBar } from "./colors.js";
+import { MOST_DIFFERENCE } from "./compare.js";
 import { plain, ticks } from "./numbers.js";
+import { element } from "./panels.js";
+import { shownThreshold } from "./state.js";
 
 /** A scene's number among those that there are. */
 export function sceneText(scene, count) {
@@ -60,16 +63,46 @@ export function writeHeading(view) {
   const names = view.facts.files.map((file) => file.name).join(", ");
   document.getElementById("title").textContent = names;
   const which = view.sceneCount() > 1 ? sceneText(scene, view.sceneCount()) : "";
-  document.getElementById("subtitle").textContent = [which && alike ? `${which} \u00b7 ${told[0]}` : which, ...told.slice(which && alike ? 1 : 0)].filter(Boolean).join("\n");
+  const shown = [which && alike ? `${which} \u00b7 ${told[0]}` : which, ...told.slice(which && alike ? 1 : 0)].filter(Boolean);
+  writeLines(document.getElementById("subtitle"), shown);
   document.title = `${names} \u2013 mimo-imaging`;
 }
 
-/** The colour bar with ticks in the unit of the scale, and what they are relative to. */
+/** Write lines of facts; where a line is too long for the page it breaks between facts. */
+function writeLines(root, lines) {
+  const between = " \u00b7 ";
+  const factsOf = (line) => line.split(between).flatMap((fact, n) => [n ? between : "", element("span", { className: "fact" }, fact)]);
+  root.replaceChildren(...lines.flatMap((line, n) => [n ? "\n" : "", ...factsOf(line)]).filter(Boolean));
+}
+
+/** The colour bar with ticks in the unit of the scale, what they are relative to, and the threshold where it acts. */
 export function paintScale(context, width, height, state) {
+  if (state.tab === "images" && state.compare === "difference") {
+    const places = [-1, -0.5, 0, 0.5, 1].map((part) => [(part + 1) / 2, plain(part * MOST_DIFFERENCE)]);
+    paintBar(context, width, height, { ...state, colors: DIVERGING }, inks(), places, "sections: image minus truth or first image (dB)");
+    return;
+  }
+  const ofMeasurement = state.tab === "measurement";
+  if (ofMeasurement ? state.measured === "phase" : state.tab === "images" && state.show === "phase") {
+    const places = [-180, -90, 0, 90, 180].map((degrees) => [(degrees + 180) / 360, plain(degrees)]);
+    paintBar(context, width, height, { ...state, colors: CYCLIC }, inks(), places, ofMeasurement ? "phase (degrees)" : "sections: phase (degrees), clear below the floor");
+    return;
+  }
+  if (state.tab === "images" && ["real", "imaginary"].includes(state.show)) {
+    const most = 10 ** (state.top / 20);
+    const places = [-1, -0.5, 0, 0.5, 1].map((part) => [(part + 1) / 2, plain(Number((part * most).toPrecision(3)))]);
+    paintBar(context, width, height, { ...state, colors: DIVERGING }, inks(), places, `sections: ${state.show} part relative to the maximum`);
+    return;
+  }
   const linear = state.scale === "linear";
-  const values = linear ? ticks(0, 1, 5) : ticks(state.floor, 0, 6);
-  const places = values.map((v) => [linear ? v : 1 - v / state.floor, plain(v)]);
+  const { floor, top } = state;
+  const high = linear ? 10 ** (top / 20) : top;
+  const values = linear ? ticks(0, high, 5) : ticks(floor, top, 6);
+  const places = values.map((v) => [linear ? v / high : (v - floor) / (top - floor), plain(v)]);
   const ofImages = state.norm === "own" ? "each image's own maximum" : "the largest maximum shown";
   const whose = state.tab === "measurement" ? "the measurement's own maximum" : ofImages;
-  paintBar(context, width, height, state, inks(), places, `magnitude relative to ${whose}${linear ? "" : " (dB)"}`);
+  const label = `magnitude relative to ${whose}${linear ? "" : " (dB)"}`;
+  const acts = state.tab === "images" && state.mode !== "maximum";
+  const mark = acts ? levelOf(10 ** (shownThreshold(state) / 20), state) : null;
+  paintBar(context, width, height, state, inks(), places, label, mark);
 }

@@ -1,6 +1,6 @@
 // Loads what the panels and the measurement show, scene by scene, and says what could not be had.
 
-import { ChangedError, GoneError, readVolume } from "./source.js";
+import { ChangedError, GoneError, readPhase, readVolume } from "./source.js";
 import { writeHeading } from "./heading.js";
 
 const ENDED = "The viewer's server has ended. What was loaded stays on the page; start mimo view again for the rest.";
@@ -31,8 +31,10 @@ export class Loading {
     this.view.notices.tell("image", "");
     this.view.settle();
     if (this.view.store.state.tab === "measurement") await this.loadMeasurement();
+    await this.loadPhases();
     await this.loadScores(wanted, scene, generation);
     await this.loadSetups();
+    if (generation === this.generation) this.view.status.scored = generation;
   }
 
   stamp(panel, scene) {
@@ -91,7 +93,18 @@ export class Loading {
       panel.scores = scores;
       this.view.writeCaptions([panel]);
     }
-    if (generation === this.generation) this.view.status.scored = generation;
+  }
+
+  /** Fetch the phases of the images that are shown, where the sections are to show more than magnitudes. */
+  async loadPhases() {
+    const { view } = this;
+    if (view.store.state.show === "magnitude") return;
+    for (const panel of view.shownPanels().filter((p) => p.volume && p.phaseOf !== p.loaded)) {
+      const { loaded } = panel;
+      const packet = await view.source.phase(panel.file, panel.item, view.scene()).catch(() => null); // magnitudes stand
+      if (loaded === panel.loaded) Object.assign(panel, { phase: readPhase(packet), phaseOf: loaded });
+    }
+    view.paintSections();
   }
 
   /** Fetch what takes a moment to find out about each file: expected resolution, extent of the scene. */

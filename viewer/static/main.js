@@ -1,13 +1,18 @@
 // The page: loads what the address asks for, keeps panels and controls in step with the state.
 
-import { DEFAULTS, fitState, formatState, parseState, Store } from "./state.js";
+import { formatState, parseState, setDefaults, Store } from "./state.js";
+import { Shown } from "./shown.js";
 import { openSource } from "./source.js";
 import { Loading } from "./loading.js";
 import { Raycaster } from "./raycast.js";
-import { setTables } from "./colors.js";
+import { groundOf, setTables } from "./colors.js";
 import { fitCanvas, Scenes3d } from "./scene3d.js";
 import { Sections } from "./sections.js";
-import { arrange, buildPanel, element, panelsOf, valueAt, writeCaption } from "./panels.js";
+import { BLINK_MS } from "./compare.js";
+import { SectionPointer } from "./section_pointer.js";
+import { flatView } from "./section_layout.js";
+import { arrange, buildPanel, element, panelsOf, valueAt, writeCaption, writeLarge } from "./panels.js";
+import { Analysis } from "./analysis.js";
 import { History } from "./history.js";
 import { MeasurementTab } from "./measurement.js";
 import { Controls } from "./controls.js";
@@ -16,16 +21,19 @@ import { fillHelp, listenToKeys } from "./keys.js";
 import { Notices } from "./notices.js";
 import { Following } from "./following.js";
 import { composePicture } from "./picture.js";
+import { SaveDialog } from "./save.js";
 
-const MOST_VOXELS = 2 ** 27; // of all panels shown at first: 256 MiB on the page, as much again in textures
 const CAMERA = ["azimuth", "elevation", "zoom", "panX", "panY", "projection"];
-const IN_3D = [...CAMERA, "mode", "threshold", "opacity", "scale", "floor", "norm", "colors", "axes", "box", "antennas", "cross", "hidden", "theme", "tab"];
+const LEVELS = ["scale", "floor", "top", "norm", "colors"];
+const LAYOUT = ["hidden", "alone", "columns", "sheets", "theme", "tab"];
+const IN_3D = [...CAMERA, ...LEVELS, ...LAYOUT, "mode", "threshold", "opacity", "axes", "box", "antennas", "channel", "cross", "mark", "clip"];
 const ON_TABS = { "bar-box": ["images", "measurement"] };
-const IN_SECTIONS = ["scale", "floor", "norm", "colors", "sections", "cross", "hidden", "theme", "tab"];
+const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark", "show", "compare", "threshold"];
 const $ = (id) => document.getElementById(id);
 
-class View {
+class View extends Shown {
   constructor(source, facts) {
+    super();
     Object.assign(this, { source, facts, panels: panelsOf(facts), autoCross: null });
     this.store = new Store(this.opened(this.fitted(parseState(location.hash || facts.state || ""))));
     this.notices = new Notices($("notice"));
@@ -39,13 +47,18 @@ class View {
     await this.startWebgl();
     this.scenes = new Scenes3d(this, this.raycaster);
     this.sections = new Sections(this);
+    this.sectionPointer = new SectionPointer(this);
+    this.analysis = new Analysis(this, $("page-analysis"));
     this.history = new History(this, $("page-history"));
     this.measurement = new MeasurementTab(this, $("page-measurement"));
     this.controls = new Controls(this, $("controls"));
+    $("menu").addEventListener("click", () => this.toggleMenu());
+    this.saveDialog = new SaveDialog(this);
     fillHelp($("help"));
     listenToKeys(this);
     this.buildPanels();
     this.controls.build();
+    this.blink();
     $("bar").painter = (context, w, h) => paintScale(context, w, h, this.store.state);
     this.store.listen((names, state) => this.changed(names, state));
     addEventListener("hashchange", () => this.followAddress());
@@ -69,84 +82,21 @@ class View {
     }
   }
 
-  // -- what is shown
-
-  scene() {
-    return Math.min(this.store.state.scene, Math.max(0, this.sceneCount() - 1));
+  /** Open or close the controls of a narrow window. */
+  toggleMenu() {
+    const open = document.body.classList.toggle("menu-open");
+    $("menu").setAttribute("aria-expanded", open);
   }
 
-  sceneCount() {
-    return this.facts.files.reduce((most, file) => Math.max(most, file.n_scene), 0);
-  }
-
-  /** Numbers of the scenes to choose from: all, or those that a saved page holds. */
-  sceneNumbers() {
-    return this.facts.scenes ?? Array.from({ length: this.sceneCount() }, (_, n) => n);
-  }
-
-  /** A state from an address within what the files hold. */
-  fitted(state) {
-    const channels = this.facts.files.reduce((most, file) => Math.max(most, file.n_pair ?? 0), 0);
-    return fitState(state, { scenes: this.sceneNumbers(), channels, keys: this.panels.map((panel) => panel.key) });
-  }
-
-  /** The state to open with: a file without an image opens on its measurement. */
-  opened(state) {
-    const lonely = !this.panels.length && this.facts.files.some((file) => file.n_scene) && state.tab === "images";
-    return lonely ? { ...state, tab: "measurement" } : state;
-  }
-
-  isShown(panel) {
-    const { hidden } = this.store.state;
-    return hidden ? !hidden.includes(panel.key) : this.shownAtFirst().includes(panel);
-  }
-
-  /** As many panels as fit into memory, at least one. */
-  shownAtFirst() {
-    let voxels = 0;
-    return this.panels.filter(({ facts: { grid } }, n) => {
-      voxels += grid ? grid.x.length * grid.y.length * grid.z.length : 0;
-      return n === 0 || voxels <= MOST_VOXELS;
-    });
-  }
-
-  shownPanels() {
-    return this.panels.filter((panel) => this.isShown(panel));
-  }
-
-  togglePanel(panel, shown) {
-    const hidden = this.panels.filter((p) => (p === panel ? !shown : !this.isShown(p))).map((p) => p.key);
-    this.store.set({ hidden });
-  }
-
-  /** Factor from a panel's own maximum to the reference. */
-  gainOf(panel) {
-    if (this.store.state.norm === "own" || !panel.volume || panel.relative) return 1;
-    const most = Math.max(...this.shownPanels().map((p) => (p.relative ? 0 : (p.volume?.peak ?? 0))));
-    return most ? panel.volume.peak / most : 1;
-  }
-
-  cross() {
-    return this.store.state.cross ?? this.autoCross;
-  }
-
-  look(angles) {
-    this.store.set({ ...angles, panX: 0, panY: 0 });
-  }
-
-  resetCamera() {
-    const { azimuth, elevation, zoom, panX, panY } = DEFAULTS;
-    this.store.set({ azimuth, elevation, zoom, panX, panY });
-  }
-
-  /** Go to the n-th of the scenes that there are. */
-  goToScene(n) {
-    const numbers = this.sceneNumbers();
-    if (numbers.length) this.store.set({ scene: numbers[Math.min(numbers.length - 1, Math.max(0, n))] });
-  }
-
-  stepScene(by) {
-    this.goToScene(this.sceneNumbers().indexOf(this.scene()) + by);
+  /** Show image and reference in turn while that is asked for. */
+  blink() {
+    clearInterval(this.blinkTimer);
+    this.blinks = false;
+    if (this.store.state.compare !== "blink") return;
+    this.blinkTimer = setInterval(() => {
+      this.blinks = !this.blinks;
+      this.paintSections();
+    }, BLINK_MS);
   }
 
   showHelp() {
@@ -158,10 +108,10 @@ class View {
   /** Make the elements of new panels; those that stand keep theirs, and with it focus and a drag in progress. */
   buildPanels() {
     for (const panel of this.panels.filter((p) => !p.element)) {
-      buildPanel(panel);
-      this.scenes.attach(panel.stage);
-      this.sections.attach(panel);
-      panel.stage.painter = (context, w, h, scale) => this.scenes.paintInto(context, panel, w, h, scale * this.pictureScale(panel), 1);
+      buildPanel(panel, (p) => this.toggleAlone(p));
+      this.scenes.attach(panel);
+      this.sectionPointer.attach(panel);
+      panel.stage.painter = (context, w, h, scale) => this.scenes.paintPicture(context, panel, w, h, scale * this.pictureScale(panel));
       panel.sections.painter = (context, w, h, scale) => this.sections.paintInto(context, panel, w, scale);
     }
     arrange($("panels"), this.panels.map((panel) => panel.element));
@@ -242,14 +192,18 @@ class View {
     this.controls.update(state);
     if (names.has("norm")) this.writeCaptions();
     const has = (list) => list.some((name) => names.has(name));
-    if (names.has("theme") || names.has("tab") || names.has("hidden")) this.showTab();
-    if (names.has("scene") || names.has("hidden")) this.load();
+    if (has(LAYOUT) || names.has("colors")) this.showTab();
+    if (has(["scene", "hidden", "alone"])) this.load();
     if (names.has("tab") && state.tab === "measurement") this.loading.loadMeasurement();
+    if (names.has("compare")) this.blink();
+    if (names.has("show")) this.loading.loadPhases();
     if (has(IN_3D)) this.scenes.request();
     if (has(IN_SECTIONS)) this.paintSections();
     if (names.has("colors")) this.tellWhatIsMissing();
-    if (has(["scale", "floor", "norm", "colors", "theme", "tab"])) this.paintHead();
-    if (state.tab !== "images" && has([...IN_SECTIONS, "channel"])) this.paintPlots();
+    if (has([...LEVELS, "theme", "tab", "mode", "threshold", "measured", "show", "compare"])) this.paintHead();
+    if (state.tab === "analysis" && has(["cross", "mark", ...LEVELS])) this.analysis.build();
+    else if (state.tab !== "images" && has([...IN_SECTIONS, "channel", "measured", ...CAMERA])) this.paintPlots();
+    if (names.has("measured") && state.tab === "measurement") this.measurement.build();
   }
 
   /** Take the view of a new address, and write it there as it was understood. */
@@ -260,20 +214,33 @@ class View {
 
   writeAddress() {
     const text = formatState(this.store.state);
-    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+    const address = location.href.split("#")[0]; // whole: a page in a frame's own text has another base
+    history.replaceState(null, "", text ? `${address}#${text}` : address);
   }
 
   showTab() {
     const { tab, theme } = this.store.state;
     document.documentElement.dataset.theme = theme;
-    for (const name of ["images", "history", "measurement"]) $(`page-${name}`).hidden = name !== tab;
+    for (const name of ["images", "analysis", "history", "measurement"]) $(`page-${name}`).hidden = name !== tab;
     for (const [id, tabs] of Object.entries(ON_TABS)) $(id).hidden = !tabs.includes(tab);
-    for (const panel of this.panels) panel.element.hidden = !this.isShown(panel);
+    for (const panel of this.panels) this.showPanel(panel);
     const count = this.shownPanels().length;
     $("panels").dataset.count = Math.min(4, count);
+    const { alone, columns } = this.store.state;
+    $("panels").classList.toggle("alone", Boolean(alone));
+    $("panels").style.gridTemplateColumns = columns && !alone ? `repeat(${columns}, minmax(0, 1fr))` : "";
     $("none-chosen").hidden = count > 0 || !this.panels.length;
     if (tab === "history") this.history.build();
+    if (tab === "analysis") this.analysis.build();
     if (tab === "measurement") this.measurement.build();
+  }
+
+  showPanel(panel) {
+    const { alone, colors, sheets } = this.store.state;
+    panel.element.hidden = !this.isShown(panel);
+    panel.element.classList.toggle("flat-image", Boolean(panel.volume && flatView(panel.volume) && !sheets));
+    panel.stage.dataset.ground = groundOf(colors);
+    writeLarge(panel, alone === panel.key);
   }
 
   paintAll() {
@@ -329,6 +296,7 @@ async function boot() {
   const source = openSource();
   try {
     const facts = await source.facts();
+    setDefaults(facts.defaults);
     window.mimoViewer = new View(source, facts);
     await window.mimoViewer.start();
   } catch (error) {

@@ -24,6 +24,10 @@ class ServerSource {
     return (await this.get(`volume/${file}/${item}/${scene}?version=${version}`)).arrayBuffer();
   }
 
+  async phase(file, item, scene) {
+    return (await this.get(`phase/${file}/${item}/${scene}`)).arrayBuffer();
+  }
+
   async scores(file, item, scene) {
     return (await this.get(`scores/${file}/${item}/${scene}`)).json();
   }
@@ -68,6 +72,10 @@ class EmbeddedSource {
 
   async volume(file, item, scene) {
     return this.packet(`volume/${file}/${item}/${scene}`);
+  }
+
+  async phase(file, item, scene) {
+    return document.getElementById(`phase/${file}/${item}/${scene}`) ? this.packet(`phase/${file}/${item}/${scene}`) : null;
   }
 
   async scores(file, item, scene) {
@@ -134,6 +142,13 @@ export function readVolume(packet, facts) {
     header,
     volume: new Volume({ shape, halves, peak: header.peak, edges: list(facts.edges), centers: list(facts.grid), inside }),
   };
+}
+
+/** Phases of an image's voxels, 256 to a turn, from a packet; null where it has none. */
+export function readPhase(packet) {
+  if (!packet) return null;
+  const { header, buffer, start } = unpack(packet);
+  return header.complex ? new Uint8Array(buffer, start) : null;
 }
 
 /** Header and complex values (real, imaginary, ...) of a measurement's packet. */
