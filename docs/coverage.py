@@ -85,11 +85,11 @@ def table(methods: list[str], n_scene: int, n_radar: int) -> str:
     acquisition = paper_acquisition(15)
     paper = {"array": acquisition.array, "sweep": acquisition.sweep, "grid": acquisition.grid}
     lines = [
-        f"Share of the voxels whose true magnitude lies in the interval. {n_scene} scenes of each preset on the "
-        f"papers' array, {n_radar} of each on every one of twelve radars that no training saw (mean over the radars, and in "
-        f"brackets the radar that is farthest off). *Bright* voxels have an image above {BRIGHT:g} of its largest. The "
-        "last column is the predicted standard deviation over the actual error of the bright voxels, both root mean "
-        "square.",
+        "Share of the voxels whose true magnitude lies in the interval. There are "
+        f"{n_scene} scenes of each preset on the papers' array, and {n_radar} of each on every one of twelve radars that "
+        "no training saw (mean over the radars, and in brackets the radar that is farthest off). *Bright* voxels have an "
+        f"image above {BRIGHT:g} of its largest. The last column is the predicted standard deviation over the actual "
+        "error of the bright voxels, both root mean square.",
         "",
         "| method | scenes | all, 50 % | all, 90 % | bright, 50 % | bright, 90 % | predicted / actual |",
         "|---|---|---|---|---|---|---|",
