@@ -88,8 +88,8 @@ def table(methods: list[str], n_scene: int, n_radar: int) -> str:
         "Share of the voxels whose true magnitude lies in the interval. There are "
         f"{n_scene} scenes of each preset on the papers' array, and {n_radar} of each on every one of twelve radars "
         "that no training saw (mean over the radars, and in brackets the radar that is farthest off). *Bright* voxels "
-        f"have an image above {BRIGHT:g} of its largest. The last column is the predicted standard deviation over the actual "
-        "error of the bright voxels, both root mean square.",
+        f"have an image above {BRIGHT:g} of its largest. The last column is the predicted standard deviation over the "
+        "actual error of the bright voxels, both root mean square.",
         "",
         "| method | scenes | all, 50 % | all, 90 % | bright, 50 % | bright, 90 % | predicted / actual |",
         "|---|---|---|---|---|---|---|",
