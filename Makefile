@@ -9,7 +9,7 @@ TREE   := $(VENV)/tree
 WINGS  := data synth models recon viewer train bench commands
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser lint type bench notebooks docs compare learned arrays coverage measured screenshots wheel sanitize clean
+.PHONY: help demo test browser lint type bench pictures fresh notebooks docs compare learned arrays coverage measured screenshots wheel sanitize clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,14 @@ type: $(READY) ## Check types
 
 bench: $(READY) ## Measure the operators against the published way and the machine's bound
 	$(BIN)/python app.py bench
+
+pictures: $(READY) ## Make all pictures of the documentation again that the code alone draws, and those of measured data
+	$(BIN)/python docs/make.py
+	$(BIN)/python docs/measured.py --keep
+	$(MAKE) screenshots
+
+fresh: $(READY) ## Say which pictures of the documentation are older than what draws them
+	$(BIN)/python docs/fresh.py
 
 notebooks: $(READY) ## Run the notebooks and keep their outputs in them
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb

@@ -158,7 +158,7 @@ def reconstruct(
                     names,
                     live=live or 0,
                     watch=lambda name: _watched(name, hidden, stopper),
-                    say=lambda line: click.echo(line, err=True),
+                    say=lambda line: say(line, err=True),
                     **options,
                 )
         else:
@@ -179,7 +179,7 @@ def reconstruct(
         with writing(history):
             write_history(history, made)
     if any(each.parameters.get(name) for each in made for name in ("interrupted", "check_interrupted")):
-        click.echo(f"interrupted: {out} has what was reached", err=True)
+        say(f"interrupted: {out} has what was reached", err=True)
     if written.left_behind:
         click.echo("the grid differs from the file's: its truth and images are not carried over", err=True)
     if as_json:

@@ -113,7 +113,7 @@ def import_(
     with writing(out):
         save(out, measurement)
     if (doubt := doubt_about_units(measurement)) is not None:
-        click.echo(doubt, err=True)
+        say(doubt, err=True)
     say(f"{out}: {describe_import(measurement)}", hidden=quiet)
 
 
@@ -172,7 +172,7 @@ def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **option
     before = load(source)
     with open_measurement(source) as file:
         if file.methods and out is not None:
-            click.echo(f"images of {source} ({', '.join(file.methods)}) are not carried over", err=True)
+            say(f"images of {source} ({', '.join(file.methods)}) are not carried over", err=True)
     with _naming(source):
         measurement = _prepared(before, source, options, hidden)
         check = _check(measurement, options, hidden) if options["check_phase"] else None
@@ -392,7 +392,7 @@ def info(
 
     if file.suffix == ".safetensors" or (WEIGHTS / f"{file}.safetensors").is_file():
         text, facts = card_of(file)
-        print_json(facts) if as_json else click.echo(text)
+        print_json(facts) if as_json else say(text)
         return
     if (alone := array_alone(file)) is not None:
         if figure is not None:
@@ -436,7 +436,7 @@ def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
         return
     for name, value in facts.items():
         for i, line in enumerate(value if isinstance(value, list) else [value]):
-            click.echo(f"{name if i == 0 else '':<16}{line}")
+            say(f"{name if i == 0 else '':<16}{line}")
 
 
 def _info_of_cache(clear: bool, as_json: bool) -> None:
@@ -449,7 +449,7 @@ def _info_of_cache(clear: bool, as_json: bool) -> None:
         return
     held = f"{found.n_file} factorised matrices, {cache.as_text(found.n_bytes)}"
     text = f"removed {held}" if clear else f"{held} of at most {cache.as_text(found.limit)} (MIMO_CACHE_SIZE)"
-    click.echo(f"{found.folder}: {text}")
+    say(f"{found.folder}: {text}")
 
 
 def _beliefs(file: Path) -> dict[str, list[str]]:

@@ -30,6 +30,7 @@ __all__ = [
     "pattern",
     "precision",
     "print_json",
+    "printable",
     "progress_bar",
     "quiet",
     "region",
@@ -188,10 +189,19 @@ def writing(out: Path) -> Iterator[None]:
             out.parent.rmdir()
 
 
-def say(text: str, *, hidden: bool = False) -> None:
-    """Print unless told to be quiet."""
+def printable(text: str) -> str:
+    r"""Escape what a terminal would obey instead of show, such as in the text of a file; lines and tabs stay.
+
+    >>> print(printable("red: \x1b[31m, right to left: \u202e"))
+    red: \x1b[31m, right to left: \u202e
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def say(text: str, *, hidden: bool = False, err: bool = False) -> None:
+    """Print, on the output or as an error, unless told to be quiet; control characters are escaped."""
     if not hidden:
-        click.echo(text)
+        click.echo(printable(text), err=err)
 
 
 def print_json(value: object) -> None:

@@ -1,5 +1,6 @@
 """Train networks: choose the scenes that they learn from, run the training, and export weights that methods use."""
 
+from mimo.train.acquisition_like import acquisition_like
 from mimo.train.config import DenoiserConfig, ReconstructorConfig, SpreadConfig, load_config
 from mimo.train.export import export_weights
 from mimo.train.run import train_denoiser, train_reconstructor, train_spread
@@ -13,6 +14,7 @@ __all__ = [
     "SceneSource",
     "ScenesInMemory",
     "SpreadConfig",
+    "acquisition_like",
     "export_weights",
     "load_config",
     "train_denoiser",

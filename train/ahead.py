@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader, IterableDataset
@@ -45,12 +49,15 @@ class Batches:
 
     def __init__(self, objective: Objective, share: Share, first: int, *, ahead: bool) -> None:
         self._loader: Any = None
+        self._processes: list[BaseProcess] = []
         self._steps = iter(_Steps(objective, share, first))
         if ahead:
             options: dict[str, Any] = {"prefetch_factor": MOST_AHEAD, "multiprocessing_context": "spawn"}
             steps = _Steps(objective, share, first)
             options |= {"collate_fn": _as_it_is, "worker_init_fn": _until_told}
+            before = active_children()
             self._loader = iter(DataLoader(steps, batch_size=None, num_workers=1, **options))
+            self._processes = [child for child in active_children() if child not in before]
 
     def take(self) -> Any:
         """Return the batch of the next step.
@@ -60,11 +67,31 @@ class Batches:
         RuntimeError
             When the process that makes them has failed, with what it said, or is gone.
         """
-        return next(self._steps if self._loader is None else self._loader)
+        try:
+            return next(self._steps if self._loader is None else self._loader)
+        except StopIteration:  # what the loader says when it has told of the failure before
+            raise RuntimeError("the process that prepares batches exited unexpectedly") from None
 
     def close(self) -> None:
-        """End the process."""
-        self._loader = None
+        """End the process at once, whatever it is making: nothing of it would be lost."""
+        with _children_may_end():
+            for process in self._processes:
+                process.kill()
+                process.join()
+            self._processes, self._loader = [], None
+
+
+@contextmanager
+def _children_may_end() -> Iterator[None]:
+    """Keep the loader from raising that a process of it was killed; elsewhere than in the main thread it cannot."""
+    if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 class _Steps(IterableDataset[Any]):

@@ -107,6 +107,7 @@ class ReconstructionObjective(Objective):
         device: torch.device | str = "cpu",
         precision: str = "auto",
     ) -> None:
+        config = config.with_frequencies(acquisition.sweep.n_freq)
         self.config, self.scenes, self.device = config, scenes, torch.device(device)
         self.precision = resolve_precision(precision, self.device)
         self.optimizer, self.output = config.optimizer, config.output
@@ -115,6 +116,7 @@ class ReconstructionObjective(Objective):
         sweeps = {n: acquisition.sweep if n == acquisition.sweep.n_freq else sweep for n, sweep in sweeps.items()}
         self.acquisition = replace(acquisition, sweep=sweeps[config.data.n_freq[0]])
         self.acquisitions = {n: replace(acquisition, sweep=sweep) for n, sweep in sweeps.items()}
+        self.flips = _own_mirror_images(acquisition.inside)
         self._physics: dict[int, Physics] = {}
         self.network = fresh_network(
             lambda: build_network(config.method, config.network, self.acquisition), config.data.seed, self.device
@@ -128,6 +130,7 @@ class ReconstructionObjective(Objective):
     def describe(self) -> dict[str, Any]:
         """See `Objective`."""
         told = {"setting": acquisition_table(self.acquisition), "scenes": str(self.scenes), "precision": self.precision}
+        told["validation"] = self.scenes.validated_on(self.output.n_validation)
         return self.config.to_dict() | told
 
     def same_network(self, description: Mapping[str, Any]) -> bool:
@@ -192,7 +195,7 @@ class ReconstructionObjective(Objective):
             self.pool = ScenePool(self.scenes, seed=data.seed, size=data.pool, refresh=data.refresh, step=step)
         n_freq = int(rng.choice(data.n_freq))
         scenes = self.pool.take(step, self.optimizer.batch, rng)
-        flipped = [np.flip(scene, axis=tuple(np.flatnonzero(rng.random(3) < 0.5))) for scene in scenes]
+        flipped = [np.flip(scene, axis=tuple(np.flatnonzero((rng.random(3) < 0.5) & self.flips))) for scene in scenes]
         snr_db = rng.uniform(*data.snr_db, size=len(scenes))
         drawn = streams(data.seed, Stream.STEP, step)
         errors = 1.0 if data.faulty == 1 else float(rng.random() < data.faulty)
@@ -269,8 +272,9 @@ class ReconstructionObjective(Objective):
     def validation(self) -> list[MeasuredBatch]:
         """Return scenes that no step draws, of a fixed seed, at each SNR, measured without errors but noise."""
         if not self._validation:
-            seed, n, n_freq = self.config.data.seed, self.output.n_validation, self.config.data.n_freq[0]
-            scenes = [self.scenes.draw(step_rng(seed, Stream.VALIDATION, i)) for i in range(n)]
+            seed, n_freq = self.config.data.seed, self.config.data.n_freq[0]
+            n = self.scenes.n_validation(self.output.n_validation)
+            scenes = [self.scenes.draw_validation(i, step_rng(seed, Stream.VALIDATION, i)) for i in range(n)]
             for k, snr_db in enumerate(VALIDATION_SNRS):
                 for first in range(0, n, VALIDATION_BATCH):
                     truth = np.stack(scenes[first : first + VALIDATION_BATCH])
@@ -322,6 +326,11 @@ class ReconstructionObjective(Objective):
         measured = batch.physics, batch.y, batch.noise_std
         made = run_network(network, self.config.method, *measured, precision=self.precision)
         return made[-1].clamp_min(0)
+
+
+def _own_mirror_images(inside: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
+    """Say along which axes a region is its own mirror image, so that a scene flipped there stays in it, bool (3,)."""
+    return np.array([inside is None or bool((inside == np.flip(inside, axis)).all()) for axis in range(3)])
 
 
 def _wavelength(acquisition: Acquisition) -> float:

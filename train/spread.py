@@ -170,8 +170,9 @@ class SpreadObjective(ReconstructionObjective):
     def validation(self) -> list[MeasuredBatch]:
         """Return scenes that no step draws, of a fixed seed, at each SNR, measured without errors but noise."""
         if not self._validation:
-            seed, n, n_freq = self.config.data.seed, self.output.n_validation, self.config.data.n_freq[0]
-            scenes = [self.scenes.draw(step_rng(seed, Stream.VALIDATION, i)) for i in range(n)]
+            seed, n_freq = self.config.data.seed, self.config.data.n_freq[0]
+            n = self.scenes.n_validation(self.output.n_validation)
+            scenes = [self.scenes.draw_validation(i, step_rng(seed, Stream.VALIDATION, i)) for i in range(n)]
             for k, snr_db in enumerate(VALIDATION_SNRS):
                 for first in range(0, n, VALIDATION_BATCH):
                     truth = np.stack(scenes[first : first + VALIDATION_BATCH])

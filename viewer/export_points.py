@@ -14,7 +14,7 @@ from matplotlib import colormaps
 
 from mimo import VoxelGrid
 from mimo.recon.depth_maps import DepthMap
-from mimo.viewer.export_volumes import save_mat
+from mimo.viewer.export_volumes import save_mat, save_npy
 from mimo.viewer.projections import to_db
 
 __all__ = [
@@ -165,7 +165,7 @@ def _view(found: DepthMap) -> dict[str, Any]:
 
 def write_depth_npy(path: Path, found: DepthMap, facts: Mapping[str, Any]) -> None:
     """Write the depth as float32 ``(n_x, n_y)``, metres, NaN where nothing is seen."""
-    np.save(path, found.depth.astype(np.float32), allow_pickle=False)
+    save_npy(path, found.depth.astype(np.float32))
 
 
 def depth_sidecar(found: DepthMap, facts: Mapping[str, Any]) -> str:

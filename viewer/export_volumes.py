@@ -20,6 +20,7 @@ __all__ = [
     "even_spacing",
     "npy_sidecar",
     "save_mat",
+    "save_npy",
     "write_mat",
     "write_nifti",
     "write_npy",
@@ -110,7 +111,16 @@ def write_nifti(path: Path, volumes: Volumes, grid: VoxelGrid, facts: Mapping[st
 def write_npy(path: Path, volumes: Volumes, grid: VoxelGrid, facts: Mapping[str, Any]) -> None:
     """Write one volume as float32 or complex64 ``(n_x, n_y, n_z)``, or several as ``(n_image, n_x, n_y, n_z)``."""
     stack = np.stack(list(volumes.values()))
-    np.save(path, stack[0] if len(stack) == 1 else stack, allow_pickle=False)
+    save_npy(path, stack[0] if len(stack) == 1 else stack)
+
+
+def save_npy(path: Path, values: npt.NDArray[Any]) -> None:
+    """Write an array as ``.npy``; ``ValueError`` when it is not whole: numpy says nothing of a full disk."""
+    np.save(path, values, allow_pickle=False)
+    try:
+        np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError) as error:
+        raise ValueError("the array cannot be read back: expected room on the disk") from error
 
 
 def npy_sidecar(volumes: Volumes, grid: VoxelGrid, facts: Mapping[str, Any]) -> str:

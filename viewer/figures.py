@@ -337,7 +337,7 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: float = PNG_DPI) 
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path} ends in {suffix!r}: expected one of {', '.join(SUFFIXES)}")
-    settings = {"svg.hashsalt": "mimo-imaging", "pdf.fonttype": STYLE["pdf.fonttype"]}
+    settings: Any = {"svg.hashsalt": "mimo-imaging", "pdf.fonttype": STYLE["pdf.fonttype"]}
     with replacing(path) as part, matplotlib.rc_context(settings):
         figure.savefig(part, format=suffix[1:], dpi=dpi, metadata=SUFFIXES[suffix])
 

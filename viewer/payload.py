@@ -174,8 +174,8 @@ def volume_packet(path: Path, item: int, scene: int) -> bytes:
     texture needs it: voxel (i, j, k) is at ``i + n_x (j + n_y k)``. Half precision has 11 bits, 0.004 dB, down to
     -84 dB. The header has ``shape``, ``peak``, and for a method ``seconds``, ``iterations``, ``parameters``,
     ``taken`` (the seconds as text), ``history`` (`mimo.data.history.History.curves`) and ``belief`` (what the image
-    explains, sentences). Where only a
-    region was imaged it has ``inside``: a bit a voxel in the order of the body, lowest bit first, in base64.
+    explains, sentences). Where only a region was imaged it has ``inside``: a bit a voxel in the order of the body,
+    lowest bit first, in base64.
     """
     header: dict[str, Any] = {"item": item, "scene": scene}
     try:
@@ -226,7 +226,7 @@ def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[np
     }
     facts = {
         "seconds": float(made.seconds[0]),
-        "taken": seconds_text(float(made.seconds[0])),
+        "taken": seconds_text(float(made.seconds[0])) if made.seconds[0] else "",
         "iterations": made.iterations,
         "parameters": json.loads(json.dumps(known, default=str), parse_constant=str),
         "history": _curves(made.history, scene, file.n_scene),

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mimo.data import FileError
+from mimo.display_defaults import COLOR_MAP
 from mimo.extras import missing
 from mimo.viewer import page_files
 from mimo.viewer.files import figure_of_file
@@ -196,7 +197,7 @@ class Source:
     def figure(self, request: Request) -> Response:
         """Answer with the static figure of one scene as PNG, for browsers that cannot draw volumes."""
         path = self._path(request)
-        cmap = request.query_params.get("colors", COLOR_MAPS[0])
+        cmap = request.query_params.get("colors", COLOR_MAP)
         if path is None:
             return _no_such_file()
         if cmap not in COLOR_MAPS:

@@ -31,7 +31,7 @@ def test_every_image_stands_beside_the_others_with_its_caption(page, site):
     visit(page, site)
     assert texts(page, ".panel h2") == ["truth", "alpha", "beta"]
     captions = texts(page, ".panel .facts")
-    assert captions[0] == "known reflectivity"
+    assert captions[0] == "known reflectivity · 0 dB is 3"
     for caption, seconds in zip(captions[1:], ("1.5 s", "1.5 s"), strict=True):
         assert "PSNR" in caption and "SSIM" in caption and seconds in caption and "6 iterations" in caption
     assert texts(page, ".panel .parameters")[1] == "weight 0.5"

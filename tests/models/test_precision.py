@@ -73,10 +73,16 @@ def test_what_is_asked(monkeypatch, emulated):
     assert resolve_precision("auto", CPU) == "bfloat16"
 
 
-def test_this_machine_is_asked():
+def test_this_machine_is_asked(has_bfloat16):
     """The flags of this machine decide, whatever oneDNN says."""
     if Path("/proc/cpuinfo").exists():
-        assert precision.has_bfloat16(CPU) is has_bfloat16_flags(Path("/proc/cpuinfo").read_text())
+        assert has_bfloat16(CPU) is has_bfloat16_flags(Path("/proc/cpuinfo").read_text())
+
+
+def test_other_tests_do_not_depend_on_the_machine(has_bfloat16):
+    """See conftest.py: what a network computes where a test names no precision is float32."""
+    assert precision.has_bfloat16 is not has_bfloat16
+    assert resolve_precision("auto", CPU) == "float32"
 
 
 GRID = VoxelGrid.from_extent(x=(-0.08, 0.08, 13), y=(-0.08, 0.08, 14), z=(0.42, 0.58, 17))

@@ -1,5 +1,6 @@
 """Batches that a process of their own prepares: the same run, and a word when that process is gone."""
 
+import time
 from contextlib import suppress
 from dataclasses import replace
 
@@ -48,6 +49,20 @@ def test_a_lost_process_is_told():
             batches.take()
     with pytest.raises(RuntimeError, match="exited unexpectedly"):
         batches.take()
+    batches.close()
+
+
+def test_it_ends_at_once_in_the_middle_of_a_batch():
+    """Though it does not look at signals, so that one to both processes does not end it first."""
+    objective = DenoisingObjective(SMALL, BOXES)
+    batches = Batches(objective, Share(), 0, ahead=True)
+    batches.take()
+    (process,) = batches._processes
+    process.terminate()
+    assert process.is_alive()
+    began = time.monotonic()
+    batches.close()
+    assert not process.is_alive() and time.monotonic() - began < 4, "the loader itself waits for 5 seconds"
     batches.close()
 
 

@@ -42,7 +42,7 @@ function spacings(grid) {
 function lineOf(file, scene) {
   const snr = file.snr_db?.[scene];
   const parts = [file.source, Number.isFinite(snr) ? `SNR ${plain(snr, 0)} dB` : ""];
-  if (file.tx) parts.push(`${arrayText(file)}, ${file.n_freq} ${file.n_freq > 1 ? "frequencies" : "frequency"}`, bandText(file.band));
+  if (file.tx?.length) parts.push(`${arrayText(file)}, ${file.n_freq} ${file.n_freq > 1 ? "frequencies" : "frequency"}`, bandText(file.band));
   if (file.permittivity > 1) parts.push(`permittivity ${plain(Number(file.permittivity.toPrecision(4)))}`);
   if (file.setup?.resolution?.some((r) => r)) parts.push(`expected resolution ${lengthsText(file.setup.resolution)}`);
   if (file.grid) {

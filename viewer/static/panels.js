@@ -85,6 +85,7 @@ export function writeCaption(panel, { norm, watch }) {
   if (Number.isFinite(panel.scores.ssim)) facts.push(`SSIM ${plain(panel.scores.ssim, 3)}`);
   if (header) facts.push(...effort(header, watch), ...(header.belief ?? []));
   if (volume && !volume.peak) facts.push("all zero");
+  if (volume?.peak && norm === "own" && !panel.relative) facts.push(`0 dB is ${plain(Number(volume.peak.toPrecision(3)))}`);
   if (volume?.inside) facts.push("hatched: outside the region");
   if (volume && panel.relative && norm === "common") facts.push("to its own maximum: it is known up to a factor only");
   writeFacts(panel.caption, facts);

@@ -120,7 +120,7 @@ export class SaveDialog {
     const hidden = view.panels.filter((panel) => !panels.includes(panel)).map((panel) => panel.key);
     const caption = this.inputs.caption.checked ? captionOf(view, parts) : "";
     const width = Math.round(this.numberOf("width") / MM_A_UNIT);
-    const patch = view.store.state.tab === "images" ? { hidden } : {};
+    const patch = view.store.state.tab === "images" ? { hidden, alone: null } : {};
     return { panels, parts, columns: this.numberOf("columns"), width, caption, ground: this.inputs.ground.value, patch };
   }
 
@@ -129,9 +129,9 @@ export class SaveDialog {
     const { view } = this;
     if (view.store.state.tab !== "images") return true;
     const scene = view.scene();
-    for (const panel of this.panels().filter((p) => p.loaded !== view.stamp(p, scene))) {
+    for (const panel of this.panels().filter((p) => p.loaded !== view.loading.stamp(p, scene))) {
       this.status.textContent = `Loading ${panel.title} \u2026`;
-      Object.assign(panel, await view.loadPanel(panel, scene), { loaded: view.stamp(panel, scene) });
+      Object.assign(panel, await view.loading.loadPanel(panel, scene), { loaded: view.loading.stamp(panel, scene) });
       if (!panel.truth && panel.volume) panel.scores = await view.source.scores(panel.file, panel.item, scene).catch(() => ({}));
       view.writeCaptions([panel]);
     }

@@ -45,7 +45,7 @@ export class SetupView {
 
   paint(context, width, height) {
     const file = this.view.facts.files[this.f];
-    if (!file.tx) return;
+    if (!file.tx?.length) return;
     const colors = inks(this.canvas);
     context.fillStyle = colors.ground;
     context.fillRect(0, 0, width, height);

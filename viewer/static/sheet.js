@@ -3,9 +3,9 @@
 import { FONT, inks } from "./colors.js";
 import { paintScale, sceneText } from "./heading.js";
 import { decibels, plain } from "./numbers.js";
-import { layoutSections } from "./sections.js";
+import { flatView } from "./section_layout.js";
 
-const [SHEET_MARGIN, BETWEEN, SHEET_LINE, SHEET_TITLE, SHEET_BAR] = [12, 14, 15, 18, 54];
+const [SHEET_MARGIN, SHEET_GAP, SHEET_LINE, SHEET_TITLE, SHEET_BAR] = [12, 14, 15, 18, 54];
 const SHEET_PANEL = 330; // narrowest panel with sections, whose numbers can be read
 const MOST_STAGE_PIXELS = 2400; // of a 3D picture's width
 const PLOT_ASPECT = 0.62; // height of a plot by its width
@@ -48,7 +48,8 @@ export function captionOf(view, { stage, sections }) {
     if (stage) parts.push(words[state.mode]);
     if (sections) parts.push(`${state.sections}${at}`);
   }
-  parts.push(state.scale === "db" ? `floor ${decibels(state.floor)}` : "linear");
+  const top = state.top ? ` to ${decibels(state.top)}` : "";
+  parts.push(state.scale === "db" ? `floor ${decibels(state.floor)}${top}` : `linear${top && `, up${top}`}`);
   if (state.tab === "images") parts.push(state.norm === "own" ? "each image to its own maximum" : "all to the largest maximum");
   if (view.sceneCount() > 1) parts.push(sceneText(view.scene(), view.sceneCount()));
   return parts.join("; ");
@@ -63,9 +64,9 @@ export function sheetOf(view, { panels, parts, columns, width, caption, ground }
   const measuring = document.createElement("canvas").getContext("2d");
   const count = plots ? plots.length : panels.length;
   const narrowest = plots ? 300 : parts.sections ? SHEET_PANEL : 160;
-  const fitting = Math.max(1, Math.floor((width - 2 * SHEET_MARGIN + BETWEEN) / (narrowest + BETWEEN)));
+  const fitting = Math.max(1, Math.floor((width - 2 * SHEET_MARGIN + SHEET_GAP) / (narrowest + SHEET_GAP)));
   const across = Math.max(1, Math.min(columns || fitting, count));
-  const each = (width - 2 * SHEET_MARGIN - (across - 1) * BETWEEN) / across;
+  const each = (width - 2 * SHEET_MARGIN - (across - 1) * SHEET_GAP) / across;
   const blocks = plots
     ? plots.map((plot) => plotBlock(plot, each))
     : panels.map((panel) => panelBlock(measuring, view, panel, parts, each));
@@ -76,8 +77,8 @@ export function sheetOf(view, { panels, parts, columns, width, caption, ground }
   let height = SHEET_MARGIN;
   for (const row of rows) {
     const texts = Math.max(...row.map((block) => block.texts.length));
-    row.forEach((block, n) => Object.assign(block, { left: SHEET_MARGIN + n * (each + BETWEEN), top: height, spare: (texts - block.texts.length) * SHEET_LINE }));
-    height += Math.max(...row.map((block) => block.height + block.spare)) + BETWEEN;
+    row.forEach((block, n) => Object.assign(block, { left: SHEET_MARGIN + n * (each + SHEET_GAP), top: height, spare: (texts - block.texts.length) * SHEET_LINE }));
+    height += Math.max(...row.map((block) => block.height + block.spare)) + SHEET_GAP;
   }
   const barTop = height;
   height += (withBar ? SHEET_BAR : 0) + foot.length * SHEET_LINE + SHEET_MARGIN / 2;
@@ -91,7 +92,7 @@ export function sheetOf(view, { panels, parts, columns, width, caption, ground }
       const room = Math.min(420, width - 2 * SHEET_MARGIN);
       within(context, (width - room) / 2, barTop, () => paintScale(context, room, SHEET_BAR, view.store.state));
     }
-    writeLines(context, foot, SHEET_MARGIN, barTop + (withBar ? SHEET_BAR : 0), ink.muted);
+    sheetLines(context, foot, SHEET_MARGIN, barTop + (withBar ? SHEET_BAR : 0), ink.muted);
   };
   return { width, height, paint };
 }
@@ -101,20 +102,16 @@ function panelBlock(measuring, view, panel, parts, width) {
   measuring.font = `11px ${FONT}`;
   const facts = [...panel.caption.querySelectorAll(".fact")].map((fact) => fact.textContent.replace(/(\d) (?=\S+$|%)/g, "$1\u00a0"));
   const texts = parts.facts ? wrapped(measuring, facts.join(" \u00b7 "), width) : [];
-  const stage = parts.stage ? Math.round((width * 7) / 8) : 0;
-  const sections = parts.sections && panel.volume ? layoutSections(panel.volume, width).height : 0;
+  const flat = panel.volume && !view.store.state.sheets && flatView(panel.volume); // has one picture, and none in space
+  const stage = parts.stage && !flat ? Math.round((width * 7) / 8) : 0;
+  const sections = panel.volume && (parts.sections || flat) ? view.sections.layout(panel, width).height : 0;
   const paint = (context, { left, top, spare }, ink, density) => {
     writeTitle(context, panel.title, left, top, width, ink);
-    writeLines(context, texts, left, top + SHEET_TITLE, ink.muted);
+    sheetLines(context, texts, left, top + SHEET_TITLE, ink.muted);
     let y = top + SHEET_TITLE + texts.length * SHEET_LINE + spare;
     if (stage) {
-      const ground = getComputedStyle(panel.stage).backgroundColor;
-      within(context, left, y, () => {
-        context.fillStyle = ground;
-        context.fillRect(0, 0, width, stage);
-        const fine = Math.min(density, MOST_STAGE_PIXELS / width);
-        clipped(context, width, stage, () => view.scenes.paintInto(context, panel, width, stage, fine, 1));
-      });
+      const fine = Math.min(density, MOST_STAGE_PIXELS / width);
+      within(context, left, y, () => clipped(context, width, stage, () => view.scenes.paintPicture(context, panel, width, stage, fine)));
       y += stage + 4;
     }
     if (sections) within(context, left, y, () => view.sections.paintInto(context, panel, width, density));
@@ -139,7 +136,7 @@ function plotBlock({ canvas, legend, name }, width) {
     for (const entry of legend) {
       within(context, x, top + SHEET_TITLE, () => entry.mark.painter(context, 22, 12, density));
       context.setLineDash([]);
-      writeLines(context, [entry.name], x + 26, top + SHEET_TITLE, ink.text);
+      sheetLines(context, [entry.name], x + 26, top + SHEET_TITLE, ink.text);
       x += 26 + context.measureText(entry.name).width + 12;
     }
     within(context, left, top + SHEET_TITLE + texts.length * SHEET_LINE + spare, () => canvas.painter(context, width, height, density));
@@ -172,7 +169,7 @@ function writeTitle(context, text, left, top, width, ink) {
   context.fillText(shown, left, top);
 }
 
-function writeLines(context, lines, left, top, color) {
+function sheetLines(context, lines, left, top, color) {
   context.font = `11px ${FONT}`;
   context.textAlign = "left";
   context.textBaseline = "top";
