@@ -235,7 +235,7 @@ def test_export_by_suffix(images, tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "b.npy"), np.maximum(decibels, -30), rtol=1e-4, atol=1e-4)
     good("export", images, tmp_path / "new/a.gif", "--method", "truth", "--frames", 3, "--size", 96, "--quiet")
     assert (tmp_path / "new/a.gif").read_bytes().startswith(b"GIF89a")
-    bad("export", images, tmp_path / "no/a.stl", parts=("a.stl", ".vti", ".nii.gz", ".html"))
+    bad("export", images, tmp_path / "no/a.bmp", parts=("a.bmp", ".vti", ".nii.gz", ".html"))
     bad("export", images, tmp_path / "no/a.ply", parts=("images.h5", "--method"))
     bad("export", images, tmp_path / "no/a.vti", "--method", "truht", parts=("'truht'", "'truth'"))
     bad("export", tmp_path / "none.h5", tmp_path / "a.vti", parts=("none.h5", "no such file"))
