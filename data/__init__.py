@@ -26,6 +26,7 @@ from mimo.data.calibration import (
 )
 from mimo.data.calibration.phase_check import check_phase
 from mimo.data.files.describe import describe_file
+from mimo.data.files.geometry import Geometry, load_geometry, save_geometry
 from mimo.data.files.reader import MeasurementFile, load, load_reconstructions, open_measurement, validate
 from mimo.data.files.schema import FileError
 from mimo.data.files.shards import join_shards
@@ -41,6 +42,7 @@ __all__ = [
     "IMPORTERS",
     "FileError",
     "Gate",
+    "Geometry",
     "History",
     "Measurement",
     "MeasurementFile",
@@ -65,6 +67,7 @@ __all__ = [
     "interval",
     "join_shards",
     "load",
+    "load_geometry",
     "load_reconstructions",
     "mask_channels",
     "normalise",
@@ -74,6 +77,7 @@ __all__ = [
     "remove_video_phase",
     "restore_reference_path",
     "save",
+    "save_geometry",
     "select_frequencies",
     "select_scenes",
     "subtract_background",

@@ -9,14 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from torch.utils.data import DataLoader, IterableDataset
 
-if TYPE_CHECKING:
-    from mimo.train.loop import Objective, Share
-
-__all__ = ["MOST_AHEAD", "Batches", "worth_a_process"]
+__all__ = ["MOST_AHEAD", "Batches", "Prepares", "worth_a_process"]
 
 MOST_AHEAD = 3
 """Batches that are made before they are asked for."""
@@ -29,8 +26,16 @@ def worth_a_process(n_step: int) -> bool:
     return n_step >= LEAST_STEPS and (os.cpu_count() or 1) > 1
 
 
+class Prepares(Protocol):
+    """What makes the batches: a `mimo.train.loop.Objective`."""
+
+    def prepare(self, step: int, share: Any) -> Any:
+        """Return the share of a step's batch."""
+        ...
+
+
 class Batches:
-    """What `Objective.prepare` makes for step after step, here or in a process of its own.
+    """What `prepare` of an objective makes for step after step, here or in a process of its own.
 
     Every batch is a function of the configuration and the step, so both ways give the same ones, to rounding where the
     process has another number of threads.
@@ -40,14 +45,14 @@ class Batches:
     objective
         Makes them; it is pickled for the other process.
     share
-        This process's share of every batch.
+        This process's share of every batch, a `mimo.train.loop.Share`.
     first
         The step to begin with.
     ahead
         Whether to start the process. It ends with this one, or when `close` is called.
     """
 
-    def __init__(self, objective: Objective, share: Share, first: int, *, ahead: bool) -> None:
+    def __init__(self, objective: Prepares, share: Any, first: int, *, ahead: bool) -> None:
         self._loader: Any = None
         self._processes: list[BaseProcess] = []
         self._steps = iter(_Steps(objective, share, first))
@@ -95,7 +100,7 @@ def _children_may_end() -> Iterator[None]:
 
 
 class _Steps(IterableDataset[Any]):
-    def __init__(self, objective: Objective, share: Share, first: int) -> None:
+    def __init__(self, objective: Prepares, share: Any, first: int) -> None:
         self.objective, self.share, self.first = objective, share, first
 
     def __iter__(self) -> Iterator[Any]:

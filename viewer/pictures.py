@@ -29,6 +29,7 @@ __all__ = [
     "draw_scale_bar",
     "draw_surface_picture",
     "is_outlined",
+    "set_ticks",
     "write_texts",
 ]
 
