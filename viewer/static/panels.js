@@ -97,7 +97,7 @@ export function writeCaption(panel, { norm, watch }) {
 
 /** Facts side by side; lines break between them only. */
 function writeFacts(caption, facts) {
-  const parts = facts.flatMap((fact, n) => [n ? " \u00b7 " : "", element("span", { className: "fact" }, fact)]);
+  const parts = facts.flatMap((fact, n) => [element("span", { className: "fact" }, n < facts.length - 1 ? `${fact} \u00b7` : fact), n < facts.length - 1 ? " " : ""]);
   if (caption.textContent !== facts.join(" \u00b7 ")) caption.replaceChildren(...parts.filter(Boolean));
 }
 
