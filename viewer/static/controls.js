@@ -1,6 +1,7 @@
 // The column of controls, each bound to one name of the state.
 
 import { PRESETS } from "./camera.js";
+import { paintHistogram } from "./histogram.js";
 import { metres } from "./numbers.js";
 import { sceneText } from "./heading.js";
 import { savePage, savePicture } from "./saving.js";
@@ -51,6 +52,7 @@ export class Controls {
       this.spaceGroup(),
       this.scaleGroup(),
       this.sectionGroup(),
+      this.meshGroup(),
       w.group("Page", TABS.map(([name]) => name),
         w.choice("theme", "Theme", "Colours of the page", [["system", "as the system"], ["light", "light"], ["dark", "dark"]]),
         element("div", { className: "row" }, w.action("Save PNG", "Save what is on the screen as a picture (p)", () => savePicture(view), "save-png"), this.saveButton()),
@@ -67,6 +69,7 @@ export class Controls {
       w.buttons("mode", MODE_BUTTONS, "3D view"),
       w.slider("threshold", "Threshold", "What is weaker is left out; a mark on the colour bar shows it", { min: LOWEST, max: 0, step: 0.5, unit: "dB", disabled: unseen, shown: shownThreshold }),
       w.slider("opacity", "Opacity", "How dense the strongest voxels are", { min: 0.02, max: 1, step: 0.01, disabled: (s) => s.mode !== "volume" }),
+      w.slider("ramp", "Opacity curve", "How much clearer the weaker voxels are than the strongest: exponent of the opacity over the level above the threshold", { min: 0.25, max: 6, step: 0.25, disabled: (s) => s.mode !== "volume" }),
       this.presets(),
       w.buttons("projection", [["orthographic", "Orthographic", "Parallel rays (o)"], ["perspective", "Perspective", "What is near is larger (o)"]], "Projection"),
       element("div", { className: "checks" },
@@ -83,10 +86,18 @@ export class Controls {
     };
     return w.group("Scale", WITH_COLORS,
       w.buttons("scale", [["db", "dB", "20 log10 of the magnitude (d)"], ["linear", "Linear", "The magnitude itself (d)"]], "Scale"),
+      w.onTabs(["images"], this.histogram()),
       w.slider("top", "Upper level", "What is stronger has the last colour", { min: LOWEST, max: 0, step: 1, unit: "dB", set: level("top") }),
       w.slider("floor", "Floor", "What is weaker has the first colour", { min: LOWEST, max: -1, step: 1, unit: "dB", disabled: (s) => s.scale === "linear", set: level("floor") }),
       w.onTabs(WITH_CROSS, w.buttons("norm", [["own", "Each to its own", "0 dB is each image's own maximum (n)"], ["common", "All to one", "0 dB is the largest maximum of all chosen images (n)"]], "Reference")),
       w.choice("colors", "Colours", "Map from level to colour", [["viridis", "viridis"], ["inferno", "inferno"], ["cividis", "cividis"], ["jet", "jet"], ["gray", "grey"]]));
+  }
+
+  histogram() {
+    const label = "How many voxels have which level, in powers of ten; lines at floor, upper level and threshold";
+    const canvas = element("canvas", { id: "histogram", role: "img", "aria-label": label, title: label });
+    canvas.painter = (context, width, height) => paintHistogram(context, width, height, this.view);
+    return canvas;
   }
 
   sectionGroup() {
@@ -107,6 +118,29 @@ export class Controls {
       element("div", { className: "row" }, w.action("Mark here", "Put the other end of ruler, line profile and box where the crosshair is; once more takes it away (m)", () => view.toggleMark(), "mark"),
         w.onTabs(["images"], w.check("clip", "Only the box in 3D", "Show in 3D what lies in the box between mark and crosshair alone"))),
       this.readout);
+  }
+
+  /** A mesh of the target in place: file, unit, turn and shift. */
+  meshGroup() {
+    const { view, widgets: w } = this;
+    const file = element("input", { type: "file", id: "mesh-file", accept: ".stl,.ply", title: "A mesh of triangles, say the target's CAD model, drawn with the images; the file stays on this machine", "aria-label": "Mesh, STL or PLY" });
+    file.addEventListener("change", () => file.files[0] && view.takeMesh(file.files[0]));
+    const three = (name, label, title) =>
+      element("div", { className: "coordinates" }, ...AXIS_NAMES.map((axis, n) =>
+        element("label", { className: "coordinate" }, axis, w.number(`${name}-${axis}`, `${label} ${axis}`, title(axis), {
+          value: () => view.store.state[name][n],
+          set: (value) => Number.isFinite(value ?? 0) && view.store.set({ [name]: view.store.state[name].map((v, m) => (m === n ? (value ?? 0) : v)) }),
+        }))));
+    const clear = () => {
+      file.value = "";
+      view.takeMesh(null);
+    };
+    const more = element("details", {}, element("summary", { title: "Draw an STL or PLY file with the images" }, "Mesh (STL, PLY)"), element("div", { className: "stack" }, file,
+      w.choice("meshScale", "Unit of the file", "Length of one unit of the file", [[1, "m"], [0.01, "cm"], [0.001, "mm"], [0.0254, "inch"]]),
+      element("span", { className: "hint" }, "Turn (degrees), then shift (m)"),
+      three("meshTurn", "Turn of the mesh about", (axis) => `Turn about ${axis}, degrees`), three("meshShift", "Shift of the mesh along", (axis) => `Shift along ${axis}, metres`),
+      w.action("Take away", "Draw no mesh", clear, "mesh-clear")));
+    return w.onTabs(["images"], element("section", { className: "group" }, more));
   }
 
   /** Shown only where an image has one voxel along an axis. */

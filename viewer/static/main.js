@@ -18,6 +18,7 @@ import { MeasurementTab } from "./measurement.js";
 import { Controls } from "./controls.js";
 import { paintScale, writeHeading } from "./heading.js";
 import { fillHelp, listenToKeys } from "./keys.js";
+import { edgesOf, placed, readMesh } from "./mesh.js";
 import { Notices } from "./notices.js";
 import { Following } from "./following.js";
 import { composePicture } from "./picture.js";
@@ -26,9 +27,10 @@ import { SaveDialog } from "./save.js";
 const CAMERA = ["azimuth", "elevation", "zoom", "panX", "panY", "projection"];
 const LEVELS = ["scale", "floor", "top", "norm", "colors"];
 const LAYOUT = ["hidden", "alone", "columns", "sheets", "theme", "tab"];
-const IN_3D = [...CAMERA, ...LEVELS, ...LAYOUT, "mode", "threshold", "opacity", "axes", "box", "antennas", "channel", "cross", "mark", "clip"];
+const MESH = ["meshScale", "meshTurn", "meshShift"];
+const IN_3D = [...CAMERA, ...LEVELS, ...LAYOUT, "mode", "threshold", "opacity", "ramp", "axes", "box", "antennas", "channel", "cross", "mark", "clip", ...MESH];
 const ON_TABS = { "bar-box": ["images", "measurement"] };
-const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark", "show", "compare", "threshold"];
+const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark", "show", "compare", "threshold", ...MESH];
 const $ = (id) => document.getElementById(id);
 
 class View extends Shown {
@@ -97,6 +99,24 @@ class View extends Shown {
       this.blinks = !this.blinks;
       this.paintSections();
     }, BLINK_MS);
+  }
+
+  /** Read a mesh from a file on the reader's machine; null takes it away. */
+  async takeMesh(file) {
+    this.notices.tell("mesh", "");
+    try {
+      this.meshRead = file && readMesh(await file.arrayBuffer());
+    } catch (error) {
+      this.notices.tell("mesh", `${file.name} could not be read as a mesh: ${error.message}`);
+    }
+    this.placeMesh();
+    this.paintAll();
+  }
+
+  placeMesh() {
+    const { meshScale: scale, meshTurn: turn, meshShift: shift } = this.store.state;
+    const triangles = this.meshRead && placed(this.meshRead, { scale, turn, shift });
+    this.mesh = triangles ? { triangles, edges: edgesOf(triangles) } : null;
   }
 
   showHelp() {
@@ -195,12 +215,13 @@ class View extends Shown {
     if (has(LAYOUT) || names.has("colors")) this.showTab();
     if (has(["scene", "hidden", "alone"])) this.load();
     if (names.has("tab") && state.tab === "measurement") this.loading.loadMeasurement();
+    if (has(MESH)) this.placeMesh();
     if (names.has("compare")) this.blink();
     if (names.has("show")) this.loading.loadPhases();
     if (has(IN_3D)) this.scenes.request();
     if (has(IN_SECTIONS)) this.paintSections();
     if (names.has("colors")) this.tellWhatIsMissing();
-    if (has([...LEVELS, "theme", "tab", "mode", "threshold", "measured", "show", "compare"])) this.paintHead();
+    if (has([...LEVELS, "theme", "tab", "mode", "threshold", "measured", "show", "compare", "hidden", "alone"])) this.paintHead();
     if (state.tab === "analysis" && has(["cross", "mark", ...LEVELS])) this.analysis.build();
     else if (state.tab !== "images" && has([...IN_SECTIONS, "channel", "measured", ...CAMERA])) this.paintPlots();
     if (names.has("measured") && state.tab === "measurement") this.measurement.build();
@@ -239,7 +260,7 @@ class View extends Shown {
     const { alone, colors, sheets } = this.store.state;
     panel.element.hidden = !this.isShown(panel);
     panel.element.classList.toggle("flat-image", Boolean(panel.volume && flatView(panel.volume) && !sheets));
-    panel.stage.dataset.ground = groundOf(colors);
+    for (const part of [panel.stage, panel.coarse]) part.dataset.ground = groundOf(colors);
     writeLarge(panel, alone === panel.key);
   }
 
@@ -252,6 +273,8 @@ class View extends Shown {
 
   paintHead() {
     this.paintCanvas($("bar"));
+    clearTimeout(this.histogramTimer); // it counts all voxels once, which the first picture need not wait for
+    this.histogramTimer = setTimeout(() => this.store.state.tab === "images" && this.paintCanvas($("histogram")), 200);
   }
 
   paintSections() {

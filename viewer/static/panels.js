@@ -85,6 +85,7 @@ export function writeCaption(panel, { norm, watch }) {
   if (Number.isFinite(panel.scores.ssim)) facts.push(`SSIM ${plain(panel.scores.ssim, 3)}`);
   if (header) facts.push(...effort(header, watch), ...(header.belief ?? []));
   if (volume && !volume.peak) facts.push("all zero");
+  if (volume?.peak && norm === "own" && !panel.relative) facts.push(`0 dB is ${plain(Number(volume.peak.toPrecision(3)))}`);
   if (volume?.inside) facts.push("hatched: outside the region");
   if (volume && panel.relative && norm === "common") facts.push("to its own maximum: it is known up to a factor only");
   writeFacts(panel.caption, facts);
@@ -96,7 +97,7 @@ export function writeCaption(panel, { norm, watch }) {
 
 /** Facts side by side; lines break between them only. */
 function writeFacts(caption, facts) {
-  const parts = facts.flatMap((fact, n) => [n ? " \u00b7 " : "", element("span", { className: "fact" }, fact)]);
+  const parts = facts.flatMap((fact, n) => [element("span", { className: "fact" }, n < facts.length - 1 ? `${fact} \u00b7` : fact), n < facts.length - 1 ? " " : ""]);
   if (caption.textContent !== facts.join(" \u00b7 ")) caption.replaceChildren(...parts.filter(Boolean));
 }
 

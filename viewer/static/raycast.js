@@ -139,6 +139,7 @@ export class Raycaster {
     gl.uniform1f(u.u_gain, look.gain);
     gl.uniform1f(u.u_threshold, look.threshold);
     gl.uniform1f(u.u_opacity, look.opacity);
+    gl.uniform1f(u.u_ramp, look.ramp);
     gl.uniform1i(u.u_region, volume.inside ? 1 : 0);
     gl.uniform1f(u.u_step, finest * coarse);
   }

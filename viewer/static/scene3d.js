@@ -3,6 +3,7 @@
 import { drawAntennas, drawAxes, drawChannel, drawCross, drawEdges, drawMark } from "./box3d.js";
 import { cameraOf, turned, union } from "./camera.js";
 import { inks, tableOf } from "./colors.js";
+import { drawMesh } from "./mesh.js";
 import { strongestAlong } from "./picking.js";
 import { pairOf } from "./sweeps.js";
 import { LOWEST, shownThreshold } from "./state.js";
@@ -109,6 +110,7 @@ export class Scenes3d {
     const cross = this.view.cross();
     if (cross && volume.contains(cross)) drawCross(context, camera, volume, cross, colors.line);
     if (cross && state.mark) drawMark(context, camera, state.mark, cross, colors);
+    if (this.view.mesh) drawMesh(context, camera, this.view.mesh.edges, colors.text);
     const { tx, rx } = panel.facts;
     if (state.antennas && tx.length) this.paintAntennas(context, camera, panel.facts, colors, cross);
     if (state.axes) drawAxes(context, camera, volume, colors, state.antennas ? [...tx, ...rx] : []);
@@ -198,8 +200,8 @@ function panned(state, stage, dx, dy) {
 function lookOf(state, gain) {
   const linear = state.scale === "linear";
   const threshold = 10 ** (Math.max(shownThreshold(state), LOWEST) / 20);
-  const { mode, floor, top, opacity } = state;
-  return { mode, linear, floor, top, opacity, threshold, gain, table: tableOf(state.colors) };
+  const { mode, floor, top, opacity, ramp } = state;
+  return { mode, linear, floor, top, opacity, ramp, threshold, gain, table: tableOf(state.colors) };
 }
 
 function antennaBox({ tx, rx }) {

@@ -4,6 +4,7 @@ import { colorAt, CYCLIC, DIVERGING, FONT, halfColors, inks, pixelOf, tableOf } 
 import { differencePixels, outlineOf, sliceOfOther } from "./compare.js";
 import { largestOver, pixelRanges, strongestOver } from "./maxima.js";
 import { fittingTicks, labelRoom, metres, plain } from "./numbers.js";
+import { cutsOf } from "./mesh.js";
 import { fitCanvas } from "./scene3d.js";
 import { layoutSections, placeIn, scaleBar } from "./section_layout.js";
 import { shownThreshold } from "./state.js";
@@ -87,6 +88,7 @@ export class Sections {
       if (volume.inside) paintHatch(context, cell, ink);
       this.paintCell(context, panel, cell, at, colors, ratio);
       this.paintOutline(context, panel, cell, at);
+      if (at !== null) this.paintMeshCut(context, cell, volume.centers[cell.view.along][at]);
       this.paintFrame(context, volume, cell, ink);
       this.paintTitle(context, volume, cell, cross, state, ink);
       if (cross) paintCrosshair(context, cell, cross);
@@ -131,20 +133,15 @@ export class Sections {
     const others = reference && sliceOfOther(panel.volume, reference.volume, cell.view, at);
     if (!others) return;
     const least = 10 ** (shownThreshold(state) / 20) / (this.view.gainOf(reference) || 1);
-    const { left, top, width, height } = cell;
-    const place = (x, y) => [left + placeIn(cell, "across", x) * width, top + (1 - placeIn(cell, "up", y)) * height];
-    context.save();
-    context.beginPath();
-    context.rect(left, top, width, height);
-    context.clip();
-    const sides = outlineOf(panel.volume, cell.view, others, least);
-    strokeOver(context, () => {
-      for (const [x0, y0, x1, y1] of sides) {
-        context.moveTo(...place(x0, y0));
-        context.lineTo(...place(x1, y1));
-      }
-    });
-    context.restore();
+    strokeSides(context, cell, outlineOf(panel.volume, cell.view, others, least));
+  }
+
+  /** Where the plane of a slice cuts the mesh. */
+  paintMeshCut(context, cell, at) {
+    const { mesh } = this.view;
+    if (!mesh) return;
+    const { across, up, along } = cell.view;
+    strokeSides(context, cell, cutsOf(mesh.triangles, along, at).map(([p, q]) => [p[across], p[up], q[across], q[up]]));
   }
 
   paintFrame(context, volume, cell, ink) {
@@ -231,6 +228,23 @@ function strokeOver(context, draw) {
     context.stroke();
   }
   context.lineWidth = 1;
+}
+
+/** Lines [x0, y0, x1, y1] in metres over a cell. */
+function strokeSides(context, cell, sides) {
+  const { left, top, width, height } = cell;
+  const place = (x, y) => [left + placeIn(cell, "across", x) * width, top + (1 - placeIn(cell, "up", y)) * height];
+  context.save();
+  context.beginPath();
+  context.rect(left, top, width, height);
+  context.clip();
+  strokeOver(context, () => {
+    for (const [x0, y0, x1, y1] of sides) {
+      context.moveTo(...place(x0, y0));
+      context.lineTo(...place(x1, y1));
+    }
+  });
+  context.restore();
 }
 
 function paintCrosshair(context, cell, cross) {

@@ -27,6 +27,8 @@ const RANGES = {
   top: [LOWEST, 0],
   threshold: [LOWEST, 0],
   opacity: [0.02, 1],
+  ramp: [0.25, 6],
+  meshScale: [1e-6, 1e6],
   channel: [0, 1e9],
   columns: [0, 6],
   sectionZoom: [1, 200],
@@ -35,7 +37,7 @@ const RANGES = {
 const WHOLE = ["scene", "channel", "columns"];
 const FARTHEST = 1e6; // metres, of a crosshair
 const FLAGS = ["axes", "box", "antennas", "sheets", "clip"];
-const POINTS = ["cross", "mark", "sectionAt"];
+const POINTS = ["cross", "mark", "sectionAt", "meshTurn", "meshShift"];
 
 export const DEFAULTS = {
   tab: "images",
@@ -53,6 +55,7 @@ export const DEFAULTS = {
   top: 0, // dB of the colour scale's upper end
   threshold: -15,
   opacity: 0.6,
+  ramp: 2, // exponent of the opacity over the level above the threshold
   colors: "viridis",
   norm: "own",
   sections: "slices",
@@ -67,6 +70,9 @@ export const DEFAULTS = {
   axes: true,
   box: true,
   antennas: false,
+  meshScale: 1, // metres a unit of the mesh's file
+  meshTurn: [0, 0, 0], // degrees about x, y, z
+  meshShift: [0, 0, 0], // metres
   theme: "system",
   channel: 0,
   measured: "magnitude", // what the map of the measurement shows

@@ -31,6 +31,7 @@ uniform vec3 u_clip_low, u_clip_high; // m, of what is drawn
 uniform float u_gain;                // own maximum over the reference
 uniform float u_threshold;           // relative to the reference
 uniform float u_opacity;
+uniform float u_ramp;                // exponent of the opacity over the level above the threshold
 uniform float u_step;                // m
 
 out vec4 color;
@@ -153,7 +154,7 @@ void main() {
       if (u_mode == SURFACE) { color = surface(from, along, before, at); return; }
       float v = level(s);
       float ramp = (v - least) / max(1.0 - least, 1e-3);
-      float part = 1.0 - exp(-density * (0.08 + 0.92 * ramp * ramp) * u_step);
+      float part = 1.0 - exp(-density * (0.08 + 0.92 * pow(ramp, u_ramp)) * u_step);
       sum += clear * part * shown(v);
       clear *= 1.0 - part;
       if (clear < 0.01) break;
