@@ -70,6 +70,13 @@ __all__ = ["reconstruct"]
     show_default=True,
     help="MiB that factors and working space of the operator may take; less is slower.",
 )
+@click.option(
+    "--sums",
+    type=click.Choice(["exact", "fast"]),
+    default="exact",
+    show_default=True,
+    help="How iterative methods apply the radar's model; fast, for scans over a plane, is off by some percent.",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; by default a core each where it pays.")
 @scheduler
 @click.option(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows: a writer that lives cannot be told from one that is gone
+except ImportError:  # Windows: nothing is locked, and an open file can be neither renamed nor removed
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["OutputError", "held", "place_of", "refuse_inputs", "remove_leftovers", "replacing", "shared"]
@@ -115,7 +115,8 @@ def replacing(path: str | os.PathLike[str], ending: str = "") -> Iterator[Path]:
         except OSError as error:
             raise _failed(path, error) from error
     finally:
-        os.close(claim)
+        if claim is not None:
+            os.close(claim)
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
@@ -136,11 +137,14 @@ def _finish(path: str | os.PathLike[str], temporary: Path, place: Path) -> None:
         _sync(place.parent, os.O_RDONLY)
 
 
-def _claimed(place: Path, ending: str) -> tuple[Path, int]:
+def _claimed(place: Path, ending: str) -> tuple[Path, int | None]:
     """Create a temporary file and lock it; another process may take it for a leftover before it is locked."""
     while True:
         temporary = place.with_name(f".{place.name}.{secrets.token_hex(4)}.tmp{ending}")
         claim = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        if fcntl is None:
+            os.close(claim)
+            return temporary, None
         try:
             if _locked(claim) and _is_still(temporary, claim):
                 return temporary, claim
@@ -255,6 +259,8 @@ def shared(path: str | os.PathLike[str], recipe: str) -> Iterator[None]:
 
 def _opened(lock: Path) -> int | None:
     """Open a file to lock; ``None`` where none can be made, and writing the output itself will say so."""
+    if fcntl is None:
+        return None
     try:
         return os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError:

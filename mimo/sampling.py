@@ -114,11 +114,7 @@ def _wave_vectors(
         channels = channels[np.random.default_rng(0).choice(len(channels), n_kept, replace=False)]
     wavenumber = sweep.wavenumber(permittivity)
 
-    def unit(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        away = point - positions
-        return away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12)
-
-    direction = unit(array.tx_pos)[channels[:, 0]] + unit(array.rx_pos)[channels[:, 1]]
+    direction = array.looks(0, point)[channels[:, 0]] + array.looks(1, point)[channels[:, 1]]
     return (wavenumber[:, None, None] * direction).reshape(-1, 3)
 
 
@@ -178,10 +174,13 @@ def _advice(
         if step > width:
             advice.append(f"voxels along {name} are {step:.3g} m apart, coarser than the resolution of {width:.3g} m")
     corners = np.array([[x, y, z] for x in grid.x[[0, -1]] for y in grid.y[[0, -1]] for z in grid.z[[0, -1]]])
-    antennas = np.concatenate([array.tx_pos, array.rx_pos])
-    path = np.linalg.norm(antennas[:, None] - corners, axis=-1)
-    near = np.linalg.norm(antennas - np.clip(antennas, corners.min(0), corners.max(0)), axis=1)
-    depth = float(path.max() - near.min())
+    if any(array.far):
+        depth = float(np.linalg.norm(np.ptp(corners, axis=0)))
+    else:
+        antennas = np.concatenate([array.tx_pos, array.rx_pos])
+        path = np.linalg.norm(antennas[:, None] - corners, axis=-1)
+        near = np.linalg.norm(antennas - np.clip(antennas, corners.min(0), corners.max(0)), axis=1)
+        depth = float(path.max() - near.min())
     if depth > ambiguity:
         advice.append(f"the scene spans {depth:.3g} m of range, more than the unambiguous {ambiguity:.3g} m")
     if lobe > LOBE_LIMIT_DB:

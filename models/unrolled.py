@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -80,8 +80,9 @@ class Unrolled(nn.Module):
     last one is not pulled back to the data: the network has the final word, as in the two-stage methods.
 
     With `first`, the network of a two-stage method makes ``v_0`` from the magnitudes of ``x_0`` and the adjoint, at the
-    level at which ``A v_0`` is nearest to the data, and every network after it also sees the image before. So the
-    iteration starts where the two-stage method ends, and its data steps put right what contradicts the data.
+    level at which ``A v_0`` is nearest to the data, and every network after it corrects the image before, which it sees
+    beside ``|x_k|``. So the iteration starts where the two-stage method ends: until they have learned to correct, every
+    image is the first, and what they learn is how to put right what contradicts the data.
 
     Parameters
     ----------
@@ -94,8 +95,8 @@ class Unrolled(nn.Module):
     voxel_ratio
         Give the networks `Physics.voxel_ratio` in three channels more.
     first
-        The network of a two-stage method, from two channels (five with `voxel_ratio`) to one; then the others have one
-        channel more, the image before, which comes last.
+        The network of a two-stage method, from two channels (five with `voxel_ratio`) to one. The others, which must be
+        residual `UNet3D`, then have one channel more, the image before, which comes last.
     """
 
     def __init__(
@@ -121,9 +122,9 @@ class Unrolled(nn.Module):
     def start_from(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return this module's state with what other weights are of use for.
 
-        Those of a denoiser serve as every network, those of a two-stage method as `first`, those of an unrolled network
-        as their counterparts or, where there are none, its last network as every network; anything else is returned as
-        it is.
+        Those of a denoiser serve as every network, those of a two-stage method as `first`, the last network of another
+        unrolled network as every network; anything else is returned as it is. Where there is a `first` the last layer
+        of what corrects its image stays as it is, at zero to start with.
         """
         state = self.state_dict()
         if set(weights) == set(state):
@@ -137,7 +138,10 @@ class Unrolled(nn.Module):
         for k, network in enumerate(self.networks):
             if not isinstance(network, UNet3D) or set(one) != set(network.state_dict()):
                 return dict(weights)
-            state |= {f"networks.{k}.{name}": value for name, value in network.from_narrower(one).items()}
+            taken = network.from_narrower(one)
+            if self.first is not None:
+                taken = {name: value for name, value in taken.items() if not name.startswith("head.")}
+            state |= {f"networks.{k}.{name}": value for name, value in taken.items()}
         return state
 
     def forward(self, physics: Physics, start: Start, precision: str = "float32") -> list[torch.Tensor]:
@@ -170,19 +174,21 @@ class Unrolled(nn.Module):
 
     def _image_of(
         self,
-        network: nn.Module,
+        network: Any,
         volumes: torch.Tensor,
         physics: Physics,
         precision: str,
         before: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return what a network makes of volumes ``(n_scene, channels, ...)``, told the voxels' ratio where it is."""
+        """Return what a network makes of volumes ``(n_scene, channels, ...)``, or how it corrects the image before."""
         given = with_voxel_ratio(volumes, physics) if self.voxel_ratio else volumes
-        if before is not None:
-            given = torch.cat((given, before), dim=1)
         with autocast(precision, volumes.device):
-            image: torch.Tensor = network(given)[:, 0].to(volumes.dtype)
-        return image
+            if before is None:
+                image: torch.Tensor = network(given)
+            else:
+                image = network.raw(torch.cat((given, before), dim=1))
+        image = image.to(volumes.dtype)
+        return (image if before is None else network.finish(before, image))[:, 0]
 
 
 def _with_phase_of(x: torch.Tensor, magnitude: torch.Tensor) -> torch.Tensor:

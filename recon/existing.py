@@ -202,11 +202,11 @@ def _same_run(
     medium: Mapping[str, Any],
     inside: npt.NDArray[np.bool_] | None,
 ) -> bool:
-    """Say whether an image was made with these options, in this medium and region."""
+    """Say whether an image was made with these options, in this medium and region, by these sums."""
     if any(callable(value) or isinstance(value, torch.Tensor) for value in wanted.values()):
         return False
-    around = {name: old.parameters.get(name) for name in ("pattern", "layers")}
-    stated = {name: medium.get(name) for name in ("pattern", "layers")}
+    around = {name: old.parameters.get(name) for name in ("pattern", "layers", "sums")}
+    stated = {name: medium.get(name) for name in ("pattern", "layers", "sums")}
     return not _changed(old, wanted) and around == stated and same_arrays(old.inside, inside)
 
 
@@ -223,5 +223,5 @@ def _difference(old: Reconstruction, wanted: Mapping[str, Any]) -> str:
     """Say in words how an image that is there was made differently."""
     changed = _changed(old, wanted)
     if not changed:
-        return "in another medium or region, or with a function or file that may differ"
+        return "in another medium or region, by other sums, or with a function or file that may differ"
     return ", ".join(f"{name} {old.parameters.get(name)!r}, now {wanted[name]!r}" for name in changed)

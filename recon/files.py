@@ -121,6 +121,7 @@ def reconstruct_file(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     device: str = "auto",
     memory: int = DEFAULT_MEMORY,
+    sums: str = "exact",
     live: int = 0,
     watch: Watch = unwatched,
     check: str = "fast",
@@ -145,7 +146,7 @@ def reconstruct_file(
         Subtract the file's background first. Images that `source` holds, of other data then, are not carried over.
     options
         Options of each method by its name.
-    pattern, layers, region, device, memory
+    pattern, layers, region, device, memory, sums
         As in `mimo.recon.make_problem`.
     live
         Write `out` every so many iterations of an iterative method, with the images so far; 0: only at the end.
@@ -177,6 +178,7 @@ def reconstruct_file(
         region=region,
         device=device,
         memory=memory,
+        sums=sums,
         check=check,
     )
     out = place_of(out)
@@ -206,6 +208,7 @@ def reconstruct_files(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     device: str = "auto",
     memory: int = DEFAULT_MEMORY,
+    sums: str = "exact",
     workers: int | None = None,
     scheduler: str | None = None,
     shard_size: int | None = None,
@@ -227,7 +230,7 @@ def reconstruct_files(
     out
         The file for one source, a folder for files of the same names for several. A file of more than `shard_size`
         scenes has virtual datasets over the shards in the folder ``<stem>-shards`` beside it; keep both together.
-    methods, options, grid, subtract_background, pattern, layers, region, device, memory
+    methods, options, grid, subtract_background, pattern, layers, region, device, memory, sums
         As in `reconstruct_file`; the memory is that of each process.
     workers
         Number of processes. More than one are workers of a local dask cluster, which needs the extra ``cluster``. By
@@ -268,6 +271,7 @@ def reconstruct_files(
         region=region,
         device=device,
         memory=memory,
+        sums=sums,
         check=check,
     )
     places = _places([Path(source).absolute() for source in sources], Path(out).absolute())

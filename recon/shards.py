@@ -67,6 +67,7 @@ class Order:
     region: str | None
     device: str
     memory: int
+    sums: str = "exact"
     check: str = "fast"
 
     @classmethod
@@ -114,6 +115,7 @@ class Order:
             "region": self.region,
             "region_sha256": data.file_sha256(self.region) if self.region and self.region.endswith(".npy") else None,
             "device": self.device,
+            "sums": self.sums,
             "check": self.check,
             "scenes": [start, stop],
         }
@@ -128,7 +130,7 @@ class Order:
         """Return the operator of a measurement and the store of `Problem.shared`, kept from one shard to the next."""
         acquisition = measurement.acquisition(pattern=self.pattern, layers=self.layers)
         inside = region_of(self.region, measurement).inside(acquisition)
-        return _operator(acquisition.replace(inside=inside), self.device, self.memory)
+        return _operator(acquisition.replace(inside=inside), self.device, self.memory, self.sums)
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,11 @@ class ImageShard(FileTask):
                 measurement,
                 images,
                 self.order.methods,
-                medium={"pattern": describe_patterns(self.order.pattern), "layers": self.order.layers_text},
+                medium={
+                    "pattern": describe_patterns(self.order.pattern),
+                    "layers": self.order.layers_text,
+                    "sums": "fast" if self.order.sums == "fast" else None,
+                },
                 inside=operator.acquisition.inside,
                 check=self.order.check,
                 overwrite=overwrite,
@@ -283,8 +289,8 @@ def forget_operator() -> None:
 
 
 @lru_cache(maxsize=1)
-def _operator(acquisition: Acquisition, device: str, memory: int) -> tuple[ImagingOperator, dict[str, Any]]:
-    return make_operator(acquisition, device=device, memory=memory), {}
+def _operator(acquisition: Acquisition, device: str, memory: int, sums: str) -> tuple[ImagingOperator, dict[str, Any]]:
+    return make_operator(acquisition, device=device, memory=memory, sums=sums), {}
 
 
 @lru_cache(maxsize=1)

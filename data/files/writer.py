@@ -174,6 +174,7 @@ def put_geometry(file: h5py.File, array: ArrayGeometry, sweep: FrequencySweep | 
         if value is not None:
             put(file, BY_PATH[f"array/{name}"], value)
     _put_text(file["array"], "name", array.name)
+    _put_text(file["array"], "far", ",".join(side for side, far in zip(("tx", "rx"), array.far, strict=True) if far))
     if sweep is not None:
         put(file, BY_PATH["sweep/freq"], sweep.freq)
     if grid is not None:

@@ -3,8 +3,8 @@
 Its ``.mat`` holds for every transmitter and receiver the place of a corner reflector's echo in a range transform of
 five times as many points as samples (``calibResult.RangeMat``), the echo itself (``calibResult.PeakValMat``), and the
 chirp (``params.Slope_MHzperus``, ``params.Sampling_Rate_sps``). Delay and phase are made those of the first channel,
-the amplitudes are left. This makes the reflector's echo the same in every channel, as from infinitely far away.
-Of a reflector at a known range the phases that its ways differ by are put back.
+the amplitudes are left. This makes the reflector's echo the same in every channel, as from infinitely far away in
+front. Of a reflector at a known range the phases that its ways differ by are put back.
 """
 
 from __future__ import annotations

@@ -83,6 +83,8 @@ class ScanPlan:
     ----------
     compensation
         Reference depths of a bistatic scan, and the residual phase.
+    dtype, device
+        Those of the operator.
 
     Raises
     ------
@@ -106,7 +108,8 @@ class ScanPlan:
         depth = depths(A.grid.z, scan.z)
         self._step = float(depth[-1] - depth[0]) / max(1, len(depth) - 1)
         self._sign = 1.0 if A.grid.z[0] > scan.z else -1.0
-        self._depth, self._scan, self._dtype, self._device = depth, scan, A.dtype, A.device
+        self._depth, self._scan = depth, scan
+        self.dtype, self.device = A.dtype, A.device
         self._spreading = model is BORN
         near, far = float(depth.min()), float(depth.max())
         self._margin = FRESNEL * math.sqrt(2 * math.pi / (2 * float(k.mean())) / near)
@@ -154,6 +157,9 @@ class ScanPlan:
             self._reference = put(A.acquisition.reference_phasor().conj(), A.dtype)
         self._gain = put(1 / (2 * depth) if self._spreading else 2 * np.pi * depth, A.dtype.to_real())
         self._typical = math.sqrt(near * far)
+        self._kept: dict[tuple[int, int], torch.Tensor] = {}
+        n_table = len(self._kx) * len(self._ky) * len(self._K) * len(depth)
+        self._keeps = n_table * A.dtype.itemsize <= A.memory / 2
 
     def _gathering(
         self, A: ImagingOperator, band: npt.NDArray[np.float64]
@@ -251,14 +257,14 @@ class ScanPlan:
         """
         kz, weight = self._kernel(which)
         n_node, _, n, _, n_kx = classes[0].shape
-        out = torch.empty((2, n_kx, 2, n, len(self._depth)), dtype=self._dtype, device=self._device)
+        out = torch.empty((2, n_kx, 2, n, len(self._depth)), dtype=self.dtype, device=self.device)
         for slab in self.compensation.slabs:
             waves = torch.zeros_like(classes[0])
             for i, one in enumerate(classes):
                 turned = self._compensating(i, slab, which, kz)
                 waves = waves.add_(one) if turned is None else waves.addcmul_(one, turned)
             by_wave = waves.permute(2, 4, 1, 3, 0).reshape(n * n_kx, QUADRANTS, n_node)
-            depths = by_wave @ self._phasors(slab, kz, weight)
+            depths = by_wave @ self._phasors(slab, which, kz, weight)
             out[..., slab.start : slab.stop] = depths.view(n, n_kx, 2, 2, -1).permute(3, 1, 2, 0, 4)
         return out.mul_(self._gain)
 
@@ -267,39 +273,46 @@ class ScanPlan:
         kz, weight = self._kernel(which)
         n_node, n, n_kx = kz.shape
         shape = (n_node, 2, n, 2, n_kx)
-        classes = [torch.zeros(shape, dtype=self._dtype, device=self._device) for _ in self._scan.classes]
+        classes = [torch.zeros(shape, dtype=self.dtype, device=self.device) for _ in self._scan.classes]
         for slab in self.compensation.slabs:
             part = depths[..., slab.start : slab.stop] * self._gain[slab.start : slab.stop]
             by_wave = part.permute(3, 1, 2, 0, 4).reshape(n * n_kx, QUADRANTS, -1)
-            waves = by_wave @ self._phasors(slab, kz, weight).mH
+            waves = by_wave @ self._phasors(slab, which, kz, weight).mH
             waves = waves.view(n, n_kx, 2, 2, n_node).permute(4, 2, 0, 3, 1).contiguous()
             for i, one in enumerate(classes):
                 turned = self._compensating(i, slab, which, kz)
                 one.add_(waves) if turned is None else one.addcmul_(waves, turned.conj().resolve_conj())
         return classes
 
-    def _phasors(self, slab: Slab, kz: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    def _phasors(self, slab: Slab, which: slice, kz: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """Return weight exp(j kz d) for the depths of a slab, (n n_kx, n_node, n_z), a view with n_z outermost.
 
-        Every `DEPTHS`-th is an exact one, the others are made by multiplication.
+        Every `DEPTHS`-th is an exact one, the others are made by multiplication. Tables that fit into the operator's
+        memory budget all together are kept for the next call.
         """
+        key = slab.start, which.start
+        if key in self._kept:
+            return self._kept[key]
         n_z = slab.stop - slab.start
-        table = torch.empty((n_z, *kz.shape[1:], kz.shape[0]), dtype=self._dtype, device=self._device)
+        table = torch.empty((n_z, *kz.shape[1:], kz.shape[0]), dtype=self.dtype, device=self.device)
         kz, weight = kz.movedim(0, 2).contiguous(), weight.movedim(0, 2).contiguous()
-        ratio = _phasor(kz * self._step, self._dtype)
+        ratio = _phasor(kz * self._step, self.dtype)
         for i in range(n_z):
             if i % DEPTHS == 0:
-                torch.mul(weight, _phasor(kz * self._depth[slab.start + i], self._dtype), out=table[i])
+                torch.mul(weight, _phasor(kz * self._depth[slab.start + i], self.dtype), out=table[i])
             else:
                 torch.mul(table[i - 1], ratio, out=table[i])
-        return table.view(n_z, -1, table.shape[3]).permute(1, 2, 0)
+        table = table.view(n_z, -1, table.shape[3]).permute(1, 2, 0)
+        if self._keeps:
+            self._kept[key] = table
+        return table
 
     def _compensating(self, i: int, slab: Slab, which: slice, kz: torch.Tensor) -> torch.Tensor | None:
         """Return the phasor that makes class `i` monostatic, (n_node, 1 or 2, n, 1 or 2, n_kx); ``None`` for none."""
         half = self._scan.classes[i].half
         if not half.any():
             return None
-        real = self._dtype.to_real()
+        real = self.dtype.to_real()
         kx, ky = self._kx.to(real), self._ky[which].to(real)[:, None]
         return compensating(half, kx, ky, kz.to(real), self._K.to(real)[:, None, None], slab.depth, self._sign)
 
@@ -310,7 +323,7 @@ class ScanPlan:
         a typical depth d, as the second term is small beyond a few wavelengths. It fades out beyond the slopes of the
         scene; a factor that depends on the depth alone comes in later (``_gain``).
         """
-        real = self._dtype.to_real()
+        real = self.dtype.to_real()
         kx, ky, K = self._kx, self._ky[which][:, None], self._K[:, None, None]
         kz = (K**2 - kx**2 - ky**2).clamp_min(0).sqrt()
         kz = torch.maximum(kz, K / (4 * STEEPEST))  # finite for steeper and evanescent waves, whose weight is 0
@@ -323,7 +336,7 @@ class ScanPlan:
             size, late = fade / K.to(real), kz.to(real) / (K**2).to(real)
         else:
             size, late = fade * (K / kz**2).to(real), -inverse
-        return kz, torch.complex(size * late / self._typical, size).to(self._dtype)
+        return kz, torch.complex(size * late / self._typical, size).to(self.dtype)
 
 
 def check_medium(A: ImagingOperator) -> None:

@@ -212,3 +212,12 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
     _, errors = done.communicate()
     assert done.returncode != 0 and "OSError" in errors
     assert path.read_text() == "old" and names(tmp_path) == ["a.txt"]
+
+
+def test_without_locks_files_are_replaced_all_the_same(tmp_path, monkeypatch):
+    """As on Windows: no leftover is taken for that of a process that is gone."""
+    monkeypatch.setattr("mimo.output_file.fcntl", None)
+    (tmp_path / LEFT).write_text("left")
+    with held(tmp_path / "a.h5"), shared(tmp_path / "a.h5", "one"), shared(tmp_path / "a.h5", "two"):
+        write(tmp_path / "a.h5")
+    assert names(tmp_path) == [LEFT, "a.h5"] and (tmp_path / "a.h5").read_text() == "new"

@@ -121,6 +121,7 @@ def test_a_time_limit_counts_from_the_start_of_the_command(tmp_path):
     done = run(*words, *settings, "--device", "cpu")
     whole = time.monotonic() - began
     assert done.returncode == 0, done.stderr
+    assert "no step begins after 4 s, of which " in done.stdout and "set-up included" in done.stdout
     assert "has no grid" not in done.stderr and "a guess: the box around the antennas" in done.stdout
     seconds = load_checkpoint(tmp_path / "checkpoint.pt")["seconds"]
     assert 4 <= seconds <= whole
