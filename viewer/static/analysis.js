@@ -139,7 +139,7 @@ export class Analysis {
   }
 
   peakTables(panels) {
-    const names = ["", "x, y, z (m)", "level", "\u22123 dB width along x", "y", "z"];
+    const names = ["", "x, y, z (m)", "level", "\u22123 dB: x", "y", "z"];
     const tables = panels.map((panel) => {
       const rows = this.peaksOf(panel).map(({ point, value, widths }, n) => [
         this.goTo(point, n + 1), point.map(metres).join(", "), levelText(value, this.view.gainOf(panel)), ...widths.map(widthText)]);

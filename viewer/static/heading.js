@@ -70,7 +70,7 @@ export function writeHeading(view) {
 
 /** Write lines of facts; where a line is too long for the page it breaks between facts. */
 function writeLines(root, lines) {
-  const factsOf = (line) => line.split(" \u00b7 ").flatMap((fact, n, all) => [element("span", { className: "fact" }, n < all.length - 1 ? `${fact} \u00b7` : fact), n < all.length - 1 ? " " : ""]);
+  const factsOf = (line) => line.split(" \u00b7 ").flatMap((fact, n, all) => [element("span", { className: "fact" }, n < all.length - 1 ? `${fact}\u00a0\u00b7` : fact), n < all.length - 1 ? " " : ""]);
   root.replaceChildren(...lines.flatMap((line, n) => [n ? "\n" : "", ...factsOf(line)]).filter(Boolean));
 }
 

@@ -4,7 +4,7 @@ import { flatView } from "./section_layout.js";
 import { DEFAULTS, fitState } from "./state.js";
 
 const MOST_VOXELS = 2 ** 27; // of all panels shown at first: 256 MiB on the page, as much again in textures
-const ROOM = { least: 190, row: 0.28, flat: 0.66, alone: 240, captions: 130 }; // pixels, and shares of the window's height
+const ROOM = { head: 80, least: 190, row: 0.28, flat: 0.66, alone: 240, captions: 130 }; // pixels, and shares of the window's height
 
 /** Answers what is shown, and changes it; the page that extends it has `store`, `facts`, `panels` and `autoCross`. */
 export class Shown {
@@ -96,8 +96,7 @@ export class Shown {
 
   /** How much room a panel's sections have: the height of a row of them, and whether two rows are welcome. */
   sectionRoom(panel) {
-    const [main, head] = ["main", "head"].map((id) => document.getElementById(id));
-    const height = main.clientHeight - head.offsetHeight;
+    const height = document.getElementById("main").clientHeight - ROOM.head; // not the head's own, which changes as facts come
     if (this.store.state.alone) return { tallest: Math.max(ROOM.alone, height - ROOM.captions), square: true };
     const share = flatView(panel.volume) && !this.store.state.sheets ? ROOM.flat : ROOM.row;
     return { tallest: Math.max(ROOM.least, share * height), square: false };
