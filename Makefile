@@ -9,7 +9,7 @@ TREE   := $(VENV)/tree
 WINGS  := data synth models recon viewer train bench commands
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser lint type bench pictures fresh notebooks docs compare learned arrays measured screenshots wheel sanitize clean
+.PHONY: help demo test browser lint type bench pictures fresh notebooks docs compare learned arrays coverage measured screenshots wheel sanitize clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ compare: $(READY) ## Compare the methods on unseen scenes, write the tables of d
 
 learned: $(READY) ## Compare the learned methods with all others, write the tables of docs/learned.md (hours)
 	$(BIN)/python docs/compare.py --learned --n 100
+
+coverage: $(READY) ## Count how often the truth lies in the stated intervals, write the table of docs/learned.md (half an hour)
+	$(BIN)/python docs/coverage.py
 
 arrays: $(READY) ## Compare methods on twelve arrays that no training saw, write the table of docs/arrays.md (half an hour)
 	$(BIN)/python docs/other_arrays.py

@@ -94,8 +94,9 @@ def train(
 ) -> None:
     """Train a network on synthetic scenes; the same command goes on after an interrupt.
 
-    NAME: a denoiser (denoiser, denoiser-white, denoiser-fast) or a reconstructor (deep2s, two-stage, unrolled, ...: see
-    train/configs). Under torchrun every process takes its share of a batch.
+    NAME: a denoiser (denoiser, denoiser-white, denoiser-fast), a reconstructor (deep2s, two-stage, unrolled, ...: see
+    train/configs), or spread: the standard deviation of the images of the weights that --start names. Under torchrun
+    every process takes its share of a batch.
     """
     began = time.monotonic()
     context = click.get_current_context()
@@ -122,11 +123,14 @@ def train(
     from mimo.recon.run import pick_device
     from mimo.train import (
         DenoiserConfig,
+        ReconstructorConfig,
+        SpreadConfig,
         acquisition_like,
         export_weights,
         load_config,
         train_denoiser,
         train_reconstructor,
+        train_spread,
     )
     from mimo.train.acquisition_like import check_time
     from mimo.train.ahead import worth_a_process
@@ -159,10 +163,12 @@ def train(
             acquisition, words = acquisition_like(like, grid=VoxelGrid.parse(grid) if grid else None)
             options["acquisition"] = acquisition
             say(f"like {like}: {grid_text(acquisition.grid)} ({words})", hidden=quiet)
-            if line := check_time(settings, acquisition, time_limit):
+            if isinstance(settings, ReconstructorConfig) and (line := check_time(settings, acquisition, time_limit)):
                 say(line, hidden=quiet)
         if isinstance(settings, DenoiserConfig):
             checkpoint = train_denoiser(settings, folder, device=where, **options)
+        elif isinstance(settings, SpreadConfig):
+            checkpoint = train_spread(settings, folder, device=where, **options)
         else:
             checkpoint = train_reconstructor(settings, folder, device=where, **options)
         if weights is not None and not Share.mine().rank:

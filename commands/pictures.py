@@ -29,7 +29,9 @@ cmap = click.option("--cmap", default=COLOR_MAP, show_default=True, help="A colo
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @scene
-@click.option("--method", "methods", multiple=True, help="Which methods; all by default.")
+@click.option(
+    "--method", "methods", multiple=True, help="Which methods; all by default. NAME:std: its standard deviation."
+)
 @click.option(
     "--layout",
     default="auto",
@@ -104,7 +106,9 @@ def _numbers(option: str, text: str | None, form: str) -> tuple[float, ...] | No
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @scene
-@click.option("--method", "methods", multiple=True, help="Which images, 'truth' among them; all by default.")
+@click.option(
+    "--method", "methods", multiple=True, help="Which images, 'truth' and NAME:std among them; all by default."
+)
 @click.option(
     "--as",
     "content",

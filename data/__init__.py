@@ -33,6 +33,7 @@ from mimo.data.files.soundness import damage_of
 from mimo.data.files.writer import create_file, file_sha256, save, to_json
 from mimo.data.history import History
 from mimo.data.importers import IMPORTERS, explain_formats, read_measured
+from mimo.data.intervals import interval
 from mimo.data.measurement import Measurement, Reconstruction
 from mimo.data.provenance import describe_steps
 
@@ -61,6 +62,7 @@ __all__ = [
     "find_delay",
     "gate_box",
     "gate_range",
+    "interval",
     "join_shards",
     "load",
     "load_reconstructions",

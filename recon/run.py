@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from mimo import Acquisition, FastOperator, ImagingOperator, LayeredMedium, VoxelGrid, operator_of
@@ -310,6 +311,7 @@ def run_method(
             source_sha256=source_sha256,
             scale=chosen.scale,
             inside=problem.operator.acquisition.inside,
+            std=_spread(pieces, problem, n_scene),
             **more,
         )
 
@@ -370,6 +372,16 @@ def run_method(
         iterations=max(piece.iterations for piece in pieces),
         history=_history([piece.history for piece in pieces], n_scene),
     )
+
+
+def _spread(pieces: Sequence[Images], problem: Problem, n_scene: int) -> npt.NDArray[np.float32] | None:
+    """Return the standard deviations of all scenes, 0 for those whose method was not reached; ``None`` without any."""
+    found = [piece.std for piece in pieces if piece.std is not None]
+    if not found:
+        return None
+    missing = n_scene - sum(map(len, found))
+    rest = found[0].new_zeros((missing, *found[0].shape[1:]))
+    return problem.restrict(torch.cat([*found, rest])).cpu().numpy()
 
 
 def _history(recorded: Sequence[list[Entry] | None], n_scene: int) -> list[Any] | None:

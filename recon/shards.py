@@ -38,7 +38,7 @@ from mimo.region import Region
 
 __all__ = ["ImageShard", "Order", "Source", "Watch", "forget_file", "forget_operator", "unwatched"]
 
-RECIPE_VERSION = 6
+RECIPE_VERSION = 7
 """Version of the recipe of a shard, raised whenever the same measurement and options would give other images."""
 
 Watch = Callable[[str], AbstractContextManager[Watcher | None]]

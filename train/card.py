@@ -10,10 +10,11 @@ from typing import Any
 from mimo.models.trained_for import acquisition_from_table
 from mimo.models.weight_files import find_weights, load_weights
 
-__all__ = ["card_of", "denoiser_card", "reconstructor_card"]
+__all__ = ["card_of", "denoiser_card", "reconstructor_card", "spread_card"]
 
 N_ROW = 12
 """Rows of the table of the validation curve."""
+SPREAD_TITLE = "## Standard deviation"
 _COUNTERS = ("running_mean", "running_var", "num_batches_tracked", "mean", "covariance")
 """Ends of the names of what is not trained but counted along."""
 
@@ -110,6 +111,50 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
     ]
     note = f"Means over {_validated_on(config)}, at the SNR in dB that the column names."
     return "\n".join([*lines, *_command(command), *_curve(history, ("psnr_", "ssim_"), note)])
+
+
+def spread_card(weights: Path, checkpoint: dict[str, Any], row: dict[str, float], *, command: str) -> str:
+    """Return the model card of a reconstructor with a standard deviation: its own card, and what was trained upon it.
+
+    Parameters
+    ----------
+    weights, checkpoint, command
+        As in `reconstructor_card`.
+    row
+        The validation whose weights were kept.
+    """
+    config = checkpoint["config"]
+    data, steps = config["data"], config["optimizer"]
+    card = config["image"].get("card", f"# {weights.stem}\n\nA reconstructor.\n").partition(SPREAD_TITLE)[0].rstrip()
+    spread = [tensor for name, tensor in checkpoint["model"].items() if name.startswith("spread.")]
+    names = [name.removeprefix("nll_") for name in row if name.startswith("nll_")]
+    table = ["| scenes | 50 % interval holds | 90 % interval holds |", "|---|---|---|"]
+    for name in names:
+        title = "on other arrays" if name == "elsewhere" else f"at {name} dB"
+        table.append(f"| {title} | {row[f'coverage50_{name}']:.1%} | {row[f'coverage90_{name}']:.1%} |")
+    lines = [
+        card,
+        "",
+        SPREAD_TITLE,
+        "",
+        f"- network: 3D U-Net, {config['spread']['levels']} levels, width {config['spread']['width']}, sub-pixel "
+        f"factor {config['spread']['subpixel']}, {sum(t.numel() for t in spread):,} parameters; the image's stayed as "
+        "they were",
+        f"- scenes: {config['scenes']}, SNR {data['snr_db'][0]:g} to {data['snr_db'][1]:g} dB; a share of "
+        f"{data['other_arrays']:g} on other arrays; seed {data['seed']}",
+        f"- scenes seen: {int(row['samples']):,} in steps of {steps['batch']}, the best of the validations (the run: "
+        f"{checkpoint['step'] * steps['batch']:,} scenes, {checkpoint['seconds'] / 60:.0f} minutes)",
+        f"- loss: negative log-likelihood of a normal distribution; AdamW, rate {steps['learning_rate']:g}",
+        f"- torch {checkpoint.get('torch', 'of unknown version')}, trained in {config.get('precision', 'float32')}",
+        "",
+        *_command(command),
+        "Share of all voxels whose true magnitude lies in the interval, on validation scenes that the calibration of "
+        "the intervals did not use.",
+        "",
+        *table,
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def card_of(name_or_path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from mimo.models.network_config import MethodConfig, NetworkConfig
 from mimo.models.reconstructor import NETWORKS
+from mimo.models.spread import SPREAD
 from mimo.models.stages import STAGES
 from mimo.options import build_table, merge_tables, read_tables
 from mimo.synth import PRESETS
@@ -26,6 +27,7 @@ __all__ = [
     "ReconstructorConfig",
     "RunsConfig",
     "SceneConfig",
+    "SpreadConfig",
     "load_config",
 ]
 
@@ -213,6 +215,30 @@ class ReconstructorConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpreadConfig:
+    """The training run of the standard deviation that a reconstructor gives beside its image."""
+
+    spread: NetworkConfig = SPREAD
+    data: SceneConfig = field(default_factory=SceneConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+
+    def __post_init__(self) -> None:
+        ReconstructorConfig(data=self.data, optimizer=self.optimizer)  # their checks
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> SpreadConfig:
+        """Build from nested tables; a key that is not known raises ``ValueError`` naming the nearest."""
+        return build_table(cls, table)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested tables of numbers, strings and lists."""
+        table = asdict(self)
+        table["data"] |= {"n_freq": list(self.data.n_freq), "snr_db": list(self.data.snr_db)}
+        return table
+
+
+@dataclass(frozen=True, kw_only=True)
 class DenoiserConfig:
     """The training run of a denoiser."""
 
@@ -255,8 +281,10 @@ def _check_share(share: float) -> None:
 
 def load_config(
     name_or_path: str | os.PathLike[str], settings: Sequence[str] = (), *, own_sweep: bool = False
-) -> DenoiserConfig | ReconstructorConfig:
-    """Read a configuration that ships, by name, or any TOML file; one with a table ``[method]`` is a reconstructor's.
+) -> DenoiserConfig | ReconstructorConfig | SpreadConfig:
+    """Read a configuration that ships, by name, or any TOML file.
+
+    One with a table ``[method]`` is a reconstructor's, one with ``[spread]`` that of its standard deviation.
 
     A file with ``base = "deep2s"`` above its tables holds what differs from that configuration, one that ships.
 
@@ -284,8 +312,10 @@ def load_config(
         raise FileNotFoundError(f"no configuration {str(name_or_path)!r}: neither a file nor one of {_names()}")
     try:
         table = _read(path, own_sweep)
-        kind = ReconstructorConfig if "method" in table else DenoiserConfig
-        config: DenoiserConfig | ReconstructorConfig = kind.from_dict(table)
+        kind: type[DenoiserConfig] | type[ReconstructorConfig] | type[SpreadConfig] = DenoiserConfig
+        if "spread" in table or "method" in table:
+            kind = SpreadConfig if "spread" in table else ReconstructorConfig
+        config = kind.from_dict(table)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return kind.from_dict(merge_tables(table, read_tables(kind, settings))) if settings else config

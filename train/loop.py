@@ -93,7 +93,11 @@ class Objective(ABC):
 
     @abstractmethod
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Return the figures of a network with the averaged weights; the mean of those in dB decides which is best."""
+        """Return the figures of a network with the averaged weights."""
+
+    def score(self, figures: Mapping[str, float]) -> float:
+        """Return what decides which validation is best, the larger the better: the mean of the figures in dB."""
+        return float(np.mean([value for name, value in figures.items() if name.startswith("psnr")]))
 
     def same_network(self, description: Mapping[str, Any]) -> bool:
         """Whether a checkpoint's description is that of this network."""
@@ -259,7 +263,7 @@ def _run(
         averaged_network.load_state_dict(averaged)
         averaged_network.eval()
         figures = objective.validate(averaged_network)
-        score = float(np.mean([value for name, value in figures.items() if name.startswith("psnr")]))
+        score = objective.score(figures)
         if output.pictures:
             objective.draw_samples(averaged_network, out_dir / f"samples-{step:07d}.png")
         with stop.whole():

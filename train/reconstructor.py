@@ -40,7 +40,7 @@ from mimo.train.randomness import Stream, fresh_network, step_rng
 from mimo.train.scenes import Magnitude, PresetScenes, ScenePool, SceneSource
 from mimo.viewer.contact_sheets import draw_samples
 
-__all__ = ["MeasuredBatch", "PreparedBatch", "ReconstructionObjective"]
+__all__ = ["MeasuredBatch", "PreparedBatch", "ReconstructionObjective", "best_scale"]
 
 VALIDATION_SNRS = (30.0, 10.0)
 """dB; the validation's scenes are measured at each."""
@@ -177,7 +177,7 @@ class ReconstructionObjective(Objective):
         physics = self.physics(n_freq) if place is None else self.arrays.get(place)
         images = run_prepared(network, self.config.method, physics, given, precision=self.precision)
         if isinstance(self.network, Unrolled):
-            images = [image * _best_scale(image.detach().clamp(min=0), truth) for image in images]
+            images = [image * best_scale(image.detach().clamp(min=0), truth) for image in images]
         errors = [self._error(image, truth) for image in images]
         return errors[-1] + EARLIER * sum(errors[:-1], torch.zeros((), device=self.device))
 
@@ -338,7 +338,7 @@ def _wavelength(acquisition: Acquisition) -> float:
     return float(speed_of_light / acquisition.sweep.freq.mean())
 
 
-def _best_scale(image: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """The factor of each scene that brings an image nearest to its truth; 1 for an empty image."""
+def best_scale(image: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return the factor of each scene that brings an image nearest to its truth; 1 for an empty image."""
     power = image.square().sum((1, 2, 3), keepdim=True)
     return torch.where(power > 0, (image * truth).sum((1, 2, 3), keepdim=True) / power.clamp_min(1e-30), 1.0)

@@ -11,17 +11,21 @@ from typing import Any
 import torch
 
 from mimo import Acquisition
+from mimo.models.spread import split_state
+from mimo.models.trained_for import acquisition_from_table
 from mimo.models.weight_files import find_weights, load_weights
 from mimo.synth import paper_acquisition
 from mimo.synth.paper import N_FREQ
-from mimo.train.config import DenoiserConfig, ReconstructorConfig
+from mimo.train.checkpoint import CHECKPOINT, load_checkpoint
+from mimo.train.config import DenoiserConfig, ReconstructorConfig, SpreadConfig
 from mimo.train.denoiser import DenoisingObjective
 from mimo.train.loop import run_training
 from mimo.train.reconstructor import ReconstructionObjective
 from mimo.train.scenes import LEAST_VALIDATION, DatasetScenes, PresetScenes, SceneSource, ValidatedScenes, hold_out
+from mimo.train.spread import SpreadObjective
 from mimo.train.stop_request import StopRequest
 
-__all__ = ["train_denoiser", "train_reconstructor"]
+__all__ = ["train_denoiser", "train_reconstructor", "train_spread"]
 
 PathLike = str | os.PathLike[str]
 Weights = Mapping[str, torch.Tensor] | PathLike
@@ -149,6 +153,77 @@ def train_reconstructor(
     return run_training(objective, Path(folder), start=_weights(start), **options)
 
 
+def train_spread(
+    config: SpreadConfig,
+    folder: PathLike,
+    *,
+    start: PathLike | None = None,
+    acquisition: Acquisition | None = None,
+    scenes: SceneSource | PathLike | None = None,
+    validation: DatasetScenes | PathLike | None = None,
+    device: torch.device | str = "cpu",
+    precision: str = "auto",
+    resume: bool = False,
+    time_limit: float | None = None,
+    began: float | None = None,
+    command: str = "",
+    ahead: bool = False,
+    report: Callable[[str], None] = print,
+    stop: StopRequest | None = None,
+) -> Path:
+    """Train the standard deviation that a reconstructor gives beside its image, and keep its checkpoint.
+
+    Parameters
+    ----------
+    config
+        The run; see `load_config`.
+    folder
+        Receives checkpoint, log and, where the configuration asks for them, sample pictures.
+    start
+        Weights of the reconstructor, a file or the name of those that ship, which stay as they are; where they have a
+        standard deviation already it is learned further. A resumed run has them in its checkpoint.
+    acquisition
+        Array, sweep and grid that scenes are measured with; by default those of the dataset, else of the weights.
+    scenes, validation, device, precision, resume, time_limit, began, command, ahead, report, stop
+        As in `train_reconstructor`.
+
+    Returns
+    -------
+    Path
+        The checkpoint, for `export_weights`, which writes image and standard deviation into one file.
+
+    Raises
+    ------
+    ValueError
+        When there are no weights to start from, they are not a reconstructor's, or of kind ``"dense"``.
+    """
+    began = time.monotonic() if began is None else began
+    weights, facts = None, dict[str, Any]()
+    if resume:
+        facts = load_checkpoint(Path(folder) / CHECKPOINT)["config"].get("image", {})
+    elif start is None:
+        raise ValueError("a standard deviation needs the reconstructor that it is of: start from its weights (--start)")
+    else:
+        path = find_weights(start)
+        weights, facts = load_weights(path)
+        if (card := path.with_suffix(".md")).is_file():
+            facts["card"] = card.read_text()
+    if "method" not in facts:
+        raise ValueError(f"{folder if resume else start}: expected the weights of a reconstructor")
+    source = _source(scenes)
+    if acquisition is None:
+        if isinstance(source, DatasetScenes):
+            acquisition = source.acquisition
+        else:
+            acquisition = acquisition_from_table(facts["setting"])
+    source = source or PresetScenes(config.data.preset, acquisition.grid, acquisition.inside)
+    source = _validated(source, validation, config.data.validation_share)
+    objective = SpreadObjective(config, facts, acquisition, source, device, precision)
+    options: dict[str, Any] = {"resume": resume, "time_limit": time_limit, "began": began, "command": command}
+    options |= {"ahead": ahead, "report": report, "stop": stop}
+    return run_training(objective, Path(folder), start=weights, **options)
+
+
 def _source(scenes: SceneSource | PathLike | None) -> SceneSource | None:
     return scenes if scenes is None or isinstance(scenes, SceneSource) else DatasetScenes(scenes)
 
@@ -156,7 +231,7 @@ def _source(scenes: SceneSource | PathLike | None) -> SceneSource | None:
 def _weights(start: Weights | None) -> list[Mapping[str, torch.Tensor]] | None:
     if start is None or isinstance(start, Mapping):
         return None if start is None else [start]
-    return [load_weights(find_weights(name.strip()))[0] for name in str(start).split(",")]
+    return [split_state(load_weights(find_weights(name.strip()))[0])[0] for name in str(start).split(",")]
 
 
 def _validated(source: SceneSource, validation: DatasetScenes | PathLike | None, share: float) -> SceneSource:

@@ -169,11 +169,16 @@ def state_text(state: RunState) -> str:
     saved = "no checkpoint yet" if state.saved_step < 0 else f"the checkpoint is of step {state.saved_step:,}"
     left = "unknown" if state.remaining is None else _duration(state.remaining)
     lines.append(f"  {saved}; {'remaining' if state.running else 'it would take'}: {left}")
+    unit = " dB" if any(name.startswith("psnr") for name in state.last) else ""
     if state.last:
-        psnrs = ", ".join(f"{name} {value:.2f} dB" for name, value in state.last.items() if name.startswith("psnr"))
-        lines.append(f"  last validation, step {int(state.last['step']):,}: {psnrs}")
+        figures = ", ".join(
+            f"{name} {value:.2f}{' dB' * name.startswith('psnr')}"
+            for name, value in state.last.items()
+            if name.startswith(("psnr", "nll"))  # of images, and of their standard deviation
+        )
+        lines.append(f"  last validation, step {int(state.last['step']):,}: {figures}")
     if state.best:
-        lines.append(f"  best validation, step {int(state.best['step']):,}: mean {state.best['score']:.2f} dB")
+        lines.append(f"  best validation, step {int(state.best['step']):,}: mean {state.best['score']:.2f}{unit}")
     return "\n".join(lines)
 
 

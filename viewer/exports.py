@@ -144,7 +144,7 @@ def export(
     if suffix == ".html":
         save_html(path, out)
         return
-    found = images_of_scene(path, scene, methods)
+    found = images_of_scene(path, scene, methods, spreads=content == "volume")
     grid, volumes, relative = found.grid, found.magnitudes(), found.relative()
     facts: dict[str, Any] = {"source": path.name, "scene": scene}
     if content in ("surface", "points", "depth"):

@@ -64,6 +64,8 @@ class Panel:
         0. ``None`` for all.
     truth
         Whether it is the truth, whose outline is drawn on the others.
+    zero
+        Value that is 0 dB, by default its own largest magnitude or the common one: an error has that of its image.
     """
 
     title: str
@@ -72,6 +74,7 @@ class Panel:
     relative: bool = False
     inside: npt.NDArray[np.bool_] | None = None
     truth: bool = False
+    zero: float | None = None
 
 
 class Imaged(Protocol):
@@ -204,6 +207,7 @@ def figure(
     volumes = [_checked(panel, grid) for panel in panels]
     peaks = [float(volume.max()) for volume in volumes]
     scales = references([panel.relative for panel in panels], peaks, common=common_scale)
+    scales = [scale if panel.zero is None else panel.zero for scale, panel in zip(scales, panels, strict=True)]
     wide = [name for name, n in zip("xyz", grid.shape, strict=True) if n > 1]
     if len(wide) == 3 and layout == "rows" and width_mm is not None and width_mm < NARROWEST_ROWS:
         raise ValueError(f"width_mm is {width_mm:g}: expected {NARROWEST_ROWS:g} mm or more, or the layout columns")

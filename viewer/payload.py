@@ -25,6 +25,7 @@ from mimo.data.history import Curves, History
 from mimo.display_defaults import page_defaults, seconds_text
 from mimo.recon.metrics import psnr, ssim
 from mimo.recon.verdicts import STORED, outdone, summary
+from mimo.viewer.files import STD
 from mimo.viewer.projections import voxel_edges
 from mimo.viewer.reference import is_relative
 from mimo.viewer.setup_facts import distinct_names
@@ -109,10 +110,14 @@ def file_facts(path: Path, name: str = "") -> dict[str, Any]:
 
 
 def items_of(file: MeasurementFile) -> list[str]:
-    """Return the names of a file's images: the truth first where it is known, then the methods; none without a grid."""
+    """Return the names of a file's images; none without a grid.
+
+    The truth first where it is known, then the methods, each followed by its standard deviation where there is one.
+    """
     if file.grid is None:
         return []
-    return (["truth"] if file.has_truth else []) + list(file.methods)
+    methods = [name + part for name in file.methods for part in ("", STD) if not part or file.has_std(name)]
+    return (["truth"] if file.has_truth else []) + methods
 
 
 def _facts(file: MeasurementFile) -> dict[str, Any]:
@@ -120,7 +125,11 @@ def _facts(file: MeasurementFile) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "n_scene": file.n_scene,
         "items": [
-            {"name": n, "truth": truth, "relative": not truth and is_relative(n, file.run(n)["scale"])}
+            {
+                "name": n,
+                "truth": truth,
+                "relative": not truth and is_relative(n, file.run(n.removesuffix(STD))["scale"]),
+            }
             for n, truth in ((n, file.has_truth and i == 0) for i, n in enumerate(items_of(file)))
         ],
         "tx": array.tx_pos.tolist(),
@@ -193,6 +202,8 @@ def phase_packet(path: Path, item: int, scene: int) -> bytes:
         with open_measurement(path) as file:
             name = _item(path, file, item, scene)
             truth = file.has_truth and item == 0
+            if name.endswith(STD):
+                return packet(header)
             image = file.truth(scene) if truth else file.reconstruction(name, [scene]).image[0]
     except FileError as error:
         return packet(header | {"problem": told(error)})
@@ -208,7 +219,7 @@ def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[np
     """Return the magnitude ``(n_x, n_y, n_z)`` of an image, and the facts of its caption."""
     if file.has_truth and item == 0:
         return np.abs(file.truth(scene)), {}
-    made = file.reconstruction(name, [scene])
+    made = file.reconstruction(name.removesuffix(STD), [scene])
     told_apart = made.parameters.keys() & STORED
     known = {
         k: v for k, v in made.parameters.items() if k not in told_apart and (not isinstance(v, list) or len(v) <= 8)
@@ -224,6 +235,8 @@ def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[np
     if made.inside is not None:
         bits = np.packbits(made.inside.transpose(2, 1, 0), axis=None, bitorder="little")
         facts["inside"] = base64.b64encode(bits.tobytes()).decode()
+    if name.endswith(STD) and made.std is not None:  # the run is told beside the image
+        return made.std[0], {key: facts[key] for key in ("inside",) if key in facts}
     return made.magnitude[0], facts
 
 
@@ -242,7 +255,13 @@ def scores(path: Path, item: int, scene: int) -> dict[str, float | None]:
     try:
         with open_measurement(path) as file:
             name = _item(path, file, item, scene)
-            if not file.has_truth or item == 0 or file.grid is None or file.grid.n_voxel > MOST_SCORED:
+            if (
+                not file.has_truth
+                or item == 0
+                or name.endswith(STD)
+                or file.grid is None
+                or file.grid.n_voxel > MOST_SCORED
+            ):
                 return {}
             image, truth = file.reconstruction(name, [scene]).image[0], file.truth(scene)
         found = {"psnr": psnr(image, truth), "ssim": ssim(image, truth)}

@@ -43,7 +43,8 @@ def damage_of(path: str | PathLike[str], *, most: int = MOST_READ) -> tuple[list
         parts |= {name: _image(file, name) for name in file.methods}
         problems: dict[str, str] = {}
         size = sum(data.size * data.dtype.itemsize for data in file.scene_datasets().values())
-        size += sum(data.size * data.dtype.itemsize for _, data in map(file.image_dataset, file.methods))
+        images = [data for method in file.methods for _, data in file.method_datasets(method).values()]
+        size += sum(data.size * data.dtype.itemsize for data in images)
         n_scene = min(file.n_scene, max(1, most * file.n_scene // max(1, size)))
         for scene in range(n_scene):
             for name in parts.keys() - problems.keys():
