@@ -8,7 +8,7 @@ U-Net at full resolution. It makes 30 iterations; a few are timed here, since al
 from __future__ import annotations
 
 import statistics
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -22,7 +22,7 @@ from mimo.recon.prox import Prox, magnitude_prox, soft_threshold
 from mimo.recon.registry import Problem
 from mimo.recon.run import run_method
 from mimo.synth.paper import paper_acquisition
-from mimo.train.config import load_config
+from mimo.train.config import DenoiserConfig, load_config
 
 __all__ = ["PublishedIteration", "measure_solvers", "solver_table"]
 
@@ -118,7 +118,7 @@ def measure_solvers(x: torch.Tensor, *, n_rounds: int = 3) -> dict[str, Any]:
     def l1_iterations() -> None:
         csalsa(step, soft, data, eps, image, weight=WEIGHT, kappa=KAPPA, max_iterations=OURS, tolerance=0.0)
 
-    full = Denoiser(load_config("denoiser").network.build())
+    full = Denoiser(cast(DenoiserConfig, load_config("denoiser")).network.build())
     dense = dense_matrix(acquisition)
     wide = y.to(dense.dtype) / norm
     problem = Problem(A, y[None])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -123,13 +123,8 @@ class SpreadObjective(ReconstructionObjective):
         n_freq, place, (*given, told), truth = prepared
         physics = self.physics(n_freq) if place is None else self.arrays.get(place)
         with torch.no_grad():
-            images = run_prepared(
-                network.image,
-                self.config.method,
-                physics,
-                tuple(given),
-                precision=self.precision,  # type: ignore[arg-type]
-            )
+            method, stages = self.config.method, cast(nn.Module, network.image)
+            images = run_prepared(stages, method, physics, tuple(given), precision=self.precision)
             image, expected = self._in_units(tuple(given), images[-1].clamp_min(0), truth)
         std = network.spread(tuple(given), told, image, self.precision)  # type: ignore[operator]
         return _negative_log_likelihood(image, expected, std)
