@@ -139,7 +139,7 @@ def test_every_echo_of_a_long_sweep_is_as_high_as_it_is(page, tmp_path):
     with served(path) as site:
         page.goto(f"{site}#tab=measurement&floor=-40")
         wait_until(page, "document.querySelectorAll('#page-measurement .plot').length === 2")
-        image = pixels(page, "#page-measurement .plot:last-child")
+        image = pixels(page, "#page-measurement .plot[aria-label^=Range]")
         color = page.evaluate("import('./static/colors.js').then((m) => m.curveColor(0))")
         period = page.evaluate(
             """() => import('./static/sweeps.js').then((m) => {
