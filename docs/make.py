@@ -153,7 +153,8 @@ def draw_pictures() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run(app, "demo", "--out", f"{folder}/demo.h5", "--quiet")
         (pictures / "demo.png").write_bytes(Path(folder, "demo.png").read_bytes())
-        run(app, "figure", f"{folder}/demo.h5", str(pictures / "columns.png"), "--layout", "columns", "--quiet")
+        few = ("--method", "l1", "--method", "pnp", "--width-mm", "89")
+        run(app, "figure", f"{folder}/demo.h5", str(pictures / "columns.png"), *few, "--quiet")
         run(app, "figure", f"{folder}/demo.h5", str(pictures / "history.png"), "--history", "--quiet")
         stamp(["demo.png", "columns.png", "history.png"])
         if MEASURED.is_dir():

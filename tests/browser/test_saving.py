@@ -78,6 +78,9 @@ def test_an_svg_has_letters_and_lines_and_its_sections_are_the_voxels(page, site
     assert float(root.attrib["width"].removesuffix("mm")) == pytest.approx(120, abs=0.2)
     words = [text.text for text in root.iter(f"{SVG}text")]
     assert {"beta", "max over z", "max over x", "max over y", "y (m)"} <= set(words)
+    facts = " ".join(words).replace("\N{NO-BREAK SPACE}", " ")
+    assert "1.5 s \N{MIDDLE DOT} 6 iterations" in facts
+    assert "\N{MIDDLE DOT} \N{MIDDLE DOT}" not in facts
     caption = " ".join(words[words.index("beta") :])
     assert "maxima" in caption and "floor \N{MINUS SIGN}40.0 dB" in caption and "threshold" not in caption
     images = [image.attrib for image in root.iter(f"{SVG}image")]

@@ -100,7 +100,7 @@ export function sheetOf(view, { panels, parts, columns, width, caption, ground }
 /** A panel's block: title and facts, then its pictures. */
 function panelBlock(measuring, view, panel, parts, width) {
   measuring.font = `11px ${FONT}`;
-  const facts = [...panel.caption.querySelectorAll(".fact")].map((fact) => fact.textContent.replace(/(\d) (?=\S+$|%)/g, "$1\u00a0"));
+  const facts = [...panel.caption.querySelectorAll(".fact")].map((fact) => fact.textContent.replace(/^[\s\u00b7]+|[\s\u00b7]+$/g, "").replace(/(\d) (?=\S+$|%)/g, "$1\u00a0"));
   const texts = parts.facts ? wrapped(measuring, facts.join(" \u00b7 "), width) : [];
   const flat = panel.volume && !view.store.state.sheets && flatView(panel.volume); // has one picture, and none in space
   const stage = parts.stage && !flat ? Math.round((width * 7) / 8) : 0;

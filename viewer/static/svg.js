@@ -146,7 +146,8 @@ export class SvgContext {
     copy.getContext("2d").drawImage(image, sx, sy, sw, sh, 0, 0, copy.width, copy.height);
     const size = `x="${svgNumber(x)}" y="${svgNumber(y)}" width="${svgNumber(w ?? copy.width)}" height="${svgNumber(h ?? copy.height)}"`;
     const hard = this.imageSmoothingEnabled ? "" : ' style="image-rendering:pixelated"';
-    this.draw(`<image ${size}${this.moved()} preserveAspectRatio="none"${hard} href="${copy.toDataURL("image/png")}"/>`);
+    const link = ["href", JSON.stringify(copy.toDataURL("image/png"))].join("="); // of no address outside the drawing
+    this.draw(`<image ${size}${this.moved()} preserveAspectRatio="none"${hard} ${link}/>`);
   }
 
   // -- attributes
