@@ -6,8 +6,8 @@ two-way phase has been removed: a point at range R carries exp(-j k 2 (R - r0)).
 precision, positions too (about 1 mm at 10 km); frequencies are uniform within that rounding and are read as such.
 
 ``data.af`` may hold the set's autofocus solution: ``r_correct`` (metres) is added to ``r0``, and each pulse is turned
-by ``ph_correct`` (radians), ``fp exp(+j ph_correct)``, as the code that came with the set does. Passes are joined with it,
-so it is applied where files of several passes are read. It moves a scene by some decimetres; two degrees of one pass
+by ``ph_correct`` (radians), ``fp exp(+j ph_correct)``, as the code that came with the set does. Passes are joined with
+it, so it is applied where files of several passes are read. It moves a scene by some decimetres; two degrees of one pass
 are no sharper with it.
 """
 
