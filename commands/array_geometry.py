@@ -121,5 +121,7 @@ def from_table(
     With RECEIVERS, TABLE holds the transmitters alone; both are rows of x,y,z (.csv, .dat).
     """
     from mimo.data.importers.array_tables import array_from_table
+    from mimo.output_file import refuse_inputs
 
+    refuse_inputs(out, [table, receivers])
     _write(array_from_table(table, receivers, unit=unit), out, freq, grid, quiet)

@@ -37,6 +37,7 @@ _DTYPES = {"c8": np.complex64, "f8": np.float64, "f4": np.float32}
 SCALES = ("", "reflectivity", "relative")
 """Allowed values of `Reconstruction.scale`."""
 
+STD = "reconstruction/<method>/std"
 _METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
@@ -300,6 +301,9 @@ class Reconstruction:
     inside
         bool ``(n_x, n_y, n_z)``: voxels of the region that the image was restricted to; the others are 0 because nobody
         looked there. ``None`` for all.
+    std
+        float32 ``(n_scene, n_x, n_y, n_z)``, at least 0: standard deviation of the magnitude's error in each voxel, in
+        the image's unit, where the method predicts it; see `mimo.data.interval`.
 
     Raises
     ------
@@ -318,6 +322,7 @@ class Reconstruction:
     history: Any = None
     scale: str = ""
     inside: npt.NDArray[np.bool_] | None = None
+    std: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if not _METHOD_NAME.fullmatch(self.method):
@@ -335,6 +340,13 @@ class Reconstruction:
         image = checked_values(path, image, sizes, name=BY_PATH[path].at(self.method))
         object.__setattr__(self, "image", image)
         object.__setattr__(self, "inside", self._checked_inside(sizes))
+        if self.std is not None:
+            name = BY_PATH[STD].at(self.method)
+            std = checked_values(STD, self.std, sizes | {"n_scene": len(image)}, name=name)
+            if std.min() < 0:
+                at = tuple(int(i) for i in np.argwhere(std < 0)[0])
+                raise UnfitError(f"{name} is {std[at]:g} at index {at}: expected 0 or more")
+            object.__setattr__(self, "std", std)
         seconds = np.asarray(self.seconds, dtype=np.float64)
         if seconds.shape != (len(image),) or not np.isfinite(seconds).all():
             raise UnfitError(
@@ -381,7 +393,8 @@ class Reconstruction:
     def scenes(self, scenes: Scenes) -> Reconstruction:
         """Return the scenes that a slice or a list of numbers selects, as a reconstruction of its own."""
         chosen = list(scene_numbers(scenes, self.n_scene))
-        return replace(self, image=self.image[chosen], seconds=self.seconds[chosen])
+        std = None if self.std is None else self.std[chosen]
+        return replace(self, image=self.image[chosen], seconds=self.seconds[chosen], std=std)
 
     def __repr__(self) -> str:
         return as_text("Reconstruction", facts_of_reconstruction(self))

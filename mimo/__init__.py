@@ -25,6 +25,7 @@ from mimo.acquisition import Acquisition
 from mimo.array import ArrayGeometry
 from mimo.born import BornOperator, PairedBornOperator, born_operator, operator_of
 from mimo.fast.factorised_backprojection import backproject_factorised
+from mimo.fast.fast_operator import FastOperator
 from mimo.fast.range_migration import range_migration
 from mimo.fast.range_profiles import backproject_fast
 from mimo.gram import GramFactor
@@ -43,6 +44,7 @@ __all__ = [
     "ArrayGeometry",
     "BornOperator",
     "CosinePattern",
+    "FastOperator",
     "FrequencySweep",
     "GramFactor",
     "ImagingOperator",

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mimo.fast.fast_operator import FastOperator
 from mimo.gram import MAX_MEASUREMENTS
 from mimo.imaging_operator import ImagingOperator
 from mimo.mirror import mirror_blocks
 from mimo.weighted_operator import WeightedOperator
 
-__all__ = ["SOLVERS", "Choice", "choose_solver", "pair_seconds"]
+__all__ = ["CG_PAIRS", "SOLVERS", "Choice", "choose_solver", "pair_seconds"]
 
 SOLVERS = {
     "spectrum": "eigendecomposition of A A^H: any weight",
@@ -130,6 +131,8 @@ def _seconds(A: ImagingOperator, solver: str) -> tuple[float, float]:
 def pair_seconds(A: ImagingOperator) -> float:
     """Predict the seconds of a product with A and one with its conjugate transpose, for one scene."""
     n, channels, n_freq = A.n_voxel, A.array.n_channel, A.sweep.n_freq
+    if isinstance(A, FastOperator):
+        return 2 * A.product_seconds
     if A.array.paired:
         return CALL + n * channels * (PAIR + PAIR_STEP * n_freq)
     return CALL + n * channels * n_freq * TERM

@@ -12,12 +12,14 @@ import torch
 from torch import nn
 
 from mimo import Acquisition
+from mimo.data.intervals import Intervals
 from mimo.models.dense import Dense
 from mimo.models.lattice import apply_without_lattice, has_lattice
 from mimo.models.layers import fold_batch_norm
 from mimo.models.network_config import MethodConfig, NetworkConfig
 from mimo.models.precision import autocast, resolve_precision
 from mimo.models.resnet import ResNet3D
+from mimo.models.spread import Spread, conditions, image_unit, split_state
 from mimo.models.stages import STAGES, Physics, features, with_voxel_ratio
 from mimo.models.trained_for import acquisition_from_table, differences, far_from, far_from_any
 from mimo.models.unrolled import Start, Unrolled, prepare_start
@@ -43,9 +45,15 @@ def _dense(method: MethodConfig, network: NetworkConfig, acquisition: Acquisitio
     return Dense(n_input, acquisition.grid.shape, hidden=method.hidden, refine=refine)
 
 
+TWO_STAGE: dict[str, Any] = {"residual": False, "gate": False, "head": 64, "detail": 8, "output": "sigmoid"}
+"""What a network that starts an unrolled one has in place of the configuration's: as ``two-stage`` that ships."""
+
+
 def _unrolled(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
-    build = replace(network, in_channels=5 if method.voxel_ratio else 2).build
-    return Unrolled(build, method.steps, shared=method.shared, voxel_ratio=method.voxel_ratio)
+    channels = 5 if method.voxel_ratio else 2
+    first = replace(network, in_channels=channels, **TWO_STAGE).build() if method.two_stage else None
+    build = replace(network, in_channels=channels + method.two_stage).build
+    return Unrolled(build, method.steps, shared=method.shared, voxel_ratio=method.voxel_ratio, first=first)
 
 
 NETWORKS: dict[str, Callable[[MethodConfig, NetworkConfig, Acquisition], nn.Module]] = {
@@ -75,6 +83,8 @@ class Reconstructor:
         The network; a fresh one by default. It is set to evaluation.
     info
         What else is known of it.
+    spread
+        What gives the standard deviation of its images, where it was trained (`mimo.models.spread`).
     precision
         In which the network computes: ``"float32"``, ``"bfloat16"``, or ``"auto"`` for the latter where the device has
         it in hardware (`mimo.models.precision`).
@@ -88,9 +98,11 @@ class Reconstructor:
         module: nn.Module | None = None,
         info: Mapping[str, Any] | None = None,
         precision: str = "auto",
+        spread: Spread | None = None,
     ) -> None:
         self.method, self.acquisition, self.info = method, acquisition, dict(info or {})
         self.module = (build_network(method, network, acquisition) if module is None else module).eval()
+        self.spread = None if spread is None else spread.eval()
         parameter = next(self.module.parameters(), None)
         self.precision = resolve_precision(precision, "cpu" if parameter is None else parameter.device)
 
@@ -122,7 +134,14 @@ class Reconstructor:
             network = build_table(NetworkConfig, info.get("network", {}), "network.")
             acquisition = acquisition_from_table(info.get("setting", {}))
             whole = build_network(method, network, acquisition)
+            state, of_spread = split_state(state)
             whole.load_state_dict(state)
+            spread = None
+            if of_spread:
+                described = build_table(NetworkConfig, info["spread"]["network"], "spread.network.")
+                spread = Spread(method, described).to(device)
+                spread.load_state_dict(of_spread)
+                Intervals.from_dict(info["spread"]["intervals"])
             if network.norm == "batch" and network.algebra == "real":
                 network = replace(network, norm="none")
                 module = build_network(method, network, acquisition)
@@ -131,7 +150,12 @@ class Reconstructor:
                 module = whole
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path}: {str(error).splitlines()[-1].strip()}") from error
-        return cls(method, network, acquisition, module.to(device), info, precision)
+        return cls(method, network, acquisition, module.to(device), info, precision, spread)
+
+    @property
+    def intervals(self) -> Intervals | None:
+        """How many standard deviations an interval has, where the spread was trained."""
+        return None if self.spread is None else Intervals.from_dict(self.info["spread"]["intervals"])
 
     def __repr__(self) -> str:
         return f"Reconstructor({self.method.kind} on {self.method.stage}, {self.n_parameters:,} parameters)"
@@ -165,7 +189,6 @@ class Reconstructor:
             return far_from_any(physics.voxel_ratio.exp2().tolist())
         return far_from(self.acquisition, now)
 
-    @torch.no_grad()
     def __call__(self, physics: Physics, y: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
         """Reconstruct measurements.
 
@@ -182,7 +205,35 @@ class Reconstructor:
         -------
         float32 ``(n_scene, n_x, n_y, n_z)``, at least 0, in units of the brightest voxel of the training's scenes
         """
+        return self._image(physics, prepare_input(self.method, physics, y, noise_std))
+
+    @torch.no_grad()
+    def image_and_std(
+        self, physics: Physics, y: torch.Tensor, noise_std: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Reconstruct measurements, and predict the standard deviation of each voxel's error.
+
+        Parameters
+        ----------
+        physics, y, noise_std
+            As `__call__` takes them.
+
+        Returns
+        -------
+        image
+            What `__call__` returns, to the bit.
+        std
+            float32 of the same shape and unit; ``None`` where no spread was trained.
+        """
         given = prepare_input(self.method, physics, y, noise_std)
+        image = self._image(physics, given)
+        if self.spread is None:
+            return image, None
+        unit = image_unit(self.method, given)
+        return image, unit * self.spread(given, conditions(physics, y, noise_std), image / unit, self.precision)
+
+    @torch.no_grad()
+    def _image(self, physics: Physics, given: tuple[torch.Tensor, ...]) -> torch.Tensor:
         images = run_prepared(self.module, self.method, physics, given, precision=self.precision, lattice_free=True)
         return images[-1].clamp_min(0)
 
@@ -212,7 +263,7 @@ def prepare_input(
 ) -> tuple[torch.Tensor, ...]:
     """Make all that a network is given and that no weight changes: tensors whose first axis is the scene."""
     if method.kind == "unrolled":
-        return prepare_start(physics, y, noise_std)
+        return prepare_start(physics, y, noise_std, two_stage=method.two_stage)
     given = features(method.stage, physics, y, noise_std)
     return (with_voxel_ratio(given, physics) if method.voxel_ratio else given,)
 

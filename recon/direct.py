@@ -65,16 +65,19 @@ def range_migration(
     padding: float = 1.0,
     aperture_taper: float = 0.0,
     band_taper: float = 0.0,
+    tolerance: float = 0.1,
     window: str = "none",
 ) -> Images:
-    """Make the image of `backprojection` through plane waves, for planar monostatic scans and planar full arrays.
+    """Make the image of `backprojection` through plane waves, for planar scans and planar full arrays.
 
-    `padding` is the period of the transforms as a multiple of that which the scene's angles need. The tapers are the
-    shares of the aperture and of the band, 0 to 1, that a cosine taper covers; a `window` (`mimo.windowed`) multiplies
-    them. See `mimo.range_migration`; full arrays need the extra ``nufft``.
+    A scan is monostatic, or that of a board of transmitters and receivers which moves as a whole. `padding` is the
+    period of the transforms as a multiple of that which the scene's angles need. The tapers are the shares of the
+    aperture and of the band, 0 to 1, that a cosine taper covers; a `window` (`mimo.windowed`) multiplies them.
+    `tolerance` is the largest phase error, in radians, that is left in a channel whose transmitter stands apart from
+    its receiver. See `mimo.range_migration`; full arrays need the extra ``nufft``.
     """
-    tapers = {"aperture_taper": aperture_taper, "band_taper": band_taper}
-    return problem.form(_range_migration, window=window, padding=padding, **tapers)
+    more = {"aperture_taper": aperture_taper, "band_taper": band_taper, "tolerance": tolerance}
+    return problem.form(_range_migration, window=window, padding=padding, **more)
 
 
 @reconstructor("kirchhoff", "Kirchhoff migration: obliquity and near-field terms", scale="relative")

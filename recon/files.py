@@ -24,6 +24,7 @@ from mimo.data.jobs.cluster import automatic_workers, check_workers
 from mimo.data.jobs.outputs import Output, Part, remove_leftovers, run_outputs
 from mimo.data.jobs.tasks import read_recipe
 from mimo.imaging_operator import DEFAULT_MEMORY
+from mimo.output_file import place_of, replacing
 from mimo.pattern import Patterns
 from mimo.recon.registry import find_method
 from mimo.recon.run import BATCH, pick_device
@@ -120,6 +121,7 @@ def reconstruct_file(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     device: str = "auto",
     memory: int = DEFAULT_MEMORY,
+    sums: str = "exact",
     live: int = 0,
     watch: Watch = unwatched,
     check: str = "fast",
@@ -144,7 +146,7 @@ def reconstruct_file(
         Subtract the file's background first. Images that `source` holds, of other data then, are not carried over.
     options
         Options of each method by its name.
-    pattern, layers, region, device, memory
+    pattern, layers, region, device, memory, sums
         As in `mimo.recon.make_problem`.
     live
         Write `out` every so many iterations of an iterative method, with the images so far; 0: only at the end.
@@ -176,8 +178,10 @@ def reconstruct_file(
         region=region,
         device=device,
         memory=memory,
+        sums=sums,
         check=check,
     )
+    out = place_of(out)
     try:
         read = Source.of(Path(source))
         left_behind = read.leaves_behind(order)
@@ -204,6 +208,7 @@ def reconstruct_files(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     device: str = "auto",
     memory: int = DEFAULT_MEMORY,
+    sums: str = "exact",
     workers: int | None = None,
     scheduler: str | None = None,
     shard_size: int | None = None,
@@ -225,7 +230,7 @@ def reconstruct_files(
     out
         The file for one source, a folder for files of the same names for several. A file of more than `shard_size`
         scenes has virtual datasets over the shards in the folder ``<stem>-shards`` beside it; keep both together.
-    methods, options, grid, subtract_background, pattern, layers, region, device, memory
+    methods, options, grid, subtract_background, pattern, layers, region, device, memory, sums
         As in `reconstruct_file`; the memory is that of each process.
     workers
         Number of processes. More than one are workers of a local dask cluster, which needs the extra ``cluster``. By
@@ -266,6 +271,7 @@ def reconstruct_files(
         region=region,
         device=device,
         memory=memory,
+        sums=sums,
         check=check,
     )
     places = _places([Path(source).absolute() for source in sources], Path(out).absolute())
@@ -350,7 +356,7 @@ def _places(sources: Sequence[Path], out: Path) -> dict[Path, Path]:
     folder = len(sources) > 1 or out.is_dir()
     if folder and out.is_file():
         raise FileError(out, f"is a file: expected a folder for the images of {len(sources)} files")
-    places = {source: out / source.name if folder else out for source in sources}
+    places = {source: out / source.name if folder else place_of(out) for source in sources}
     taken: dict[Path, Path] = {}
     for source, place in places.items():
         if place in taken:
@@ -372,7 +378,7 @@ def write_history(path: Path, made: Iterable[Run | Reconstruction]) -> None:
         for scene, iteration, figures in History.from_json(each.history).rows():
             rows.append({"method": each.method, "scene": scene, "iteration": iteration, **figures})
     columns = dict.fromkeys(["method", "scene", "iteration", "seconds", *(name for row in rows for name in row)])
-    with path.open("w", newline="") as file:
+    with replacing(path) as part, part.open("w", newline="") as file:
         table = csv.DictWriter(file, list(columns))
         table.writeheader()
         table.writerows(rows)

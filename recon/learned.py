@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 from mimo.models.reconstructor import Reconstructor
 from mimo.models.weight_files import WEIGHTS, find_weights, load_description
@@ -37,8 +38,12 @@ def run_learned(problem: Problem, path: Path, precision: str = "auto") -> Images
     far = trained.check(physics)
     if far:
         warnings.warn(f"{path.stem} is used far from its training: {'; '.join(far)}", RuntimeWarning, stacklevel=2)
-    image = problem.restrict(trained(physics, problem.measurement, noise_of(problem)))
-    return Images(image, {"weights": path.stem, "precision": trained.precision})
+    image, std = trained.image_and_std(physics, problem.measurement, noise_of(problem))
+    found: dict[str, Any] = {"weights": path.stem, "precision": trained.precision}
+    if std is not None and trained.intervals is not None:
+        found["intervals"] = trained.intervals.to_dict()
+        std = problem.restrict(std)
+    return Images(problem.restrict(image), found, std=std)
 
 
 def scale_of(path: Path) -> str:

@@ -170,6 +170,9 @@ class Images:
         One entry for each iteration (`mimo.data.history`), or ``None``.
     interrupted
         Whether a keyboard interrupt ended the method early.
+    std
+        Standard deviation of the magnitude's error in each voxel, in the image's unit, of the same shape; ``None`` from
+        methods that do not predict it.
     """
 
     image: torch.Tensor
@@ -177,6 +180,7 @@ class Images:
     iterations: int = 0
     history: list[Entry] | None = None
     interrupted: bool = False
+    std: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from importlib import metadata
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from mimo import Acquisition, ImagingOperator, LayeredMedium, VoxelGrid, operator_of
+from mimo import Acquisition, FastOperator, ImagingOperator, LayeredMedium, VoxelGrid, operator_of
 from mimo.data import Measurement, Reconstruction, divide_gain
 from mimo.data.history import Batch, Entry, History
 from mimo.imaging_operator import DEFAULT_MEMORY
@@ -24,6 +25,7 @@ from mimo.region import Region
 
 __all__ = [
     "BATCH",
+    "SUMS",
     "Live",
     "Progress",
     "Watcher",
@@ -39,6 +41,9 @@ __all__ = [
 
 BATCH = 16
 """Scenes that a method is given at once."""
+
+SUMS = ("exact", "fast")
+"""How an operator's sums are computed."""
 
 Progress = Callable[[float, int], None]
 """Called with the number of finished scenes, which may be a fraction, and the number of all scenes."""
@@ -105,6 +110,7 @@ def make_problem(
     device: str = "auto",
     dtype: torch.dtype = torch.complex64,
     memory: int = DEFAULT_MEMORY,
+    sums: str = "exact",
 ) -> Problem:
     """Make the problem that reconstructors work on: divide out the channel gain and make the operator.
 
@@ -122,6 +128,9 @@ def make_problem(
         computed inside alone and 0 elsewhere.
     device, dtype, memory
         As in `mimo.BornOperator`; ``auto`` takes CUDA where there is one.
+    sums
+        One of `SUMS`: ``exact``, or ``fast`` for planar scans (`mimo.FastOperator`), which makes iterations possible on
+        large rasters, to an error of some hundredths.
 
     Raises
     ------
@@ -132,7 +141,7 @@ def make_problem(
     acquisition = measurement.acquisition(grid, pattern=pattern, layers=layers)
     chosen = region_of(region, measurement)
     acquisition = acquisition.replace(inside=chosen.inside(acquisition))
-    operator = make_operator(acquisition, device=device, dtype=dtype, memory=memory)
+    operator = make_operator(acquisition, device=device, dtype=dtype, memory=memory, sums=sums)
     return build_problem(operator, measurement, region=str(chosen))
 
 
@@ -147,10 +156,14 @@ def make_operator(
     device: str = "auto",
     dtype: torch.dtype = torch.complex64,
     memory: int = DEFAULT_MEMORY,
+    sums: str = "exact",
 ) -> ImagingOperator:
     """Return the operator of an acquisition; arguments and errors are those of `make_problem`."""
+    if sums not in SUMS:
+        raise ValueError(f"sums is {sums!r}: expected {' or '.join(SUMS)}")
     chosen = pick_device(device)
-    operator = operator_of(acquisition, dtype=dtype, device=chosen, memory=memory)
+    make = FastOperator if sums == "fast" else operator_of
+    operator = make(acquisition, dtype=dtype, device=chosen, memory=memory)
     if acquisition.pattern is not None:
         full = torch.ones(operator.volume_shape, dtype=dtype, device=chosen)
         if not operator.forward(full).any():
@@ -202,6 +215,7 @@ def reconstruct(
     device: str = "auto",
     dtype: torch.dtype = torch.complex64,
     memory: int = DEFAULT_MEMORY,
+    sums: str = "exact",
     progress: Progress | None = None,
     preparing: Report = silent,
     live: Live | None = None,
@@ -219,7 +233,7 @@ def reconstruct(
         The data.
     grid
         Voxels; the measurement's own by default.
-    pattern, layers, region, device, dtype, memory
+    pattern, layers, region, device, dtype, memory, sums
         As in `make_problem`.
     progress
         Called as ``progress(scenes done, scenes in all)``; unfinished scenes count by the share that is done.
@@ -248,7 +262,7 @@ def reconstruct(
         When the method, an option or the geometry does not fit.
     """
     medium: dict[str, Any] = {"pattern": pattern, "layers": layers, "region": region}
-    problem = make_problem(measurement, grid, **medium, device=device, dtype=dtype, memory=memory)
+    problem = make_problem(measurement, grid, **medium, device=device, dtype=dtype, memory=memory, sums=sums)
     told: dict[str, Any] = {"progress": progress, "preparing": preparing, "live": live}
     return run_method(method, problem, **told, source_sha256=source_sha256, check=check, **options)
 
@@ -297,6 +311,7 @@ def run_method(
             source_sha256=source_sha256,
             scale=chosen.scale,
             inside=problem.operator.acquisition.inside,
+            std=_spread(pieces, problem, n_scene),
             **more,
         )
 
@@ -359,6 +374,16 @@ def run_method(
     )
 
 
+def _spread(pieces: Sequence[Images], problem: Problem, n_scene: int) -> npt.NDArray[np.float32] | None:
+    """Return the standard deviations of all scenes, 0 for those whose method was not reached; ``None`` without any."""
+    found = [piece.std for piece in pieces if piece.std is not None]
+    if not found:
+        return None
+    missing = n_scene - sum(map(len, found))
+    rest = found[0].new_zeros((missing, *found[0].shape[1:]))
+    return problem.restrict(torch.cat([*found, rest])).cpu().numpy()
+
+
 def _history(recorded: Sequence[list[Entry] | None], n_scene: int) -> list[Any] | None:
     """Return the histories of the groups of `BATCH` scenes so far, in the form that files hold."""
     sizes = [min(BATCH, n_scene - start) for start in range(0, n_scene, BATCH)]
@@ -381,6 +406,7 @@ def _medium(problem: Problem) -> dict[str, str]:
     wave = problem.operator.acquisition
     told = {"pattern": describe_patterns(wave.pattern), "layers": None if wave.layers is None else str(wave.layers)}
     told["region"] = problem.region or None
+    told["sums"] = "fast" if isinstance(problem.operator, FastOperator) else None
     return {name: text for name, text in told.items() if text is not None}
 
 

@@ -18,9 +18,10 @@ from mimo.data.calibration.scene_extent import guessed_grid
 from mimo.data.history import History
 from mimo.data.jobs.tasks import Advance, FileTask, fingerprint
 from mimo.models.precision import resolve_precision
+from mimo.output_file import held
 from mimo.pattern import Patterns, describe_patterns
 from mimo.progress import silent
-from mimo.recon.existing import Plan, plan_of
+from mimo.recon.existing import Plan, images_meanwhile, plan_of, version_of
 from mimo.recon.forecast import forecast, warning
 from mimo.recon.registry import FILES, find_method
 from mimo.recon.run import (
@@ -37,7 +38,7 @@ from mimo.region import Region
 
 __all__ = ["ImageShard", "Order", "Source", "Watch", "forget_file", "forget_operator", "unwatched"]
 
-RECIPE_VERSION = 5
+RECIPE_VERSION = 7
 """Version of the recipe of a shard, raised whenever the same measurement and options would give other images."""
 
 Watch = Callable[[str], AbstractContextManager[Watcher | None]]
@@ -66,6 +67,7 @@ class Order:
     region: str | None
     device: str
     memory: int
+    sums: str = "exact"
     check: str = "fast"
 
     @classmethod
@@ -113,6 +115,7 @@ class Order:
             "region": self.region,
             "region_sha256": data.file_sha256(self.region) if self.region and self.region.endswith(".npy") else None,
             "device": self.device,
+            "sums": self.sums,
             "check": self.check,
             "scenes": [start, stop],
         }
@@ -127,7 +130,7 @@ class Order:
         """Return the operator of a measurement and the store of `Problem.shared`, kept from one shard to the next."""
         acquisition = measurement.acquisition(pattern=self.pattern, layers=self.layers)
         inside = region_of(self.region, measurement).inside(acquisition)
-        return _operator(acquisition.replace(inside=inside), self.device, self.memory)
+        return _operator(acquisition.replace(inside=inside), self.device, self.memory, self.sums)
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,7 @@ class ImageShard(FileTask):
         say
             Told in a line, before a method starts, of what will take long (`mimo.recon.forecast`).
         """
+        known = version_of(self.path)
         measurement, images = self.source.read(self.start, self.stop, self.order)
         if not recipe:
             forget_file()  # nothing else is read from it, and it may be the file to write
@@ -221,7 +225,11 @@ class ImageShard(FileTask):
                 measurement,
                 images,
                 self.order.methods,
-                medium={"pattern": describe_patterns(self.order.pattern), "layers": self.order.layers_text},
+                medium={
+                    "pattern": describe_patterns(self.order.pattern),
+                    "layers": self.order.layers_text,
+                    "sums": "fast" if self.order.sums == "fast" else None,
+                },
                 inside=operator.acquisition.inside,
                 check=self.order.check,
                 overwrite=overwrite,
@@ -229,9 +237,15 @@ class ImageShard(FileTask):
         images = plan.images
 
         def write(made: Reconstruction | None = None) -> None:
+            nonlocal known
             if made is not None:
                 images[made.method] = made
-            data.save(self.path, measurement, reconstructions=list(images.values()), recipe=recipe)
+            with held(self.path):
+                if not recipe and version_of(self.path) not in (known, None):  # another run has written meanwhile
+                    ours = {find_method(name).name for name in plan.todo}
+                    images.update(images_meanwhile(self.path, measurement, images, ours, overwrite=overwrite))
+                data.save(self.path, measurement, reconstructions=list(images.values()), recipe=recipe)
+                known = version_of(self.path)
 
         for name in plan.todo:
             options = self.order.methods[name]
@@ -275,8 +289,8 @@ def forget_operator() -> None:
 
 
 @lru_cache(maxsize=1)
-def _operator(acquisition: Acquisition, device: str, memory: int) -> tuple[ImagingOperator, dict[str, Any]]:
-    return make_operator(acquisition, device=device, memory=memory), {}
+def _operator(acquisition: Acquisition, device: str, memory: int, sums: str) -> tuple[ImagingOperator, dict[str, Any]]:
+    return make_operator(acquisition, device=device, memory=memory, sums=sums), {}
 
 
 @lru_cache(maxsize=1)

@@ -1,8 +1,9 @@
 """Train networks: choose the scenes that they learn from, run the training, and export weights that methods use."""
 
-from mimo.train.config import DenoiserConfig, ReconstructorConfig, load_config
+from mimo.train.acquisition_like import acquisition_like
+from mimo.train.config import DenoiserConfig, ReconstructorConfig, SpreadConfig, load_config
 from mimo.train.export import export_weights
-from mimo.train.run import train_denoiser, train_reconstructor
+from mimo.train.run import train_denoiser, train_reconstructor, train_spread
 from mimo.train.scenes import DatasetScenes, PresetScenes, ScenesInMemory, SceneSource
 
 __all__ = [
@@ -12,8 +13,11 @@ __all__ = [
     "ReconstructorConfig",
     "SceneSource",
     "ScenesInMemory",
+    "SpreadConfig",
+    "acquisition_like",
     "export_weights",
     "load_config",
     "train_denoiser",
     "train_reconstructor",
+    "train_spread",
 ]

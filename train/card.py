@@ -7,12 +7,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mimo.models.trained_for import acquisition_from_table
 from mimo.models.weight_files import find_weights, load_weights
 
-__all__ = ["card_of", "denoiser_card", "reconstructor_card"]
+__all__ = ["card_of", "denoiser_card", "reconstructor_card", "spread_card"]
 
 N_ROW = 12
 """Rows of the table of the validation curve."""
+SPREAD_TITLE = "## Standard deviation"
 _COUNTERS = ("running_mean", "running_var", "num_batches_tracked", "mean", "covariance")
 """Ends of the names of what is not trained but counted along."""
 
@@ -38,7 +40,7 @@ def denoiser_card(weights: Path, checkpoint: dict[str, Any], *, command: str) ->
         "A denoiser of the magnitude of 3D radar reflectivity: magnitude and noise level in, magnitude out.",
         "",
         f"- network: 3D U-Net, {network['levels']} levels, width {network['width']}, sub-pixel factor "
-        f"{network['subpixel']}, {n_parameters:,} parameters, trained on synthetic data alone",
+        f"{network['subpixel']}, {n_parameters:,} parameters",
         f"- scenes: {config.get('scenes', 'as the command says')}; batches of "
         + ", ".join(" x ".join(map(str, shape)) for shape in sorted(set(map(tuple, data["shapes"]))))
         + f" voxels; seed {data['seed']}",
@@ -52,7 +54,7 @@ def denoiser_card(weights: Path, checkpoint: dict[str, Any], *, command: str) ->
         "",
     ]
     note = (
-        f"Mean PSNR in dB over {config['output']['n_validation']} scenes of a fixed seed, never trained on: at the "
+        f"Mean PSNR in dB over {_validated_on(config)}: at the "
         "noise levels 0.05, 0.1 and 0.2, and (`band`) on targets seen through random point-spread functions."
     )
     return "\n".join([*lines, *_command(command), *_curve(history, "psnr_", note)])
@@ -76,7 +78,7 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
     method, data, steps, setting = config["method"], config["data"], config["optimizer"], config["setting"]
     counted = [tensor for name, tensor in checkpoint["model"].items() if not name.endswith(_COUNTERS)]
     freq, (x, y, z) = setting["freq"], (setting[axis] for axis in "xyz")
-    n_channel = len(setting.get("channels") or setting["tx_pos"] * len(setting["rx_pos"]))
+    n_channel = acquisition_from_table(setting).array.n_channel
     wrong = [
         f"{name.replace('_', ' ')} {data[name]:g}"
         for name in ("position_error", "phase_error", "missing")
@@ -89,7 +91,7 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
         "A reconstructor of the magnitude of 3D radar reflectivity, without iterations: measurements in, image out.",
         "",
         f"- network: `{method['kind']}`, first stage `{method['stage']}`, {sum(t.numel() for t in counted):,} "
-        "parameters, trained on synthetic data alone",
+        "parameters, trained on simulated measurements alone",
         f"- array: {len(setting['tx_pos'])} transmitters, {len(setting['rx_pos'])} receivers, {n_channel} channels; "
         f"{' or '.join(map(str, sorted(set(data['n_freq']))))} frequencies from {freq[0] / 1e9:g} to "
         f"{freq[-1] / 1e9:g} GHz; "
@@ -107,11 +109,52 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
         "licence MIT",
         "",
     ]
-    note = (
-        f"Means over {config['output']['n_validation']} scenes of a fixed seed, never trained on, at the SNR in dB "
-        "that the column names."
-    )
+    note = f"Means over {_validated_on(config)}, at the SNR in dB that the column names."
     return "\n".join([*lines, *_command(command), *_curve(history, ("psnr_", "ssim_"), note)])
+
+
+def spread_card(weights: Path, checkpoint: dict[str, Any], row: dict[str, float], *, command: str) -> str:
+    """Return the model card of a reconstructor with a standard deviation: its own card, and what was trained upon it.
+
+    Parameters
+    ----------
+    weights, checkpoint, command
+        As in `reconstructor_card`.
+    row
+        The validation whose weights were kept.
+    """
+    config = checkpoint["config"]
+    data, steps = config["data"], config["optimizer"]
+    card = config["image"].get("card", f"# {weights.stem}\n\nA reconstructor.\n").partition(SPREAD_TITLE)[0].rstrip()
+    spread = [tensor for name, tensor in checkpoint["model"].items() if name.startswith("spread.")]
+    names = [name.removeprefix("nll_") for name in row if name.startswith("nll_")]
+    table = ["| scenes | 50 % interval holds | 90 % interval holds |", "|---|---|---|"]
+    for name in names:
+        title = "on other arrays" if name == "elsewhere" else f"at {name} dB"
+        table.append(f"| {title} | {row[f'coverage50_{name}']:.1%} | {row[f'coverage90_{name}']:.1%} |")
+    lines = [
+        card,
+        "",
+        SPREAD_TITLE,
+        "",
+        f"- network: 3D U-Net, {config['spread']['levels']} levels, width {config['spread']['width']}, sub-pixel "
+        f"factor {config['spread']['subpixel']}, {sum(t.numel() for t in spread):,} parameters; the image's stayed as "
+        "they were",
+        f"- scenes: {config['scenes']}, SNR {data['snr_db'][0]:g} to {data['snr_db'][1]:g} dB; a share of "
+        f"{data['other_arrays']:g} on other arrays; seed {data['seed']}",
+        f"- scenes seen: {int(row['samples']):,} in steps of {steps['batch']}, the best of the validations (the run: "
+        f"{checkpoint['step'] * steps['batch']:,} scenes, {checkpoint['seconds'] / 60:.0f} minutes)",
+        f"- loss: negative log-likelihood of a normal distribution; AdamW, rate {steps['learning_rate']:g}",
+        f"- torch {checkpoint.get('torch', 'of unknown version')}, trained in {config.get('precision', 'float32')}",
+        "",
+        *_command(command),
+        "Share of all voxels whose true magnitude lies in the interval, on validation scenes that the calibration of "
+        "the intervals did not use.",
+        "",
+        *table,
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def card_of(name_or_path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
@@ -147,6 +190,12 @@ def _curve(history: list[dict[str, float]], prefix: str | tuple[str, ...], note:
     titles = [name.removeprefix("psnr_") if prefix == "psnr_" else name.replace("_", " ") for name in names]
     head = ["| samples | minutes | " + " | ".join(titles) + " |", "|---|---|" + "---|" * len(names)]
     return ["## Validation", "", note, "", *head, *rows, ""]
+
+
+def _validated_on(config: dict[str, Any]) -> str:
+    """Say which scenes the figures are of."""
+    seeded = f"{config['output']['n_validation']} scenes of a fixed seed"
+    return str(config.get("validation", seeded + ("" if " of " in config.get("scenes", "") else ", never trained on")))
 
 
 def _runs(runs: dict[str, Any]) -> str:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
+import torch
+
+from mimo.models.spread import join_states
 from mimo.models.weight_files import save_weights
-from mimo.train.card import denoiser_card, reconstructor_card
+from mimo.train.card import denoiser_card, reconstructor_card, spread_card
 from mimo.train.checkpoint import load_checkpoint
+from mimo.train.spread import intervals_of
 
 __all__ = ["export_weights"]
 
@@ -33,7 +38,7 @@ def export_weights(
     card
         The ``.md`` to write; by default beside the weights, where `mimo info` looks for it.
     command
-        What was typed to train, for the card.
+        What was typed to train, for the card; what the checkpoint says by default.
 
     Returns
     -------
@@ -52,13 +57,39 @@ def export_weights(
         kind, kept = "reconstructor", ["method", "network", "setting", "data"]
         if best := state.get("best"):
             tensors, steps = best["weights"], best["step"]
-    samples = steps * run["optimizer"]["batch"]
+    samples, command = steps * run["optimizer"]["batch"], command or state.get("command", "")
+    kept += [key for key in ("scenes", "validation") if key in run]
     info = {"kind": kind, **{key: run[key] for key in kept}, "samples": samples}
     info["precision"] = run.get("precision", "float32")  # not told by earlier versions
+    if "spread" in run:
+        return _export_spread(state, tensors, steps, weights, card=card, command=command)
     save_weights(weights, tensors, info, half=True)
     if kind == "reconstructor":
         text = reconstructor_card(weights, state, samples=samples, command=command)
     else:
         text = denoiser_card(weights, state, command=command)
+    (weights.with_suffix(".md") if card is None else Path(card)).write_text(text)
+    return weights
+
+
+def _export_spread(
+    state: dict[str, Any],
+    tensors: dict[str, torch.Tensor],
+    step: int,
+    weights: Path,
+    *,
+    card: str | os.PathLike[str] | None,
+    command: str,
+) -> Path:
+    """Write an image network, as it was, and its spread into one file, described as the image network was."""
+    run = state["config"]
+    row = next((row for row in state["history"] if row["step"] == step), None)
+    if row is None:
+        raise ValueError("the run has not been validated yet, so no interval is calibrated: train longer, then export")
+    spread = {"network": run["spread"], "intervals": intervals_of(row).to_dict(), "data": run["data"]}
+    spread |= {"samples": step * run["optimizer"]["batch"], "precision": run["precision"]}
+    image = {name: value for name, value in run["image"].items() if name != "card"}
+    save_weights(weights, join_states(tensors), image | {"spread": spread}, half=True)
+    text = spread_card(weights, state, row, command=command)
     (weights.with_suffix(".md") if card is None else Path(card)).write_text(text)
     return weights

@@ -42,6 +42,7 @@ from mimo.data.measurement import (
 __all__ = ["MeasurementFile", "check_schema", "load", "load_reconstructions", "open_measurement", "validate"]
 
 BLOCK_BYTES = 64 * 2**20
+STD = BY_PATH[f"reconstruction/{METHOD}/std"]
 
 
 class MeasurementFile:
@@ -302,12 +303,29 @@ class MeasurementFile:
             image = self._read(*found, chosen)
             if found[1].dtype == "f4":
                 image = image.astype(np.float32, copy=False)
+            if (std := STD.at(method)) in self._datasets:
+                parts["std"] = self._read(std, STD, chosen)
             return Reconstruction(image=image, grid=self.grid, **parts)
 
     def run(self, method: str) -> dict[str, Any]:
         """Read parameters, times and history of a method: the fields of `Reconstruction` but the images, by name."""
         with guarded(self.path):
             return self._method_facts(method)
+
+    def has_std(self, method: str) -> bool:
+        """Whether the file holds the standard deviation of a method's images."""
+        return STD.at(method) in self._datasets
+
+    def method_datasets(self, method: str) -> dict[str, tuple[Field, h5py.Dataset]]:
+        """Return the schema's entries and the open datasets of a method with a scene axis, by path.
+
+        Its image, and the image's standard deviation where there is one.
+        """
+        field, images = self.image_dataset(method)
+        found = {field.at(method): (field, images)}
+        if self.has_std(method):
+            found[STD.at(method)] = STD, self._datasets[STD.at(method)]
+        return found
 
     def image_dataset(self, method: str) -> tuple[Field, h5py.Dataset]:
         """Return the schema's entry and the open dataset of a method's images; KeyError when it has none."""

@@ -157,6 +157,14 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("reconstruction/<method>/magnitude", "f4", _VOLUMES, "", False, "a method's image without a phase"),
     Field(
+        "reconstruction/<method>/std",
+        "f4",
+        _VOLUMES,
+        "",
+        False,
+        "standard deviation of the magnitude's error in each voxel, in the unit of the image",
+    ),
+    Field(
         "reconstruction/<method>/inside",
         "bool",
         (("n_x", "n_y", "n_z"),),

@@ -123,8 +123,7 @@ def _look(path: Path, folder: Path) -> _Shard:
         shared = {key: getattr(shard, key) for key in names}
         stored = {key: (BY_PATH[key], dataset) for key, dataset in shard.scene_datasets().items()}
         for method in shard.methods:
-            field, dataset = shard.image_dataset(method)
-            stored[field.at(method)] = field, dataset
+            stored |= shard.method_datasets(method)
         for key, (field, dataset) in stored.items():
             expected = np.dtype(STORED[field.dtype])
             if dataset.dtype != expected or dataset.is_virtual:

@@ -137,7 +137,7 @@ def read(
     FileError
         Naming the file, the array and what was expected; for a wrong order of axes, the order that the lengths fit.
     """
-    away = far_sides(far)
+    away: Any = far_sides(far)
     length = unit_factor(path, "length_unit", length_unit, LENGTH_UNITS)
     hertz = unit_factor(path, "freq_unit", freq_unit, FREQUENCY_UNITS)
     with named_arrays(path) as (get, names):

@@ -1,7 +1,7 @@
 """Image planar MIMO arrays by range migration: back-projection carried out on pairs of plane waves, one of each side.
 
 Each side of the path is a sum of plane waves over its own antennas' plane, by Weyl's integral as in
-`mimo.fast.monostatic_migration`,
+`mimo.fast.scan_migration`,
 
     exp(+j k R) = integral g(q, d) exp(+j (qx X + qy Y + kz d)) dqx dqy,    kz^2 = k^2 - qx^2 - qy^2,
 
@@ -28,7 +28,8 @@ import numpy.typing as npt
 import torch
 
 from mimo.extras import needed
-from mimo.fast.monostatic_migration import FRESNEL, STEEPEST, check_medium, depths, even_step, taper
+from mimo.fast.scan_migration import FRESNEL, STEEPEST, check_medium, depths, even_step
+from mimo.fast.wave_axes import taper
 from mimo.imaging_operator import ImagingOperator
 from mimo.progress import Report
 
@@ -106,7 +107,7 @@ class _Side:
         """Return the waves that the scene needs at wavenumber `k`, radians a metre: q (n, 2), kz (n,) and amplitudes.
 
         The complex amplitudes (n,) are in proportion to ``k / kz^2 (j - 1 / (kz d))`` at a typical depth d, as in
-        `mimo.fast.monostatic_migration`, and fade out beyond the slopes of the scene.
+        `mimo.fast.scan_migration`, and fade out beyond the slopes of the scene.
         """
         grids, n_place = [], 1
         for slope, period in zip(self.slope, self.period, strict=True):

@@ -157,9 +157,12 @@ def test_what_does_not_fit_is_refused():
         y = torch.zeros(A.measurement_shape, dtype=A.dtype)
         fails(parts, lambda: range_migration(y, A, **(options or {})))
 
-    expected = ("expected a monostatic scan", "z = const")
+    expected = ("expected a scan", "z = const")
     points = FINE.tx_pos
-    refuse(("0.02 m apart", *expected), ArrayGeometry(points, np.add(points, [0.02, 0, 0]), FINE.channels))
+    wide = ArrayGeometry(points, np.add(points, [0.4, 0, 0]), FINE.channels)
+    refuse(("0.4 m apart", "22 reference depths", "option tolerance", "backprojection-fast"), wide)
+    fixed = ArrayGeometry(points[:1], points, np.column_stack([0 * FINE.channels[:, 0], FINE.channels[:, 1]]))
+    refuse(("1440 different offsets", "board", *expected), fixed)
     bowl = points + np.column_stack([np.zeros((len(points), 2)), points[:, 0] ** 2])
     refuse(("along z", *expected), ArrayGeometry(bowl, bowl, FINE.channels))
     rng = np.random.default_rng(0)
@@ -169,6 +172,8 @@ def test_what_does_not_fit_is_refused():
     refuse(("pattern", "isotropic"), pattern=CosinePattern(1))
     refuse(("z -0.1 to 0.1", "0 m", "one side"), grid=VoxelGrid.from_extent(x=(0, 1, 2), y=(0, 1, 2), z=(-0.1, 0.1, 5)))
     refuse(("grid z", "even step"), grid=VoxelGrid([0], [0], [0.2, 0.3, 0.5]))
+    for value in (0, 1.5, "0.1", math.nan):
+        refuse(("tolerance", repr(value), "0.001 to 1"), options={"tolerance": value})
     for value in (0.2, 17, "2", math.nan):
         refuse(("padding", repr(value), "0.25 to 16"), options={"padding": value})
     for name in ("aperture_taper", "band_taper"):
