@@ -7,8 +7,8 @@ precision, positions too (about 1 mm at 10 km); frequencies are uniform within t
 
 ``data.af`` may hold the set's autofocus solution: ``r_correct`` (metres) is added to ``r0``, and each pulse is turned
 by ``ph_correct`` (radians), ``fp exp(+j ph_correct)``, as the code that came with the set does. Passes are joined with
-it, so it is applied where files of several passes are read. It moves a scene by some decimetres; two degrees of one pass
-are no sharper with it.
+it, so it is applied where files of several passes are read. It moves a scene by some decimetres; two degrees of one
+pass are no sharper with it.
 """
 
 from __future__ import annotations
