@@ -68,9 +68,9 @@ PRESETS = {
             },
         },
     ),
-    # github.com/UManitoba-BMS/UM-BMID, run/ and docs/scan_geometry.md: fd_data (scan, frequency, angle) of S11 from 1
-    # to 8 GHz; the antenna turns clockwise to 72 angles from -130 degrees (second generation), at a radius that the
-    # metadata say
+    # github.com/UManitoba-BMS/UM-BMID, run/ and docs/: fd_data (scan, frequency, angle) of S11 at 1001 even
+    # frequencies from 1 to 8 GHz (equipment.md); the antenna turns clockwise to 72 angles from -130 degrees (second
+    # generation, scan_geometry.md), at a radius that the metadata say
     "um-bmid": Preset(
         "UM-BMID fd_data_gen_two_s11.mat: S11 at 72 angles; --set pick=scene=N, --set motion.place=RADIUS,0,0",
         {

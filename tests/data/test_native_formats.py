@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from fixtures import native_layouts as native
+from scipy.io import savemat
 
 from mimo import VoxelGrid, backproject, born_operator
 from mimo.data import IMPORTERS, FileError, explain_formats, load, read_measured, save
@@ -215,3 +216,41 @@ def test_the_real_flight_peaks_at_its_brightest_reflector(measured):
     magnitude = np.abs(image)
     assert np.abs(points[magnitude.argmax(), :2] - (-15.6, 21.6)).max() <= 0.4 + 1e-9
     assert 20 * np.log10(magnitude.max() / np.median(magnitude)) > 6
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_the_autofocus_of_gotcha_is_applied_where_it_is_there(tmp_path, wrong):
+    """Pulses with a wrong range and a wrong phase come back right; a correction of another length is refused."""
+    scan = native.flown_scan()
+    n = len(scan.reference_path)
+    rng = np.random.default_rng(4)
+    way, turn = rng.uniform(-0.02, 0.02, n), rng.uniform(-3, 3, n)
+    spoiled = scan.values[0] * np.exp(-1j * turn)
+    place = scan.array.tx_pos.astype(np.float32)
+    data = {
+        "fp": spoiled,
+        "freq": scan.sweep.freq.astype(np.float32)[:, None],
+        "r0": (scan.reference_path / 2 - way)[None],
+    }
+    data |= {name: place[None, :, i] for i, name in enumerate("xyz")}
+    data["af"] = {"r_correct": way[None, 1:] if wrong else way[None], "ph_correct": turn[None]}
+    parts = {"data_pass1.mat": slice(0, 2), "data_pass2.mat": slice(2, None)}
+    for name, some in parts.items():
+        own = {key: value[..., some] for key, value in data.items() if key not in ("freq", "af")}
+        own |= {"freq": data["freq"], "af": {key: value[..., some] for key, value in data["af"].items()}}
+        savemat(tmp_path / name, {"data": own})
+    if wrong:
+        savemat(tmp_path / "alone.mat", {"data": data})
+        with pytest.raises(FileError, match=f"data.af.r_correct has {n - 1} pulses: expected {n}"):
+            read_measured(tmp_path / "alone.mat", settings={"autofocus": "true"})
+        return
+    read = read_measured(tmp_path)
+    np.testing.assert_allclose(read.values, scan.values, atol=1e-6)
+    np.testing.assert_allclose(read.reference_path, scan.reference_path, rtol=1e-7)
+    plain = read_measured(tmp_path, settings={"autofocus": "false"})
+    np.testing.assert_allclose(plain.values[0], spoiled, atol=1e-6)
+    np.testing.assert_allclose(plain.reference_path, scan.reference_path - 2 * way, rtol=1e-7)
+    one = read_measured(tmp_path / "data_pass1.mat")
+    np.testing.assert_allclose(one.values[0], spoiled[:, :2], atol=1e-6)
+    with pytest.raises(FileError, match="autofocus is 'maybe': expected auto, true or false"):
+        read_measured(tmp_path, settings={"autofocus": "maybe"})
