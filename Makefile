@@ -9,7 +9,7 @@ TREE   := $(VENV)/tree
 WINGS  := data synth models recon viewer train bench commands
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser lint type bench notebooks docs compare learned measured screenshots wheel sanitize clean
+.PHONY: help demo test browser lint type bench pictures fresh notebooks docs compare learned arrays measured screenshots wheel sanitize clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,14 @@ type: $(READY) ## Check types
 bench: $(READY) ## Measure the operators against the published way and the machine's bound
 	$(BIN)/python app.py bench
 
+pictures: $(READY) ## Make all pictures of the documentation again that the code alone draws, and those of measured data
+	$(BIN)/python docs/make.py
+	$(BIN)/python docs/measured.py --keep
+	$(MAKE) screenshots
+
+fresh: $(READY) ## Say which pictures of the documentation are older than what draws them
+	$(BIN)/python docs/fresh.py
+
 notebooks: $(READY) ## Run the notebooks and keep their outputs in them
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
 
@@ -68,6 +76,9 @@ compare: $(READY) ## Compare the methods on unseen scenes, write the tables of d
 
 learned: $(READY) ## Compare the learned methods with all others, write the tables of docs/learned.md (hours)
 	$(BIN)/python docs/compare.py --learned --n 100
+
+arrays: $(READY) ## Compare methods on twelve arrays that no training saw, write the table of docs/arrays.md (half an hour)
+	$(BIN)/python docs/other_arrays.py
 
 measured: $(READY) ## Run every method on the measured scans, write the tables and pictures of docs/measured.md (minutes)
 	$(BIN)/python docs/measured.py

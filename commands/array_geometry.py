@@ -13,7 +13,7 @@ from mimo.commands.shared import example, quiet, say, writing
 if TYPE_CHECKING:
     from mimo import ArrayGeometry
 
-__all__ = ["FILE", "array", "from_table", "mills_cross", "planar"]
+__all__ = ["FILE", "array", "board", "from_table", "mills_cross", "planar"]
 
 FILE = click.Path(path_type=Path)
 
@@ -88,6 +88,25 @@ def planar(
     _write(ArrayGeometry.uniform_planar(**shapes, width=width, height=height), out, freq, grid, quiet)
 
 
+@array.command("board")
+@click.argument("name")
+@click.option("--tx-offset", metavar="X,Y,Z", help="What all transmitters are further away than the drawing says, m.")
+@click.option("--mirror", is_flag=True, help="Negate x.")
+@_layout
+@example("mimo array board iwr1843 -o out/board.h5 --freq 77e9:81e9:256")
+def board(
+    name: str, tx_offset: str | None, mirror: bool, out: Path, freq: str | None, grid: str | None, quiet: bool
+) -> None:
+    """Antennas of a TI radar board: iwr1443, iwr1642, iwr1843, iwr6843isk, iwr6843aop or awr2243-cascade."""
+    from mimo.data.importers.boards import board_array
+    from mimo.data.importers.tracks import three
+    from mimo.options import read_value
+
+    offset = read_value("--tx-offset", tx_offset, tuple[float, ...]) if tx_offset else (0.0, 0.0, 0.0)
+    made, _ = board_array(name, tx_offset=tuple(three("--tx-offset", offset)), mirror=mirror)
+    _write(made, out, freq, grid, quiet)
+
+
 @array.command("from-table")
 @click.argument("table", type=FILE)
 @click.argument("receivers", type=FILE, required=False)
@@ -102,5 +121,7 @@ def from_table(
     With RECEIVERS, TABLE holds the transmitters alone; both are rows of x,y,z (.csv, .dat).
     """
     from mimo.data.importers.array_tables import array_from_table
+    from mimo.output_file import refuse_inputs
 
+    refuse_inputs(out, [table, receivers])
     _write(array_from_table(table, receivers, unit=unit), out, freq, grid, quiet)

@@ -12,12 +12,13 @@ import click
 
 from mimo import kernels
 from mimo.commands.array_geometry import array
+from mimo.commands.evaluation import evaluate
 from mimo.commands.generate import demo, synth
-from mimo.commands.images import evaluate, reconstruct
+from mimo.commands.images import reconstruct
 from mimo.commands.learning import bench, train
 from mimo.commands.measured import import_, info, prepare
 from mimo.commands.pictures import export, figure
-from mimo.commands.shared import example
+from mimo.commands.shared import example, say
 from mimo.commands.view import view
 
 __all__ = ["COMMANDS", "cli", "main"]
@@ -95,11 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _warn(message: Warning | str, *_where: object) -> None:
     """Print a warning in one line, as errors are printed, without file and line of the program."""
-    click.echo(f"mimo: warning: {' '.join(str(message).split())}", err=True)
+    say(f"mimo: warning: {' '.join(str(message).split())}", err=True)
 
 
 def _complain(text: str, code: int) -> int:
     if os.environ.get("MIMO_DEBUG"):
         raise
-    click.echo(f"mimo: {' '.join(text.split())}", err=True)
+    say(f"mimo: {' '.join(text.split())}", err=True)
     return code

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mimo.commands.images import print_scores
+from mimo.commands.evaluation import print_scores
 from mimo.commands.shared import (
     PAPER_GRID,
     as_json,

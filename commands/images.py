@@ -1,4 +1,4 @@
-"""Make images and measure their quality: the commands reconstruct and evaluate."""
+"""Make images: the command reconstruct."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mimo.recon.files import Run
     from mimo.recon.run import Watcher
 
-__all__ = ["evaluate", "print_scores", "reconstruct"]
+__all__ = ["reconstruct"]
 
 
 @click.command()
@@ -137,9 +137,12 @@ def reconstruct(
     by processes of one thread each, and an interrupted run resumes when run again. OUT is then another file than IN.
     """
     from mimo import VoxelGrid
+    from mimo.output_file import refuse_inputs
     from mimo.recon.files import guess_of, in_one_piece, reconstruct_file, reconstruct_files, write_history
     from mimo.recon.registry import DEFAULT_METHOD, parse_settings
 
+    if history is not None:
+        refuse_inputs(history, [*sources, out])
     hidden = quiet or as_json
     names = list(dict.fromkeys(methods or (DEFAULT_METHOD,)))
     chosen = (*settings, *_window_setting(names, window), *_precision_setting(names, precision))
@@ -162,7 +165,7 @@ def reconstruct(
                     names,
                     live=live or 0,
                     watch=lambda name: _watched(name, hidden, stopper),
-                    say=lambda line: click.echo(line, err=True),
+                    say=lambda line: say(line, err=True),
                     **options,
                 )
         else:
@@ -183,7 +186,7 @@ def reconstruct(
         with writing(history):
             write_history(history, made)
     if any(each.parameters.get(name) for each in made for name in ("interrupted", "check_interrupted")):
-        click.echo(f"interrupted: {out} has what was reached", err=True)
+        say(f"interrupted: {out} has what was reached", err=True)
     if written.left_behind:
         click.echo("the grid differs from the file's: its truth and images are not carried over", err=True)
     if as_json:
@@ -283,28 +286,9 @@ def _list_methods(context: click.Context, parameter: click.Parameter, value: boo
         return
     from mimo.recon import METHODS
 
+    width = max(map(len, METHODS)) + 2
     for method in METHODS.values():
-        click.echo(f"{method.name:<27}{method.summary}")
+        click.echo(f"{method.name:<{width}}{method.summary}")
         for name, default in method.options.items():
-            click.echo(f"{'':<27}--set {name}={json.dumps(default).strip(chr(34))}")
+            click.echo(f"{'':<{width}}--set {name}={json.dumps(default).strip(chr(34))}")
     context.exit()
-
-
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@as_json
-@example("mimo evaluate out/demo.h5")
-def evaluate(file: Path, as_json: bool) -> None:
-    """Compare the images in a file with its truth: PSNR, 3D SSIM and run time of each method."""
-    print_scores(file, as_json, quiet=False)
-
-
-def print_scores(file: Path, as_json: bool, quiet: bool) -> None:
-    """Print PSNR, SSIM and run time of each method in a file."""
-    from mimo.recon.evaluate import score_file, score_table
-
-    scores = score_file(file)
-    if as_json:
-        print_json(scores)
-    else:
-        say(score_table(scores), hidden=quiet)

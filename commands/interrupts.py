@@ -1,9 +1,9 @@
 """Stop at once when asked to, also while a library computes that does not look at signals.
 
 Python acts on a signal between two of its own steps, and the factorisation of a large matrix is one step of minutes.
-So a thread is told of signals as they arrive; where the program has not acted a second later, it ends the process. A
-temporary file may then stay: that of an image goes with the next run that makes it, that of the cache after a day
-(`mimo.cache`). Locks are the system's, and end with the process.
+So a thread is told of signals as they arrive; where the program has not acted a second later, it saves what there is to
+save and ends the process. A temporary file may then stay: that of an image goes with the next run that makes it, that
+of the cache after a day (`mimo.cache`). Locks are the system's, and end with the process.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -31,10 +31,13 @@ class Stopper:
     something_to_keep
         Whether an interrupt would be answered by writing what was reached: the first Ctrl-C then waits for it, a second
         one does not.
+    keep
+        Saves what was reached before the process ends, while the program computes; ``None`` for nothing.
     """
 
     def __init__(self) -> None:
         self.something_to_keep = False
+        self.keep: Callable[[], None] | None = None
         self._acted = threading.Event()
         self._asked = 0
 
@@ -58,6 +61,8 @@ class Stopper:
             if number == signal.SIGINT and self.something_to_keep and self._asked == 1:
                 click.echo("mimo: stopping after this step; Ctrl-C again stops at once", err=True)
                 continue
+            if self.keep is not None:
+                self.keep()
             click.echo("mimo: interrupted", err=True)
             os._exit(128 + number)
 

@@ -90,6 +90,7 @@ def import_(
         return
     if source is None or out is None:
         raise click.UsageError("give SOURCE and OUT (or --list)")
+    _keep_inputs(out, [source, *backgrounds, mapping])
     measurement = read_measured(
         source,
         format=format_,
@@ -112,7 +113,7 @@ def import_(
     with writing(out):
         save(out, measurement)
     if (doubt := doubt_about_units(measurement)) is not None:
-        click.echo(doubt, err=True)
+        say(doubt, err=True)
     say(f"{out}: {describe_import(measurement)}", hidden=quiet)
 
 
@@ -163,13 +164,15 @@ def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **option
     from mimo.data import load, open_measurement, save
 
     hidden = quiet or as_json
+    if out is not None:
+        _keep_inputs(out, [source, *options["backgrounds"], options["calibration"]])
     for name, option in CHECK_OPTIONS.items():
         if options[name] and not options["check_phase"]:
             raise click.UsageError(f"{option} is for --check-phase: expected both, or neither")
     before = load(source)
     with open_measurement(source) as file:
         if file.methods and out is not None:
-            click.echo(f"images of {source} ({', '.join(file.methods)}) are not carried over", err=True)
+            say(f"images of {source} ({', '.join(file.methods)}) are not carried over", err=True)
     with _naming(source):
         measurement = _prepared(before, source, options, hidden)
         check = _check(measurement, options, hidden) if options["check_phase"] else None
@@ -188,6 +191,25 @@ def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **option
         _print_check(check, quiet)
     if out is not None:
         say(f"written to {out}", hidden=quiet)
+
+
+def _keep_inputs(out: Path, inputs: Sequence[str | Path | None]) -> None:
+    """Refuse to write over what is read: an input, or a file in a folder of inputs that is not of this program."""
+    from mimo.data import FileError
+    from mimo.data.files.hdf5 import open_hdf5
+    from mimo.data.files.reader import check_schema
+    from mimo.output_file import OutputError, refuse_inputs
+
+    refuse_inputs(out, inputs)
+    folders = [Path(source).resolve() for source in inputs if source is not None and Path(source).is_dir()]
+    if out.exists() and any(folder in out.resolve().parents for folder in folders):
+        try:
+            with open_hdf5(out) as file:
+                check_schema(file)
+        except (FileError, ValueError) as error:
+            raise OutputError(
+                out, "is one of the files to read, it would be lost: expected another name for the output"
+            ) from error
 
 
 @contextmanager
@@ -359,6 +381,8 @@ def info(
             return
     if file is None:
         raise click.UsageError("give FILE, --cache or --clear-cache")
+    if figure is not None:
+        _keep_inputs(figure, [file])
     from mimo import kernels
     from mimo.data import FileError, describe_file
     from mimo.data.files.describe import describe_geometry
@@ -368,7 +392,7 @@ def info(
 
     if file.suffix == ".safetensors" or (WEIGHTS / f"{file}.safetensors").is_file():
         text, facts = card_of(file)
-        print_json(facts) if as_json else click.echo(text)
+        print_json(facts) if as_json else say(text)
         return
     if (alone := array_alone(file)) is not None:
         if figure is not None:
@@ -382,7 +406,8 @@ def info(
     facts = {**describe_file(file), **_beliefs(file), "kernels": kernels.describe()}
     around = medium(patterns, layers)
     incomplete = facts.get("missing", "none") != "none" or "array" not in facts
-    if figure is not None and not incomplete:
+    damage = [] if incomplete else _damage(file, facts)
+    if figure is not None and not (incomplete or damage):
         from mimo.viewer.figures import save
         from mimo.viewer.overviews import overview_of_file
 
@@ -391,6 +416,18 @@ def info(
     _print_facts(facts, as_json)
     if incomplete:
         raise FileError(file, "is not complete: expected all shards; the command that made it, again, makes the others")
+    if damage:
+        raise FileError(file, damage[0])
+
+
+def _damage(file: Path, facts: dict[str, Any]) -> list[str]:
+    """Add to the facts of a file what is damaged in its values, and return it."""
+    from mimo.data import damage_of
+
+    found, n_read = damage_of(file)
+    n_scene = int(facts["scenes"])
+    facts["damage"] = found or ("none" if n_read == n_scene else f"none in the first {n_read} of {n_scene} scenes")
+    return found
 
 
 def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
@@ -399,7 +436,7 @@ def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
         return
     for name, value in facts.items():
         for i, line in enumerate(value if isinstance(value, list) else [value]):
-            click.echo(f"{name if i == 0 else '':<16}{line}")
+            say(f"{name if i == 0 else '':<16}{line}")
 
 
 def _info_of_cache(clear: bool, as_json: bool) -> None:
@@ -412,7 +449,7 @@ def _info_of_cache(clear: bool, as_json: bool) -> None:
         return
     held = f"{found.n_file} factorised matrices, {cache.as_text(found.n_bytes)}"
     text = f"removed {held}" if clear else f"{held} of at most {cache.as_text(found.limit)} (MIMO_CACHE_SIZE)"
-    click.echo(f"{found.folder}: {text}")
+    say(f"{found.folder}: {text}")
 
 
 def _beliefs(file: Path) -> dict[str, list[str]]:

@@ -25,10 +25,12 @@ __all__ = [
     "layers",
     "medium",
     "parse_part",
+    "parse_viewpoint",
     "part",
     "pattern",
     "precision",
     "print_json",
+    "printable",
     "progress_bar",
     "quiet",
     "region",
@@ -105,6 +107,17 @@ def parse_part(text: str | None) -> Part | None:
     return None if text is None else Part.parse(text)
 
 
+def parse_viewpoint(text: str | None) -> tuple[float, float, float] | None:
+    """Read the option ``--viewpoint``, three numbers with commas between them."""
+    if text is None:
+        return None
+    try:
+        x, y, z = map(float, text.split(","))
+    except ValueError:
+        raise click.UsageError(f"--viewpoint is {text!r}: expected X,Y,Z in metres") from None
+    return x, y, z
+
+
 @contextmanager
 def progress_bar(label: str, hidden: bool, unit: str = "scene") -> Iterator[Callable[[float, int], None]]:
     """Yield ``advance(done, total)``, shown as a bar on a terminal or a log; `done` may be a fraction."""
@@ -176,10 +189,19 @@ def writing(out: Path) -> Iterator[None]:
             out.parent.rmdir()
 
 
-def say(text: str, *, hidden: bool = False) -> None:
-    """Print unless told to be quiet."""
+def printable(text: str) -> str:
+    r"""Escape what a terminal would obey instead of show, such as in the text of a file; lines and tabs stay.
+
+    >>> print(printable("red: \x1b[31m, right to left: \u202e"))
+    red: \x1b[31m, right to left: \u202e
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def say(text: str, *, hidden: bool = False, err: bool = False) -> None:
+    """Print, on the output or as an error, unless told to be quiet; control characters are escaped."""
     if not hidden:
-        click.echo(text)
+        click.echo(printable(text), err=err)
 
 
 def print_json(value: object) -> None:

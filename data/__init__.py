@@ -29,6 +29,7 @@ from mimo.data.files.describe import describe_file
 from mimo.data.files.reader import MeasurementFile, load, load_reconstructions, open_measurement, validate
 from mimo.data.files.schema import FileError
 from mimo.data.files.shards import join_shards
+from mimo.data.files.soundness import damage_of
 from mimo.data.files.writer import create_file, file_sha256, save, to_json
 from mimo.data.history import History
 from mimo.data.importers import IMPORTERS, explain_formats, read_measured
@@ -49,6 +50,7 @@ __all__ = [
     "check_phase",
     "conjugate",
     "create_file",
+    "damage_of",
     "describe_file",
     "describe_steps",
     "divide_gain",

@@ -77,7 +77,8 @@ def _array(array: ArrayGeometry) -> str:
     sides = np.ptp(np.concatenate([array.tx_pos, array.rx_pos]), axis=0)
     span = " x ".join(f"{side:.4g}" for side in sides)
     label = f"{array.name}: " if array.name else ""
-    return f"{label}{array.n_tx} tx, {array.n_rx} rx, {array.n_channel} channels over {span} m"
+    over = "infinitely far away" if any(array.far) else f"over {span} m"
+    return f"{label}{array.n_tx} tx, {array.n_rx} rx, {array.n_channel} channels {over}"
 
 
 def _sweep(sweep: FrequencySweep) -> str:

@@ -252,6 +252,7 @@ def share(value: float | None) -> str:
 def main(only: tuple[str, ...], keep: bool, names: tuple[str, ...]) -> None:
     """Run every method on the measured scans and write the tables and pictures of docs/measured.md."""
     sys.path[:0] = [str(ROOT / "docs")]
+    from fresh import stamp
     from make import with_generated
 
     if not keep and not DATA.is_dir():
@@ -283,6 +284,7 @@ def main(only: tuple[str, ...], keep: bool, names: tuple[str, ...]) -> None:
         words = [word for method in methods for word in ("--method", method)]
         draw = ("figure", str(KEPT / f"{name}-images.h5"), str(PICTURES / picture), *words, "--layout", "columns")
         run(*draw, "--floor-db", floor, "--quiet")
+        stamp([picture])
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests/browser")]
+sys.path[:0] = [str(ROOT), str(ROOT / "docs"), str(ROOT / "tests/browser")]
 
 from chromium import browser, settled, watched_page  # noqa: E402
+from fresh import stamp  # noqa: E402
 
 from mimo.commands import command_line as app  # noqa: E402
 from mimo.viewer.server import listen  # noqa: E402
@@ -73,6 +74,7 @@ def take(file: Path, views: dict[str, tuple[str, dict[str, int]]]) -> None:
             page.screenshot(path=PICTURES / f"{name}.png")
             if page.errors or page.foreign:
                 raise RuntimeError(f"{name}: {page.errors}, {page.foreign}")
+            stamp([f"{name}.png"])
             context.close()
 
 

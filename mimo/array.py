@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,10 @@ class ArrayGeometry:
         Boresight directions, ``(n, 3)``, any length but zero; +z when ``None``.
     name
         A label for pictures and messages.
+    tx_far, rx_far
+        Whether the transmitters, or the receivers, are infinitely far away. Their waves then are plane, and the rows
+        of `tx_pos` or `rx_pos` are directions from the origin to them, of any length but zero; kept as unit vectors.
+        Paths count from the origin, ``P = -direction . r``, and amplitudes do not fall off.
 
     Raises
     ------
@@ -55,12 +59,17 @@ class ArrayGeometry:
     tx_normal: npt.NDArray[np.float64] | None = None
     rx_normal: npt.NDArray[np.float64] | None = None
     name: str = ""
+    tx_far: bool = False
+    rx_far: bool = False
     _layout: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731 - frozen, so set by hand
         put("tx_pos", _positions("tx_pos", self.tx_pos))
         put("rx_pos", _positions("rx_pos", self.rx_pos))
+        for name, far in (("tx_pos", self.tx_far), ("rx_pos", self.rx_far)):
+            if far:
+                put(name, _directions(name, getattr(self, name)))
         if self.tx_normal is not None:
             put("tx_normal", _normals("tx_normal", self.tx_normal, self.n_tx))
         if self.rx_normal is not None:
@@ -117,6 +126,24 @@ class ArrayGeometry:
         mask = np.ones((self.n_tx, self.n_rx), bool) if self.mask is None else self.mask
         return np.argwhere(mask).astype(np.int32)
 
+    @property
+    def far(self) -> tuple[bool, bool]:
+        """Whether the transmitters and the receivers are infinitely far away."""
+        return self.tx_far, self.rx_far
+
+    def check_near(self, what: str) -> None:
+        """Raise ValueError when antennas are infinitely far away, which `what` cannot do with."""
+        if any(self.far):
+            raise ValueError(f"the array has antennas infinitely far away, tx_far or rx_far: {what} expects positions")
+
+    def looks(self, side: int, point: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return unit vectors from the transmitters (side 0) or the receivers (1) to a point, float64 ``(n, 3)``."""
+        positions = (self.tx_pos, self.rx_pos)[side]
+        if self.far[side]:
+            return np.asarray(-positions)
+        away = np.asarray(point, np.float64) - positions
+        return np.asarray(away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12))
+
     def _from(self, layout: str) -> ArrayGeometry:
         """Store the call that makes this array, for its repr, and return the array."""
         object.__setattr__(self, "_layout", layout)
@@ -124,15 +151,15 @@ class ArrayGeometry:
 
     def with_mask(self, mask: npt.ArrayLike) -> ArrayGeometry:
         """Return the same array with another mask, bool ``(n_tx, n_rx)``."""
-        return ArrayGeometry(
-            self.tx_pos, self.rx_pos, self.channels, np.asarray(mask), self.tx_normal, self.rx_normal, self.name
-        )
+        return replace(self, mask=np.asarray(mask))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ArrayGeometry):
             return NotImplemented
         names = ("tx_pos", "rx_pos", "channels", "mask", "tx_normal", "rx_normal")
-        return self.name == other.name and all(same_arrays(getattr(self, n), getattr(other, n)) for n in names)
+        return (self.name, self.far) == (other.name, other.far) and all(
+            same_arrays(getattr(self, n), getattr(other, n)) for n in names
+        )
 
     def __hash__(self) -> int:
         return hash((self.tx_pos.tobytes(), self.rx_pos.tobytes(), self.name))
@@ -145,6 +172,7 @@ class ArrayGeometry:
             value = getattr(self, name)
             if value is not None:
                 parts.append(f"{name}={points_repr(value)}")
+        parts += [f"{name}=True" for name in ("tx_far", "rx_far") if getattr(self, name)]
         if self.name:
             parts.append(f"name={self.name!r}")
         return f"ArrayGeometry({', '.join(parts)})"
@@ -299,6 +327,14 @@ def _positions(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
             f"{name} has a NaN or infinite coordinate at antenna {int(np.argwhere(~np.isfinite(points))[0, 0])}"
         )
     return points
+
+
+def _directions(name: str, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    length = np.linalg.norm(points, axis=1, keepdims=True)
+    if not length.all():
+        raise ValueError(f"{name} has no direction at antenna {int(length.argmin())}: expected one of any length but 0")
+    unit = np.abs(length - 1) < 1e-14  # unit vectors stay what they are, to the last bit
+    return frozen_array(name, np.where(unit, points, points / length), np.float64)
 
 
 def _normals(name: str, value: npt.ArrayLike, n: int) -> npt.NDArray[np.float64]:

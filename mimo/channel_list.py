@@ -78,7 +78,7 @@ class PickedChannelSum:
 
 def every_pair(array: ArrayGeometry) -> ArrayGeometry:
     """Return the array of the same antennas in which every transmitter is received by every receiver."""
-    return ArrayGeometry(array.tx_pos, array.rx_pos, None, None, array.tx_normal, array.rx_normal)
+    return replace(array, channels=None, mask=None, name="")
 
 
 def paired_sum(

@@ -85,7 +85,7 @@ class ChannelSums:
         self._voxels = acquisition.voxels
         self._turns = acquisition.wavenumber / (2 * np.pi)
         # the kernels themselves form straight paths in a homogeneous medium and isotropic amplitudes, nothing else
-        self._tabulated = acquisition.layers is not None or any(acquisition.patterns) or model.near_field
+        self._tabulated = acquisition.layers is not None or any((*acquisition.patterns, *array.far)) or model.near_field
         # data times 1, k and k^2: what the near-field factor (1 + j k P_t)(1 + j k P_r) is made of (`gather`)
         self._weights = np.stack(
             [np.ones_like(acquisition.wavenumber), acquisition.wavenumber, acquisition.wavenumber**2]

@@ -369,6 +369,7 @@ def _fingerprint(A: ImagingOperator) -> str:
     facts = {"format": FORMAT, "kind": type(A).__name__, "dtype": str(A.dtype), "permittivity": A.permittivity}
     if any(value is not None for value in (A.acquisition.pattern, A.acquisition.layers)):
         facts |= {"pattern": repr(A.acquisition.pattern), "layers": repr(A.acquisition.layers)}
+    facts |= {"far": array.far} if any(array.far) else {}
     digest.update(json.dumps(facts, sort_keys=True).encode())
     inside = () if A.acquisition.inside is None else (A.acquisition.inside,)
     more = (A.acquisition.reference_path, array.tx_normal, array.rx_normal, *inside)

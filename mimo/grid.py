@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mimo._values import frozen_array, points_repr, same_arrays
 
-__all__ = ["AXES", "VoxelGrid"]
+__all__ = ["AXES", "VoxelGrid", "voxel_edges"]
 
 AXES = ("x", "y", "z")
 
@@ -143,3 +143,22 @@ class VoxelGrid:
                 return f"VoxelGrid({', '.join(f'{n}={points_repr(getattr(self, n))}' for n in AXES)})"
             extents.append(f"{name}=({start!r}, {stop!r}, {len(axis)})")
         return f"VoxelGrid.from_extent({', '.join(extents)})"
+
+
+def voxel_edges(grid: VoxelGrid) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the edges of the voxels along ``x``, ``y`` and ``z``, in metres, ``(n + 1,)`` each.
+
+    Edges are half-way between centres; the outer voxels extend as far outwards as inwards. A single voxel along an axis
+    has no spacing: it is made as thick as the mean voxel of the other axes, or 1 m if these are single too.
+    """
+    spacings = [s for s in grid.spacing if s > 0]
+    thickness = float(np.mean(spacings)) if spacings else 1.0
+    edges = {}
+    for name in ("x", "y", "z"):
+        axis = getattr(grid, name)
+        if len(axis) == 1:
+            edges[name] = axis[0] + thickness * np.array([-0.5, 0.5])
+            continue
+        middle = (axis[1:] + axis[:-1]) / 2
+        edges[name] = np.concatenate([[2 * axis[0] - middle[0]], middle, [2 * axis[-1] - middle[-1]]])
+    return edges

@@ -166,7 +166,7 @@ def _representatives(n: int, swaps: list[Index], signs: tuple[int, ...]) -> tupl
 def _swaps(acquisition: Acquisition, reflection: Reflection) -> tuple[Index, Index] | None:
     """Return where a reflection sends channels and voxels, or ``None`` where the acquisition is not symmetric."""
     array, grid = acquisition.array, acquisition.grid
-    if any(acquisition.patterns):
+    if any((*acquisition.patterns, *array.far)):
         return None
     close = TOLERANCE * 2 * np.pi / float(np.abs(acquisition.wavenumber).max())
     center = np.array([(axis[0] + axis[-1]) / 2 for axis in (grid.x, grid.y)])

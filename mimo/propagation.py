@@ -95,6 +95,9 @@ class Side:
 
     def __init__(self, acquisition: Acquisition, side: int, device: torch.device) -> None:
         array = acquisition.array
+        self._far = array.far[side]
+        if self._far and acquisition.layers is not None:
+            array.check_near("a layered medium")
         self.positions = torch.as_tensor((array.tx_pos, array.rx_pos)[side].copy(), device=device)
         self._normals = torch.as_tensor(antenna_normals(acquisition, side), device=device)
         self._pattern, self._layers = acquisition.patterns[side], acquisition.layers
@@ -104,13 +107,17 @@ class Side:
     def same_as(self, other: Side) -> bool:
         """Whether both sides are the same antennas in the same order."""
         same = torch.equal(self.positions, other.positions) and torch.equal(self._normals, other._normals)
-        return same and self._pattern == other._pattern
+        return same and self._far == other._far and self._pattern == other._pattern
 
     def path(self, points: torch.Tensor, distance: torch.Tensor | None = None) -> torch.Tensor:
         """Return the optical paths P to points (m, 3), float64 (n, m), metres; with layers, metres of free space.
 
+        Those of antennas that are infinitely far away count from the origin.
+
         `distance` is that of the same antennas and points, where the caller has it already.
         """
+        if self._far:
+            return -(self.positions @ points.T)
         distance = distances(self.positions, points) if distance is None else distance
         if self._layers is None:
             return distance
@@ -125,6 +132,8 @@ class Side:
         Paths are float64 (n, m), metres. Amplitudes are (n, m), or (n_k, n, m) where they depend on the frequency: with
         the near-field term (unless `near_field` is false) and with patterns that are not flat.
         """
+        if self._far:
+            return self._plane_waves(model, points, which)
         distance = distances(self.positions, points)
         # without 0 / 0 where a voxel lies on an antenna: Kirchhoff refuses such voxels, a pattern takes a cosine of 0
         toward = self._normals @ points.T - (self._normals * self.positions).sum(1, keepdim=True)
@@ -137,6 +146,20 @@ class Side:
             amplitude = amplitude * (1 - 1j * self._wavenumber[which, None, None] * path)
         return path, amplitude
 
+    def _plane_waves(self, model: FactorModel, points: torch.Tensor, which: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the same of antennas that are infinitely far away: amplitude 1, times the pattern's gain."""
+        if model.near_field:
+            raise ValueError(
+                f"{model.name} with antennas infinitely far away, tx_far or rx_far: expected backprojection, whose "
+                "amplitude has no near field"
+            )
+        path = self.path(points)
+        amplitude = torch.ones_like(path)
+        if self._pattern is not None:
+            cosine = -(self._normals * self.positions).sum(1, keepdim=True).expand_as(path)
+            amplitude = amplitude * self._pattern.gain(cosine, self._freq[which])
+        return path, amplitude
+
 
 def distances(antennas: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
     """Return the distances from antennas (n, 3) to points (m, 3), float64 (n, m), all in metres."""
@@ -146,13 +169,13 @@ def distances(antennas: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
 def antenna_normals(acquisition: Acquisition, side: int) -> npt.NDArray[np.float64]:
     """Return unit boresight vectors of the transmitters (side 0) or the receivers (1), float64 (n, 3).
 
-    Where the array names none, antennas that surround the grid (`mimo.region.surrounds`) look towards the middle of the
-    voxels that are imaged, all others along +z.
+    Where the array names none, antennas infinitely far away look towards the origin, antennas that surround the grid
+    (`mimo.region.surrounds`) towards the middle of the voxels that are imaged, all others along +z.
     """
     array = acquisition.array
     positions, normals = ((array.tx_pos, array.tx_normal), (array.rx_pos, array.rx_normal))[side]
     if normals is None:
-        normals = np.tile(np.array(PLUS_Z), (len(positions), 1))
+        normals = -positions if array.far[side] else np.tile(np.array(PLUS_Z), (len(positions), 1))
         if surrounds(array, acquisition.grid):
             low, high = acquisition.voxels.bounds()
             inward = (low + high) / 2 - positions
@@ -176,7 +199,9 @@ def check_apart(acquisition: Acquisition) -> None:
     Voxels outside the acquisition's region do not count.
     """
     array, grid, inside = acquisition.array, acquisition.grid, acquisition.inside
-    for side, positions in (("tx", array.tx_pos), ("rx", array.rx_pos)):
+    for side, positions, far in (("tx", array.tx_pos, array.tx_far), ("rx", array.rx_pos, array.rx_far)):
+        if far:
+            continue
         nearest = grid.nearest(positions)
         centre = np.stack([axis[nearest[:, i]] for i, axis in enumerate((grid.x, grid.y, grid.z))], axis=1)
         gap = np.linalg.norm(centre - positions, axis=1)

@@ -170,7 +170,7 @@ def surrounds(array: ArrayGeometry, grid: VoxelGrid) -> bool:
 
     The centre, unlike the whole grid, is inside for a grid that reaches out between the antennas.
     """
-    facets = _facets(array)
+    facets = None if any(array.far) else _facets(array)
     return facets is not None and bool((facets[:, :3] @ grid.center + facets[:, 3] < 0).all())
 
 
@@ -195,7 +195,10 @@ def _clear(acquisition: Acquisition) -> Inside | None:
     grid, array, reach = acquisition.grid, acquisition.array, clearance(acquisition)
     axes = (grid.x, grid.y, grid.z)
     low, high = np.array([a[0] for a in axes]), np.array([a[-1] for a in axes])
-    antennas = np.concatenate([array.tx_pos, array.rx_pos])
+    sides = [positions for positions, far in zip((array.tx_pos, array.rx_pos), array.far, strict=True) if not far]
+    if not sides:
+        return None
+    antennas = np.concatenate(sides)
     near = np.linalg.norm(antennas - np.clip(antennas, low, high), axis=1) < reach
     around = surrounds(array, grid)
     if not near.any() and not around:

@@ -20,7 +20,7 @@ from mimo.array import ArrayGeometry
 from mimo.grid import AXES, VoxelGrid
 from mimo.sweep import FrequencySweep
 
-__all__ = ["Sampling", "expected_sampling", "unambiguous_range"]
+__all__ = ["Sampling", "expected_resolution", "expected_sampling", "unambiguous_range"]
 
 HALF_POWER = math.sqrt(0.5)
 LOBE_LIMIT_DB = -9.0
@@ -73,8 +73,7 @@ def expected_sampling(
     """
     where = grid.center if point is None else point
     vectors = _wave_vectors(array, sweep, permittivity, np.asarray(where))
-    dx, dy, dz = (_half_power_width(vectors[:, i]) for i in range(3))
-    resolution = (dx, dy, dz)
+    resolution = _widths(vectors)
     ambiguity = unambiguous_range(sweep, permittivity=permittivity)
     lobe = _highest_lobe(vectors, grid, resolution)
     return Sampling(
@@ -82,11 +81,27 @@ def expected_sampling(
     )
 
 
+def expected_resolution(
+    array: ArrayGeometry, sweep: FrequencySweep, point: tuple[float, float, float], *, permittivity: float = 1.0
+) -> tuple[float, float, float]:
+    """Predict the -3 dB widths along x, y, z at a point, both in metres, as `expected_sampling` does.
+
+    It leaves out the search for lobes, which takes most of that one's time. Infinite where nothing is resolved.
+    """
+    return _widths(_wave_vectors(array, sweep, permittivity, np.asarray(point)))
+
+
 def unambiguous_range(sweep: FrequencySweep, *, permittivity: float = 1.0) -> float:
     """Return ``c / (2 sqrt(permittivity) step)`` in metres; the widest step counts when spacing is not uniform."""
     if sweep.n_freq == 1:
         return math.inf
     return speed_of_light / (2 * math.sqrt(permittivity) * float(np.diff(sweep.freq).max()))
+
+
+def _widths(vectors: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return the -3 dB widths along x, y, z, metres, of the point-spread function of wave vectors ``(n, 3)``."""
+    dx, dy, dz = (_half_power_width(vectors[:, i]) for i in range(3))
+    return dx, dy, dz
 
 
 def _wave_vectors(
@@ -99,11 +114,7 @@ def _wave_vectors(
         channels = channels[np.random.default_rng(0).choice(len(channels), n_kept, replace=False)]
     wavenumber = sweep.wavenumber(permittivity)
 
-    def unit(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        away = point - positions
-        return away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12)
-
-    direction = unit(array.tx_pos)[channels[:, 0]] + unit(array.rx_pos)[channels[:, 1]]
+    direction = array.looks(0, point)[channels[:, 0]] + array.looks(1, point)[channels[:, 1]]
     return (wavenumber[:, None, None] * direction).reshape(-1, 3)
 
 
@@ -163,10 +174,13 @@ def _advice(
         if step > width:
             advice.append(f"voxels along {name} are {step:.3g} m apart, coarser than the resolution of {width:.3g} m")
     corners = np.array([[x, y, z] for x in grid.x[[0, -1]] for y in grid.y[[0, -1]] for z in grid.z[[0, -1]]])
-    antennas = np.concatenate([array.tx_pos, array.rx_pos])
-    path = np.linalg.norm(antennas[:, None] - corners, axis=-1)
-    near = np.linalg.norm(antennas - np.clip(antennas, corners.min(0), corners.max(0)), axis=1)
-    depth = float(path.max() - near.min())
+    if any(array.far):
+        depth = float(np.linalg.norm(np.ptp(corners, axis=0)))
+    else:
+        antennas = np.concatenate([array.tx_pos, array.rx_pos])
+        path = np.linalg.norm(antennas[:, None] - corners, axis=-1)
+        near = np.linalg.norm(antennas - np.clip(antennas, corners.min(0), corners.max(0)), axis=1)
+        depth = float(path.max() - near.min())
     if depth > ambiguity:
         advice.append(f"the scene spans {depth:.3g} m of range, more than the unambiguous {ambiguity:.3g} m")
     if lobe > LOBE_LIMIT_DB:

@@ -15,7 +15,7 @@ from mimo.imaging_operator import ImagingOperator
 from mimo.mirror import mirror_blocks
 from mimo.weighted_operator import WeightedOperator
 
-__all__ = ["SOLVERS", "Choice", "choose_solver", "pair_seconds"]
+__all__ = ["CG_PAIRS", "SOLVERS", "Choice", "choose_solver", "pair_seconds"]
 
 SOLVERS = {
     "spectrum": "eigendecomposition of A A^H: any weight",

@@ -251,7 +251,10 @@ def _coordinates(acquisition: Acquisition) -> list[Floats]:
     """Return the coordinates of the channels, (n_channel,) each, along the directions in which the aperture ends."""
     array, center = acquisition.array, np.array(acquisition.grid.center)
     channels = array.channel_indices()
-    tx, rx = array.tx_pos[channels[:, 0]] - center, array.rx_pos[channels[:, 1]] - center
+    tx, rx = (  # directions have no place: they are seen alike from everywhere
+        positions[channels[:, i]] - (0 if array.far[i] else center)
+        for i, positions in enumerate((array.tx_pos, array.rx_pos))
+    )
     virtual = (tx + rx) / 2
     antennas = np.concatenate([array.tx_pos[np.unique(channels[:, 0])], array.rx_pos[np.unique(channels[:, 1])]])
     middle, axes = _principal(antennas)

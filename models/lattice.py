@@ -22,8 +22,9 @@ __all__ = ["SHIFTS", "apply_without_lattice", "has_lattice", "lattice_db", "remo
 
 SHIFTS = ((0, 0, 0), (1, 1, 2), (1, 2, 1), (2, 1, 1))
 """Averaged over them, every pattern of period 2 vanishes but that along all axes; the 2 weakens those of period 4."""
-TRIGGER = -55.0
-"""Level in dB of the pattern that the filter takes out, rms over a volume, above which shifts are averaged too."""
+TRIGGER, FULL = -57.0, -53.0
+"""Levels in dB of the pattern that the filter takes out, rms over a volume: above the first shifts are averaged too,
+above the second their mean is the output. Between them the output goes over to it, so that rounding decides nothing."""
 TAPS = (1 / 64, -6 / 64, 15 / 64, 44 / 64, 15 / 64, -6 / 64, 1 / 64)
 """A filter of response ``1 - sin^6(w / 2)``: zero at period 2, and nearly 1 at periods above 4."""
 WINDOW = 8
@@ -68,7 +69,7 @@ def lattice_db(function: Callable[[torch.Tensor], torch.Tensor], volume: torch.T
 
 def has_lattice(network: object) -> TypeGuard[UNet3D]:
     """Say whether a network works behind a sub-pixel shuffle of 2, and so can make a lattice."""
-    return isinstance(network, UNet3D) and network.subpixel == 2 and network.output != "magnitude"
+    return isinstance(network, UNet3D) and network.subpixel == 2
 
 
 def apply_without_lattice(network: UNet3D, inputs: torch.Tensor, precision: str = "float32") -> torch.Tensor:
@@ -76,7 +77,7 @@ def apply_without_lattice(network: UNet3D, inputs: torch.Tensor, precision: str 
 
     What the network adds to its input (or puts into its sigmoid) goes through `without_period_2`, which leaves the
     input's own details. Where that takes out so much that a lattice must be expected (`removed_db` above `TRIGGER`),
-    the output of that volume is the mean over `SHIFTS`, for four times the arithmetic.
+    the output of that volume goes over to the mean over `SHIFTS`, for four times the arithmetic.
 
     Parameters
     ----------
@@ -99,13 +100,16 @@ def apply_without_lattice(network: UNet3D, inputs: torch.Tensor, precision: str 
     raw = apply(inputs)
     smooth = without_period_2(raw)
     out = network.finish(inputs, smooth)
-    found = removed_db(network.finish(inputs, raw) - out, inputs) > TRIGGER
+    share = (removed_db(network.finish(inputs, raw) - out, inputs) - TRIGGER) / (FULL - TRIGGER)
+    found = share > 0
     if bool(found.any()):
-        given, total = inputs[found], out[found]
+        given, one = inputs[found], out[found]
+        total = one
         for shift in SHIFTS[1:]:
             moved = _shifted(given, shift)
             total = total + _shifted_back(network.finish(moved, without_period_2(apply(moved))), shift)
-        out[found] = total / len(SHIFTS)
+        mean = total / len(SHIFTS)
+        out[found] = torch.lerp(one, mean, share[found].clamp_max(1).reshape(-1, 1, 1, 1, 1))
     return out
 
 

@@ -16,18 +16,31 @@ class NetworkConfig:
     """Arguments of `UNet3D`."""
 
     width: int = 32
+    """Channels of the first level."""
     levels: int = 3
+    """Levels of resolution; channels double from one to the next."""
     subpixel: int = 1
+    """2 lets the network work at half resolution, its output shuffled back: an eighth of the arithmetic."""
     norm: str = "none"
+    """Normalisation: ``"none"``, ``"group"`` or ``"batch"``."""
     in_channels: int = 2
+    """Channels of the input; a reconstructor's are those of its first stage, whatever this says."""
     residual: bool = True
+    """Add the first input channel to the output."""
     gate: bool = False
+    """Besides, add the product of the first input channel and a second output (needs ``residual``)."""
     head: int = 0
+    """Channels of one more convolution before the last; 0 for none."""
     output: str = "linear"
+    """``"linear"``, ``"sigmoid"`` or ``"magnitude"``."""
     detail: int = 0
+    """Maps that are shuffled back to full resolution for one more convolution (with ``subpixel = 2``); 0 for none."""
     planar: bool = False
+    """Kernels of one voxel along z: each slice by itself."""
     algebra: str = "real"
+    """What weights are: ``"real"``, ``"complex"`` or ``"learned"``, hypercomplex numbers whose product is learned."""
     order: int = 1
+    """Components of a number of the learned algebra."""
 
     def build(self) -> UNet3D:
         """Return a fresh network."""
@@ -59,5 +72,7 @@ class MethodConfig:
     """Data steps (unrolled)."""
     shared: bool = False
     """Let one network serve in every step (unrolled)."""
+    two_stage: bool = False
+    """Let the network of a two-stage method make the first image (unrolled)."""
     voxel_ratio: bool = False
     """Tell the network the voxel's size over the resolution, three channels more (unet, unrolled): for any array."""

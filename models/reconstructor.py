@@ -43,9 +43,15 @@ def _dense(method: MethodConfig, network: NetworkConfig, acquisition: Acquisitio
     return Dense(n_input, acquisition.grid.shape, hidden=method.hidden, refine=refine)
 
 
+TWO_STAGE: dict[str, Any] = {"residual": False, "gate": False, "head": 64, "detail": 8, "output": "sigmoid"}
+"""What a network that starts an unrolled one has in place of the configuration's: as ``two-stage`` that ships."""
+
+
 def _unrolled(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
-    build = replace(network, in_channels=5 if method.voxel_ratio else 2).build
-    return Unrolled(build, method.steps, shared=method.shared, voxel_ratio=method.voxel_ratio)
+    channels = 5 if method.voxel_ratio else 2
+    first = replace(network, in_channels=channels, **TWO_STAGE).build() if method.two_stage else None
+    build = replace(network, in_channels=channels + method.two_stage).build
+    return Unrolled(build, method.steps, shared=method.shared, voxel_ratio=method.voxel_ratio, first=first)
 
 
 NETWORKS: dict[str, Callable[[MethodConfig, NetworkConfig, Acquisition], nn.Module]] = {
@@ -212,7 +218,7 @@ def prepare_input(
 ) -> tuple[torch.Tensor, ...]:
     """Make all that a network is given and that no weight changes: tensors whose first axis is the scene."""
     if method.kind == "unrolled":
-        return prepare_start(physics, y, noise_std)
+        return prepare_start(physics, y, noise_std, two_stage=method.two_stage)
     given = features(method.stage, physics, y, noise_std)
     return (with_voxel_ratio(given, physics) if method.voxel_ratio else given,)
 

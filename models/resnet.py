@@ -14,6 +14,10 @@ __all__ = ["ResNet3D"]
 class ResNet3D(nn.Module):
     """Blocks of two 3 x 3 x 3 convolutions with a connection around them; a sigmoid makes the image.
 
+    Every block starts as nothing but its connection (its last normalisation scales by 0, as Goyal et al., arXiv
+    1706.02677, section 5.1, do it): without that the variance grows from block to block, and a short training does
+    nothing but undo it.
+
     Parameters
     ----------
     in_channels
@@ -35,6 +39,9 @@ class ResNet3D(nn.Module):
         self.blocks = nn.ModuleList(nn.Sequential(*list(layers.block(width, width))[:-1]) for _ in range(blocks))
         self.last = layers.conv(width, 1)
         nn.init.constant_(self.last.get_parameter("bias"), EMPTY)
+        for block in self.blocks:
+            weights = [parameter for name, parameter in block.named_parameters() if name.endswith("weight")]
+            nn.init.zeros_(weights[-1])
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """Map (batch, in_channels, n_x, n_y, n_z) to (batch, 1, n_x, n_y, n_z), in [0, 1]."""

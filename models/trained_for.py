@@ -22,21 +22,21 @@ MOST_VOXEL = 3.0
 
 def acquisition_from_table(table: Mapping[str, Any]) -> Acquisition:
     """Undo `acquisition_table`."""
-    channels = table.get("channels")
-    array = ArrayGeometry(
-        np.array(table["tx_pos"]), np.array(table["rx_pos"]), None if channels is None else np.array(channels)
-    )
+    channels, mask = (None if table.get(name) is None else np.array(table[name]) for name in ("channels", "mask"))
+    array = ArrayGeometry(np.array(table["tx_pos"]), np.array(table["rx_pos"]), channels, mask=mask)
     grid = VoxelGrid(*(np.array(table[axis]) for axis in "xyz"))
     medium = table.get("permittivity", 1.0) if "layers" not in table else LayeredMedium.parse(table["layers"])
     return Acquisition(array, FrequencySweep(table["freq"]), grid, medium)
 
 
 def acquisition_table(acquisition: Acquisition) -> dict[str, Any]:
-    """Return what a file of weights keeps, as JSON: positions, channels, frequencies, axes; metres and hertz."""
+    """Return what a file of weights keeps, as JSON: positions, channels, mask, sweep, axes; metres and hertz."""
     array = acquisition.array
     table: dict[str, Any] = {"tx_pos": array.tx_pos.tolist(), "rx_pos": array.rx_pos.tolist()}
     if array.channels is not None:
         table["channels"] = array.channels.tolist()
+    if array.mask is not None:
+        table["mask"] = array.mask.tolist()
     axes = {axis: getattr(acquisition.grid, axis).tolist() for axis in "xyz"}
     if acquisition.layers is not None:
         table["layers"] = str(acquisition.layers)
@@ -60,6 +60,9 @@ def differences(ours: Acquisition, theirs: Acquisition) -> list[str]:
         found.append(f"medium {theirs.medium}, expected {ours.medium}")
     if ours.array.paired is not theirs.array.paired:
         found.append("a list of channels against every pair")
+    masks = [array.mask if array.mask is not None else np.True_ for array in (ours.array, theirs.array)]
+    if not any(found) and (masks[0] != masks[1]).any():
+        found.append("a mask that leaves other channels")
     return [text for text in found if text]
 
 

@@ -13,11 +13,9 @@ from mimo.models.layers import GROUP_SIZE, Layers
 
 __all__ = ["EMPTY", "UNet3D", "pixel_shuffle", "pixel_unshuffle"]
 
-OUTPUTS = ("linear", "sigmoid", "magnitude")
+OUTPUTS = ("linear", "sigmoid")
 EMPTY = -4.0
 """Where a sigmoid output starts: 0.02 everywhere."""
-TINY = 1e-12
-"""Keeps the gradient of a magnitude finite at zero."""
 
 
 def pixel_unshuffle(volume: torch.Tensor, factor: int) -> torch.Tensor:
@@ -82,8 +80,7 @@ class UNet3D(nn.Module):
     head
         Channels of one more convolution before the last, 1 x 1 x 1 one; 0 for none.
     output
-        ``"linear"``; ``"sigmoid"``, for an image in [0, 1]; ``"magnitude"``, of twice the channels as complex numbers.
-        Only a linear one goes with `residual`.
+        ``"linear"``, or ``"sigmoid"``, for an image in [0, 1], which does not go with `residual`.
     detail
         Behind a sub-pixel shuffle: so many maps are shuffled back to full resolution, where one more convolution of the
         same number of channels sees them beside the input. For an eighth more arithmetic with 8, edges are as fine as
@@ -135,7 +132,7 @@ class UNet3D(nn.Module):
         self.up = nn.ModuleList(layers.up(2 * w, w) for w in widths[:-1])
         self.merge = nn.ModuleList(layers.block(2 * w, w) for w in widths[:-1])
         self.widen = layers.block(width, head, 1) if head else nn.Identity()
-        n_out = (2 if gate or output == "magnitude" else 1) * out_channels
+        n_out = (2 if gate else 1) * out_channels
         self.head = last = layers.conv(head or width, (detail or n_out) * subpixel**3, 1)
         self.detail = None
         if detail:
@@ -217,9 +214,6 @@ class UNet3D(nn.Module):
         """Make the output of the input and the last layer's maps: a nonlinearity, or a correction of the input."""
         if self.output == "sigmoid":
             return out.sigmoid()
-        if self.output == "magnitude":
-            real, imaginary = out.chunk(2, dim=1)
-            return (real.square() + imaginary.square() + TINY).sqrt()
         if not self.residual:
             return out
         first = volume[:, :1]

@@ -13,6 +13,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from mimo.output_file import replacing
+
 __all__ = ["WEIGHTS", "find_weights", "load_description", "load_weights", "save_weights"]
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -105,6 +107,5 @@ def _description(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> d
 
 def _replace(path: Path, content: bytes) -> None:
     """Write beside the target and rename."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with replacing(path) as part:
+        part.write_bytes(content)

@@ -7,6 +7,7 @@ again, and one that would be replaced, or belongs to another measurement, needs 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,11 @@ import numpy.typing as npt
 import torch
 
 from mimo._values import same_arrays
-from mimo.data import FileError, Measurement, Reconstruction, open_measurement, to_json
+from mimo.data import FileError, Measurement, Reconstruction, open_measurement, save, to_json
 from mimo.recon.belief import TOO_FEW
 from mimo.recon.registry import FILES, find_method
 
-__all__ = ["Plan", "plan_of"]
+__all__ = ["Plan", "images_meanwhile", "plan_of", "version_of"]
 
 
 @dataclass
@@ -128,6 +129,42 @@ def plan_of(
     asked = {find_method(name).name for name in methods}
     plan.carried = [name for name in there if name not in asked]
     return plan
+
+
+def version_of(path: Path) -> tuple[int, ...] | None:
+    """Return what changes whenever a file is written; ``None`` where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def images_meanwhile(
+    out: Path,
+    measurement: Measurement,
+    images: Mapping[str, Reconstruction],
+    ours: set[str],
+    *,
+    overwrite: bool,
+) -> dict[str, Reconstruction]:
+    """Return the images that another run wrote to a file after this run looked at it, so that they stay.
+
+    Of the methods `ours`, which this run makes, its own images stay. Where the file now holds another measurement, this
+    run's images are kept in a file beside it.
+
+    Raises
+    ------
+    mimo.data.FileError
+        When the file holds another measurement and `overwrite` is not set; names the file with this run's images.
+    """
+    try:
+        there = _images_of(out, measurement, overwrite)
+    except FileError as error:
+        beside = out.with_name(f"{out.stem}-{os.getpid()}{out.suffix}")
+        save(beside, measurement, reconstructions=list(images.values()))
+        raise FileError(out, f"was written meanwhile by another run; the images of this one are in {beside}") from error
+    return {name: image for name, image in there.items() if name not in ours}
 
 
 def _images_of(out: Path, measurement: Measurement, overwrite: bool) -> dict[str, Reconstruction]:

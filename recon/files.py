@@ -24,6 +24,7 @@ from mimo.data.jobs.cluster import automatic_workers, check_workers
 from mimo.data.jobs.outputs import Output, Part, remove_leftovers, run_outputs
 from mimo.data.jobs.tasks import read_recipe
 from mimo.imaging_operator import DEFAULT_MEMORY
+from mimo.output_file import place_of, replacing
 from mimo.pattern import Patterns
 from mimo.recon.registry import find_method
 from mimo.recon.run import BATCH, pick_device
@@ -180,6 +181,7 @@ def reconstruct_file(
         sums=sums,
         check=check,
     )
+    out = place_of(out)
     try:
         read = Source.of(Path(source))
         left_behind = read.leaves_behind(order)
@@ -354,7 +356,7 @@ def _places(sources: Sequence[Path], out: Path) -> dict[Path, Path]:
     folder = len(sources) > 1 or out.is_dir()
     if folder and out.is_file():
         raise FileError(out, f"is a file: expected a folder for the images of {len(sources)} files")
-    places = {source: out / source.name if folder else out for source in sources}
+    places = {source: out / source.name if folder else place_of(out) for source in sources}
     taken: dict[Path, Path] = {}
     for source, place in places.items():
         if place in taken:
@@ -376,7 +378,7 @@ def write_history(path: Path, made: Iterable[Run | Reconstruction]) -> None:
         for scene, iteration, figures in History.from_json(each.history).rows():
             rows.append({"method": each.method, "scene": scene, "iteration": iteration, **figures})
     columns = dict.fromkeys(["method", "scene", "iteration", "seconds", *(name for row in rows for name in row)])
-    with path.open("w", newline="") as file:
+    with replacing(path) as part, part.open("w", newline="") as file:
         table = csv.DictWriter(file, list(columns))
         table.writeheader()
         table.writerows(rows)

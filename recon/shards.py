@@ -18,9 +18,10 @@ from mimo.data.calibration.scene_extent import guessed_grid
 from mimo.data.history import History
 from mimo.data.jobs.tasks import Advance, FileTask, fingerprint
 from mimo.models.precision import resolve_precision
+from mimo.output_file import held
 from mimo.pattern import Patterns, describe_patterns
 from mimo.progress import silent
-from mimo.recon.existing import Plan, plan_of
+from mimo.recon.existing import Plan, images_meanwhile, plan_of, version_of
 from mimo.recon.forecast import forecast, warning
 from mimo.recon.registry import FILES, find_method
 from mimo.recon.run import (
@@ -208,6 +209,7 @@ class ImageShard(FileTask):
         say
             Told in a line, before a method starts, of what will take long (`mimo.recon.forecast`).
         """
+        known = version_of(self.path)
         measurement, images = self.source.read(self.start, self.stop, self.order)
         if not recipe:
             forget_file()  # nothing else is read from it, and it may be the file to write
@@ -235,9 +237,15 @@ class ImageShard(FileTask):
         images = plan.images
 
         def write(made: Reconstruction | None = None) -> None:
+            nonlocal known
             if made is not None:
                 images[made.method] = made
-            data.save(self.path, measurement, reconstructions=list(images.values()), recipe=recipe)
+            with held(self.path):
+                if not recipe and version_of(self.path) not in (known, None):  # another run has written meanwhile
+                    ours = {find_method(name).name for name in plan.todo}
+                    images.update(images_meanwhile(self.path, measurement, images, ours, overwrite=overwrite))
+                data.save(self.path, measurement, reconstructions=list(images.values()), recipe=recipe)
+                known = version_of(self.path)
 
         for name in plan.todo:
             options = self.order.methods[name]

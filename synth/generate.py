@@ -12,6 +12,7 @@ from mimo.acquisition import medium_of
 from mimo.data import create_file
 from mimo.data.jobs.outputs import Output, Part, run_outputs
 from mimo.data.jobs.tasks import Advance, FileTask
+from mimo.output_file import place_of
 from mimo.pattern import Patterns
 from mimo.synth.noise import Realism, check_snr, with_missing_channels
 from mimo.synth.paper import N_FREQ, paper_array, paper_grid, paper_sweep
@@ -107,7 +108,7 @@ def generate(
     An interrupted run, killed at any moment, is taken up by calling again with the same parameters: finished shards
     that pass validation are kept. A finished file of the same parameters is left as it is.
     """
-    out = Path(out).absolute()
+    out = place_of(Path(out).absolute())
     if n_freq != N_FREQ and sweep is not None and n_freq != sweep.n_freq:
         raise ValueError(f"n_freq is {n_freq}, sweep has {sweep.n_freq} frequencies: give one of them")
     for name, value, least in (("n", n, 1), ("workers", workers, 1), ("shard_size", shard_size, 1), ("seed", seed, 0)):

@@ -167,6 +167,7 @@ def chain_gains(array: ArrayGeometry, realism: Realism, rng: np.random.Generator
 
 def displaced(array: ArrayGeometry, std: float, rng: np.random.Generator) -> ArrayGeometry:
     """Return the array with every coordinate of every antenna moved by a normal error of `std` metres."""
+    array.check_near("an error of the antennas' positions")
     return ArrayGeometry(
         array.tx_pos + std * rng.standard_normal((array.n_tx, 3)),
         array.rx_pos + std * rng.standard_normal((array.n_rx, 3)),

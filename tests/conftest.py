@@ -66,6 +66,26 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _networks_in_float32():
+    """The same figures on every machine: ``auto`` means float32, also where the processor multiplies bfloat16.
+
+    Processes that tests start ask the processor themselves.
+    """
+    from mimo.models import precision
+
+    real = precision.has_bfloat16
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(precision, "has_bfloat16", lambda device: False)
+        yield real
+
+
+@pytest.fixture
+def has_bfloat16(_networks_in_float32):
+    """The function that asks this machine's processor, for tests about it."""
+    return _networks_in_float32
+
+
 @pytest.fixture
 def measured() -> Path:
     """The folder of real measurements; tests that need it skip, visibly, where it is absent."""

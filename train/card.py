@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mimo.models.trained_for import acquisition_from_table
 from mimo.models.weight_files import find_weights, load_weights
 
 __all__ = ["card_of", "denoiser_card", "reconstructor_card"]
@@ -38,7 +39,7 @@ def denoiser_card(weights: Path, checkpoint: dict[str, Any], *, command: str) ->
         "A denoiser of the magnitude of 3D radar reflectivity: magnitude and noise level in, magnitude out.",
         "",
         f"- network: 3D U-Net, {network['levels']} levels, width {network['width']}, sub-pixel factor "
-        f"{network['subpixel']}, {n_parameters:,} parameters, trained on synthetic data alone",
+        f"{network['subpixel']}, {n_parameters:,} parameters",
         f"- scenes: {config.get('scenes', 'as the command says')}; batches of "
         + ", ".join(" x ".join(map(str, shape)) for shape in sorted(set(map(tuple, data["shapes"]))))
         + f" voxels; seed {data['seed']}",
@@ -52,7 +53,7 @@ def denoiser_card(weights: Path, checkpoint: dict[str, Any], *, command: str) ->
         "",
     ]
     note = (
-        f"Mean PSNR in dB over {config['output']['n_validation']} scenes of a fixed seed, never trained on: at the "
+        f"Mean PSNR in dB over {_validated_on(config)}: at the "
         "noise levels 0.05, 0.1 and 0.2, and (`band`) on targets seen through random point-spread functions."
     )
     return "\n".join([*lines, *_command(command), *_curve(history, "psnr_", note)])
@@ -76,7 +77,7 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
     method, data, steps, setting = config["method"], config["data"], config["optimizer"], config["setting"]
     counted = [tensor for name, tensor in checkpoint["model"].items() if not name.endswith(_COUNTERS)]
     freq, (x, y, z) = setting["freq"], (setting[axis] for axis in "xyz")
-    n_channel = len(setting.get("channels") or setting["tx_pos"] * len(setting["rx_pos"]))
+    n_channel = acquisition_from_table(setting).array.n_channel
     wrong = [
         f"{name.replace('_', ' ')} {data[name]:g}"
         for name in ("position_error", "phase_error", "missing")
@@ -89,7 +90,7 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
         "A reconstructor of the magnitude of 3D radar reflectivity, without iterations: measurements in, image out.",
         "",
         f"- network: `{method['kind']}`, first stage `{method['stage']}`, {sum(t.numel() for t in counted):,} "
-        "parameters, trained on synthetic data alone",
+        "parameters, trained on simulated measurements alone",
         f"- array: {len(setting['tx_pos'])} transmitters, {len(setting['rx_pos'])} receivers, {n_channel} channels; "
         f"{' or '.join(map(str, sorted(set(data['n_freq']))))} frequencies from {freq[0] / 1e9:g} to "
         f"{freq[-1] / 1e9:g} GHz; "
@@ -107,10 +108,7 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
         "licence MIT",
         "",
     ]
-    note = (
-        f"Means over {config['output']['n_validation']} scenes of a fixed seed, never trained on, at the SNR in dB "
-        "that the column names."
-    )
+    note = f"Means over {_validated_on(config)}, at the SNR in dB that the column names."
     return "\n".join([*lines, *_command(command), *_curve(history, ("psnr_", "ssim_"), note)])
 
 
@@ -147,6 +145,12 @@ def _curve(history: list[dict[str, float]], prefix: str | tuple[str, ...], note:
     titles = [name.removeprefix("psnr_") if prefix == "psnr_" else name.replace("_", " ") for name in names]
     head = ["| samples | minutes | " + " | ".join(titles) + " |", "|---|---|" + "---|" * len(names)]
     return ["## Validation", "", note, "", *head, *rows, ""]
+
+
+def _validated_on(config: dict[str, Any]) -> str:
+    """Say which scenes the figures are of."""
+    seeded = f"{config['output']['n_validation']} scenes of a fixed seed"
+    return str(config.get("validation", seeded + ("" if " of " in config.get("scenes", "") else ", never trained on")))
 
 
 def _runs(runs: dict[str, Any]) -> str:

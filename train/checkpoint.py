@@ -8,7 +8,10 @@ from typing import Any
 
 import torch
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["CHECKPOINT", "load_checkpoint", "save_checkpoint"]
+
+CHECKPOINT = "checkpoint.pt"
+"""Name of the checkpoint in the folder of a run."""
 
 
 def save_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:

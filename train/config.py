@@ -6,7 +6,7 @@ import math
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,12 @@ class DataConfig:
     """Scenes at hand."""
     refresh: int = 4
     """Scenes replaced by fresh ones at every step."""
+    validation_share: float = 0.1
+    """Share of a dataset's scenes that no step draws and that the validation uses, two at least."""
     sigma_jitter: float = 0.0
     """Log-normal jitter of the noise level that the network is told (standard deviation of its logarithm)."""
     seed: int = 0
+    """Seed of every random number of the run: scenes, noise, the network's first weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +76,17 @@ class OptimizerConfig:
     """The steps taken."""
 
     batch: int = 8
+    """Scenes of a step."""
     n_step: int = 10000
+    """Steps of the run; ``--time-limit`` may end it before."""
     learning_rate: float = 1e-3
+    """Largest step size of AdamW."""
     warmup: int = 200
     """Steps over which the learning rate rises."""
     schedule: str = "cosine"
     """``"cosine"`` to 1 % at the end of the run, or ``"rsqrt"``, which needs no end."""
     weight_decay: float = 0.0
+    """Weight decay of AdamW."""
     clip: float = 1.0
     """Largest norm of the gradient."""
     ema: float = 0.999
@@ -96,8 +103,11 @@ class OutputConfig:
     """What is written, and when."""
 
     log_every: int = 50
+    """Steps between two lines of the log with the loss."""
     validate_every: int = 500
+    """Steps between two validations."""
     checkpoint_minutes: float = 3.0
+    """Minutes between two checkpoints; there is one more after every validation that is the best so far."""
     n_validation: int = 32
     """Scenes of the validation set."""
     patience: int = 0
@@ -112,8 +122,9 @@ class SceneConfig:
 
     preset: str = "both"
     """``"paper"``, ``"shapes"`` or ``"both"``, in turn at random."""
-    n_freq: tuple[int, ...] = (15,)
-    """Numbers of frequencies of a batch, drawn with equal chance."""
+    n_freq: tuple[int, ...] = (0,)
+    """Numbers of frequencies of a batch, drawn with equal chance, evenly spaced over the band; 0 is the sweep of the
+    dataset or the measurement itself, 15 on the papers' array."""
     snr_db: tuple[float, float] = (0.0, 30.0)
     """Range of the SNR of a scene, uniform."""
     position_error: float = 0.0
@@ -138,7 +149,10 @@ class SceneConfig:
     """Scenes at hand."""
     refresh: int = 4
     """Scenes replaced by fresh ones at every step."""
+    validation_share: float = 0.1
+    """Share of a dataset's scenes that no step draws and that the validation uses, two at least."""
     seed: int = 0
+    """Seed of every random number of the run: scenes, noise, the network's first weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,8 +192,13 @@ class ReconstructorConfig:
             raise ValueError("data.other_arrays is not for kind 'dense', which knows one array by heart: expected 0")
         if len(self.data.snr_db) != 2 or self.data.snr_db[0] > self.data.snr_db[1]:
             raise ValueError(f"data.snr_db is {self.data.snr_db}, expected the lowest and the highest SNR")
-        if not self.data.n_freq or min(self.data.n_freq) < 1:
+        if not self.data.n_freq or min(self.data.n_freq) < 0:
             raise ValueError(f"data.n_freq is {self.data.n_freq}, expected a list of numbers of frequencies")
+        _check_share(self.data.validation_share)
+
+    def with_frequencies(self, n_freq: int) -> ReconstructorConfig:
+        """Return the configuration with a number of frequencies where it says 0."""
+        return replace(self, data=replace(self.data, n_freq=tuple(n or n_freq for n in self.data.n_freq)))
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> ReconstructorConfig:
@@ -215,6 +234,7 @@ class DenoiserConfig:
             raise ValueError(f"runs.share is {self.runs.share}, expected 0 to 1")
         if not self.data.shapes or any(len(s) != 3 or min(s) < 1 for s in self.data.shapes):
             raise ValueError(f"data.shapes is {self.data.shapes!r}, expected a list of [n_x, n_y, n_z]")
+        _check_share(self.data.validation_share)
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> DenoiserConfig:
@@ -228,8 +248,13 @@ class DenoiserConfig:
         return table
 
 
+def _check_share(share: float) -> None:
+    if not 0 < share < 1:
+        raise ValueError(f"data.validation_share is {share}, expected more than 0 and less than 1")
+
+
 def load_config(
-    name_or_path: str | os.PathLike[str], settings: Sequence[str] = ()
+    name_or_path: str | os.PathLike[str], settings: Sequence[str] = (), *, own_sweep: bool = False
 ) -> DenoiserConfig | ReconstructorConfig:
     """Read a configuration that ships, by name, or any TOML file; one with a table ``[method]`` is a reconstructor's.
 
@@ -241,6 +266,9 @@ def load_config(
         A name or a file.
     settings
         ``TABLE.KEY=VALUE`` texts, such as ``optimizer.batch=8``, whose values take the place of the file's.
+    own_sweep
+        Leave out the ``n_freq`` of configurations that ship, which is meant for the papers' band: the run then takes
+        the sweep of its dataset or acquisition. What a file of one's own or `settings` say still counts.
 
     Raises
     ------
@@ -255,7 +283,7 @@ def load_config(
     if not path.is_file():
         raise FileNotFoundError(f"no configuration {str(name_or_path)!r}: neither a file nor one of {_names()}")
     try:
-        table = _read(path)
+        table = _read(path, own_sweep)
         kind = ReconstructorConfig if "method" in table else DenoiserConfig
         config: DenoiserConfig | ReconstructorConfig = kind.from_dict(table)
     except ValueError as error:
@@ -263,15 +291,17 @@ def load_config(
     return kind.from_dict(merge_tables(table, read_tables(kind, settings))) if settings else config
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, own_sweep: bool) -> dict[str, Any]:
     """Read a file's tables, upon those of its base."""
     table = tomllib.loads(path.read_text())
+    if own_sweep and path.parent == CONFIGS and isinstance(table.get("data"), dict):
+        table["data"].pop("n_freq", None)
     if "base" not in table:
         return table
     base = CONFIGS / f"{table.pop('base')}.toml"
     if not base.is_file():
         raise ValueError(f"base is {base.stem!r}, expected one of {_names()}")
-    return merge_tables(_read(base), table)
+    return merge_tables(_read(base, own_sweep), table)
 
 
 def _names() -> str:

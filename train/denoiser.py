@@ -52,8 +52,8 @@ class RunPairs:
             network = self.config.network.build_empty().to(self.device)
             network.load_state_dict(dict(averaged))
             pairs = self.pairs.collect(Denoiser(network, lattice_free=False, precision=self.precision), wanted)
-            self.state = {"round": wanted, "noisy": pairs.noisy.half(), "target": pairs.target.half()}
-            self.state["sigma"] = pairs.sigma
+            halves = {"noisy": pairs.noisy.half(), "target": pairs.target.half()}
+            self.state = {"round": wanted, **halves, "sigma": pairs.sigma}
         chosen = torch.from_numpy(rng.integers(len(self.state["sigma"]), size=self.config.optimizer.batch))
         chosen = chosen.to(self.state["sigma"].device)
         noisy, target = (self.state[name][chosen].float() for name in ("noisy", "target"))
@@ -105,7 +105,8 @@ class DenoisingObjective(Objective):
 
     def describe(self) -> dict[str, Any]:
         """See `Objective`."""
-        return self.config.to_dict() | {"scenes": str(self.scenes), "precision": self.precision}
+        told = {"scenes": str(self.scenes), "validation": self.scenes.validated_on(self.output.n_validation)}
+        return self.config.to_dict() | told | {"precision": self.precision}
 
     def headline(self) -> str:
         """See `Objective`."""
@@ -191,11 +192,16 @@ def _validation_set(config: DenoiserConfig, scenes: SceneSource) -> dict[str, Pa
     """Return the pairs of each validation set, of the first shape, from scenes that no training step draws."""
     seed, shape = config.data.seed, config.data.shapes[0]
     fitted = []
-    for i in range(config.output.n_validation):
+    for i in range(scenes.n_validation(config.output.n_validation)):
         rng = step_rng(seed, Stream.VALIDATION, i)
-        fitted.append(fit_scene(scenes.draw(rng), shape, rng))
+        fitted.append(fit_scene(scenes.draw_validation(i, rng), shape, rng))
     clean = torch.from_numpy(np.stack(fitted))
     clean = clean[clean.amax(dim=(1, 2, 3)) > 0.5]  # a cut may miss the body
+    if not len(clean):
+        raise ValueError(
+            f"none of the {len(fitted)} scenes of the validation reaches into its cut of {' x '.join(map(str, shape))} "
+            "voxels: expected a larger first shape in data.shapes, or more scenes (output.n_validation)"
+        )
     generator = torch.Generator().manual_seed(step_seed(seed, -1, Stream.STEP))
     corrupt = CORRUPTIONS[config.data.corruption]
     pairs = {f"psnr_{level:g}": corrupt(clean, generator, std=level) for level in LEVELS}

@@ -33,7 +33,7 @@ def export_weights(
     card
         The ``.md`` to write; by default beside the weights, where `mimo info` looks for it.
     command
-        What was typed to train, for the card.
+        What was typed to train, for the card; what the checkpoint says by default.
 
     Returns
     -------
@@ -52,7 +52,8 @@ def export_weights(
         kind, kept = "reconstructor", ["method", "network", "setting", "data"]
         if best := state.get("best"):
             tensors, steps = best["weights"], best["step"]
-    samples = steps * run["optimizer"]["batch"]
+    samples, command = steps * run["optimizer"]["batch"], command or state.get("command", "")
+    kept += [key for key in ("scenes", "validation") if key in run]
     info = {"kind": kind, **{key: run[key] for key in kept}, "samples": samples}
     info["precision"] = run.get("precision", "float32")  # not told by earlier versions
     save_weights(weights, tensors, info, half=True)

@@ -11,7 +11,7 @@ import copy
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,14 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mimo.train.checkpoint import load_checkpoint, save_checkpoint
+from mimo.train.ahead import Batches
+from mimo.train.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from mimo.train.config import OptimizerConfig, OutputConfig
+from mimo.train.run_log import Log
+from mimo.train.run_state import RunningMark
 from mimo.train.stop_request import StopRequest
 
-__all__ = ["CHECKPOINT", "Log", "Objective", "Share", "learning_rate", "run_training"]
-
-CHECKPOINT = "checkpoint.pt"
+__all__ = ["CHECKPOINT", "Objective", "Share", "learning_rate", "run_training"]
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,14 @@ def run_training(
     objective: Objective,
     out_dir: Path,
     *,
-    start: Mapping[str, torch.Tensor] | None = None,
+    start: Mapping[str, torch.Tensor] | Sequence[Mapping[str, torch.Tensor]] | None = None,
     resume: bool = False,
     time_limit: float | None = None,
+    began: float | None = None,
+    command: str = "",
+    ahead: bool = False,
     report: Callable[[str], None] = print,
+    stop: StopRequest | None = None,
 ) -> Path:
     """Train and keep the checkpoint.
 
@@ -129,18 +134,30 @@ def run_training(
     objective
         What is learned.
     out_dir
-        Receives ``checkpoint.pt`` and ``log.txt``, TensorBoard's files when that is installed, and sample pictures.
+        Receives ``checkpoint.pt`` and ``log.txt``, TensorBoard's files when that is installed, sample pictures, and
+        what `mimo.train.run_state.read_state` says of the run.
     start
-        Weights to start from, those of a network of the same configuration (`mimo.models.weight_files.load_weights`);
-        the optimiser starts afresh. Not looked at when a run is resumed.
+        Weights to start from (`mimo.models.weight_files.load_weights`), those of a network of the same configuration or
+        what else `Objective.start_from` knows how to use, several one after another; the optimiser starts afresh. Not
+        looked at when a run is resumed.
     resume
         Go on from the checkpoint in `out_dir`, with the objective as given (a longer run is a larger ``n_step``); the
         same objective gives the weights of a run that was never interrupted.
     time_limit
         Seconds of training, those before `resume` included, after which the run ends; the cosine schedule then ends
         there too, so such a run does not repeat to the bit.
+    began
+        The reading of `time.monotonic` from which seconds count, that of this call by default: what came before the
+        first step then counts too.
+    command
+        What was typed to train, for the model card.
+    ahead
+        Prepare batches in a process of their own (`mimo.train.ahead`). A script that says so must not start anything
+        when it is imported, since that process imports it: ``if __name__ == "__main__":``.
     report
         Receives every line of the log.
+    stop
+        Lets another thread keep what was reached and end the process; signals are caught without it too.
 
     Returns
     -------
@@ -150,24 +167,50 @@ def run_training(
     Raises
     ------
     FileExistsError
-        When `out_dir` has a checkpoint and `resume` is not set.
+        When `out_dir` has a checkpoint and `resume` is not set, or another process trains there.
     ValueError
         When the checkpoint or the weights to start from are of another network, or a batch cannot be shared evenly.
     KeyboardInterrupt
-        When the process is told to stop, after the step in hand and its checkpoint.
+        When the process is told to stop: the step in hand is given up, and the checkpoint is that of the one before. In
+        the first step there is nothing to keep.
     FloatingPointError
         When the loss is not finite; the last checkpoint stays.
     """
+    began = time.monotonic() if began is None else began
     path, share = out_dir / CHECKPOINT, Share.mine()
-    steps, output, network = objective.optimizer, objective.output, objective.network
     if path.exists() and not resume:
         raise FileExistsError(f"{path} exists: resume it or name another folder")
+    if resume and not path.exists():
+        raise FileNotFoundError(f"{path}: no such checkpoint")
+    stop = StopRequest() if stop is None else stop
+    stop.waits = share.of > 1
+    with RunningMark(out_dir if share.rank == 0 else None) as mark:
+        return _run(objective, out_dir, start, resume, time_limit, began, command, ahead, report, mark, stop)
+
+
+def _run(
+    objective: Objective,
+    out_dir: Path,
+    start: Mapping[str, torch.Tensor] | Sequence[Mapping[str, torch.Tensor]] | None,
+    resume: bool,
+    time_limit: float | None,
+    began: float,
+    command: str,
+    ahead: bool,
+    report: Callable[[str], None],
+    mark: RunningMark,
+    stop: StopRequest,
+) -> Path:
+    """Do what `run_training` says, as the only process that trains in the folder."""
+    path, share = out_dir / CHECKPOINT, Share.mine()
+    steps, output, network = objective.optimizer, objective.output, objective.network
     if steps.batch % share.of:
         raise ValueError(f"optimizer.batch is {steps.batch}: expected a multiple of the {share.of} processes")
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     optimizer = torch.optim.AdamW(network.parameters(), lr=steps.learning_rate, weight_decay=steps.weight_decay)
     if start is not None and not resume:
-        _start_from(network, objective.start_from(start))
+        for weights in [start] if isinstance(start, Mapping) else start:
+            _start_from(network, objective.start_from(weights))
     averaged = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     step, seconds, history, best = 0, 0.0, list[dict[str, float]](), dict[str, Any]()
     if resume:
@@ -178,76 +221,131 @@ def run_training(
         optimizer.load_state_dict(checkpoint["optimizer"])
         averaged = checkpoint["ema"]
         step, seconds, history = checkpoint["step"], checkpoint["seconds"], checkpoint["history"]
-        best = checkpoint.get("best", {})
+        best, command = checkpoint.get("best", {}), checkpoint.get("command") or command
         objective.restore(checkpoint.get("objective", checkpoint.get("lesson", {})))  # its name in earlier versions
     trained = _shared(network, share, device, compiled=steps.compile)
     log = Log(out_dir, report) if share.rank == 0 else Log(None, report)
     log.line(f"{'resumed at' if resume else 'start:'} step {step}, {objective.headline()}")
+    if time_limit is not None:
+        spent = time.monotonic() - began + seconds
+        log.line(f"no step begins after {time_limit:g} s, of which {spent:.0f} s are spent, set-up included")
+
+    saved, saved_step, buffers = time.monotonic(), step if resume else -1, _buffers(network)
 
     def keep() -> None:
-        state = {"config": objective.describe(), "model": network.state_dict(), "ema": averaged, "step": step}
+        """Save the state after the last whole step, whatever the network is doing now."""
+        nonlocal saved, saved_step
+        model = network.state_dict() | buffers
+        state = {"config": objective.describe(), "model": model, "ema": averaged, "step": step}
         state |= {"optimizer": optimizer.state_dict(), "seconds": seconds, "history": history, "best": best}
-        save_checkpoint(path, state | {"objective": objective.state(), "torch": str(torch.__version__)})
+        told = {"objective": objective.state(), "torch": str(torch.__version__), "command": command}
+        save_checkpoint(path, state | told)
+        saved, saved_step = time.monotonic(), step
+        tell(force=True)
+
+    def keep_interrupted() -> None:
+        keep()
+        log.line(f"stopped at step {step}: resume goes on from there")
+        batches.close()
+
+    def tell(force: bool = False) -> None:
+        counts = {"step": step, "n_step": steps.n_step, "saved_step": saved_step, "scenes": step * steps.batch}
+        times = {"seconds": seconds, "time_limit": time_limit}
+        figures = {"last": history[-1] if history else {}, "best": {n: best[n] for n in ("step", "score") if n in best}}
+        mark.tell(force=force, **counts, **times, **figures)
 
     def validate() -> None:
         averaged_network = copy.deepcopy(network)
         averaged_network.load_state_dict(averaged)
         averaged_network.eval()
         figures = objective.validate(averaged_network)
-        history.append({"step": step, "samples": step * steps.batch, "seconds": seconds, **figures})
-        log.row(step, step * steps.batch, seconds, figures)
         score = float(np.mean([value for name, value in figures.items() if name.startswith("psnr")]))
-        if score > best.get("score", -math.inf):
-            best.update(score=score, step=step, weights={name: value.clone() for name, value in averaged.items()})
         if output.pictures:
             objective.draw_samples(averaged_network, out_dir / f"samples-{step:07d}.png")
+        with stop.whole():
+            history.append({"step": step, "samples": step * steps.batch, "seconds": seconds, **figures})
+            log.row(step, step * steps.batch, seconds, figures)
+            if score > best.get("score", -math.inf):
+                best.update(score=score, step=step, weights={name: value.clone() for name, value in averaged.items()})
+                keep()  # so that it can be exported while the run goes on
+
+    def validated() -> bool:
+        return bool(history) and history[-1]["step"] == step
 
     def enough() -> bool:
         return 0 < output.patience * output.validate_every <= step - best.get("step", step)
 
-    started = time.monotonic() - seconds
-    saved, losses = time.monotonic(), list[float]()
+    started, losses = began - seconds, list[float]()
+    tell(force=True)
     network.train()
-    with StopRequest() as stop:
-        while True:
-            progress = max(step / steps.n_step, seconds / time_limit if time_limit else 0.0)
-            going = not stop.made and step < steps.n_step and (time_limit is None or seconds < time_limit)
-            going, progress = _agree(share, device, going and not enough(), progress)
-            if not going:
-                break
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(steps, step, progress)
-            loss = objective.loss(trained, step, averaged, share)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), steps.clip)
-            optimizer.step()
-            step += 1
-            _average(averaged, network, min(steps.ema, (1 + step) / (10 + step)))
-            losses.append(_mean(share, loss.detach()))
-            seconds = time.monotonic() - started
-            if not math.isfinite(losses[-1]):
-                raise FloatingPointError(f"the loss is {losses[-1]} at step {step}; the last checkpoint is {path}")
-            if share.rank:
-                continue
-            if step % output.log_every == 0:
-                row = {"loss": float(np.mean(losses)), "samples_per_s": step * steps.batch / seconds}
-                log.row(step, step * steps.batch, seconds, row)
-                losses.clear()
-            if step % output.validate_every == 0 or step == steps.n_step:
-                validate()
-            if time.monotonic() - saved > 60 * output.checkpoint_minutes:
-                keep()
-                saved = time.monotonic()
-    if share.rank == 0:
-        if not stop.made and (not history or history[-1]["step"] != step):
-            validate()
-        keep()
-    log.close()
-    if stop.made:
-        log.line(f"stopped at step {step}: resume goes on from there")
-        raise KeyboardInterrupt
+    batches, waited = Batches(objective, share, step, ahead=ahead), 0.0
+    try:
+        with stop:
+            first = start is not None if step == 0 else step % output.validate_every == 0
+            if share.rank == 0 and first and not validated():
+                validate()  # of the weights to start from, or what an interrupt has left out
+            while True:
+                progress = max(step / steps.n_step, seconds / time_limit if time_limit else 0.0)
+                going = not stop.made and step < steps.n_step and (time_limit is None or seconds < time_limit)
+                going, progress = _agree(share, device, going and not enough(), progress)
+                if not going:
+                    break
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(steps, step, progress)
+                asked = time.monotonic()
+                prepared = batches.take()
+                waited += time.monotonic() - asked
+                loss = objective.loss_of(trained, prepared, step, averaged)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                nn.utils.clip_grad_norm_(network.parameters(), steps.clip)
+                with stop.whole():
+                    optimizer.step()
+                    step += 1
+                    _average(averaged, network, min(steps.ema, (1 + step) / (10 + step)))
+                    losses.append(_mean(share, loss.detach()))
+                    seconds, buffers = time.monotonic() - started, _buffers(network)
+                    if not math.isfinite(losses[-1]):
+                        stop.keep = None
+                        raise FloatingPointError(
+                            f"the loss is {losses[-1]} at step {step}; the last checkpoint is {path}"
+                        )
+                    stop.keep = None if share.rank else keep_interrupted
+                if share.rank:
+                    continue
+                if step % output.log_every == 0:
+                    row = {"loss": float(np.mean(losses)), "samples_per_s": step * steps.batch / seconds}
+                    row["waited_s"], waited = waited, 0.0
+                    log.row(step, step * steps.batch, seconds, row)
+                    losses.clear()
+                if step % output.validate_every == 0 or step == steps.n_step:
+                    validate()
+                if time.monotonic() - saved > 60 * output.checkpoint_minutes:
+                    with stop.whole():
+                        keep()
+                tell()
+            if stop.made:
+                raise KeyboardInterrupt
+            if share.rank == 0:
+                if not validated():
+                    validate()
+                with stop.whole():
+                    keep()
+    except (KeyboardInterrupt, SystemExit):
+        if stop.made:
+            stop.keep_now()
+        raise
+    finally:
+        stop.keep = None
+        batches.close()
+        log.close()
     return path
+
+
+def _buffers(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return a copy of what a network computes with besides its parameters: statistics, which a half step changes."""
+    parameters = {name for name, _ in network.named_parameters()}
+    return {name: tensor.clone() for name, tensor in network.state_dict().items() if name not in parameters}
 
 
 def learning_rate(steps: OptimizerConfig, step: int, progress: float) -> float:
@@ -256,43 +354,6 @@ def learning_rate(steps: OptimizerConfig, step: int, progress: float) -> float:
     if steps.schedule == "rsqrt":
         return steps.learning_rate * warm * math.sqrt(1 / max(1.0, step / max(10 * steps.warmup, 1)))
     return steps.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
-
-
-class Log:
-    """Lines of text in ``log.txt`` and to the caller, and TensorBoard's files when it is installed; or nothing."""
-
-    def __init__(self, out_dir: Path | None, report: Callable[[str], None]) -> None:
-        self.path, self.report = None if out_dir is None else out_dir / "log.txt", report
-        self.writer: Any = None
-        if out_dir is None:
-            return
-        out_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            return  # the text log says the same
-        self.writer = SummaryWriter(str(out_dir / "tensorboard"))
-
-    def line(self, text: str) -> None:
-        """Write a line."""
-        if self.path is None:
-            return
-        with self.path.open("a") as file:
-            file.write(text + "\n")
-        self.report(text)
-
-    def row(self, step: int, samples: int, seconds: float, figures: dict[str, float]) -> None:
-        """Write the figures of a step."""
-        values = "  ".join(f"{name} {value:.5g}" for name, value in figures.items())
-        self.line(f"step {step:6d}  samples {samples:7d}  {seconds:7.0f} s  {values}")
-        if self.writer is not None:
-            for name, value in figures.items():
-                self.writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        """Flush TensorBoard's files."""
-        if self.writer is not None:
-            self.writer.close()
 
 
 def _start_from(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:

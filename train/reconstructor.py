@@ -21,6 +21,7 @@ from scipy.constants import speed_of_light
 from torch import nn
 
 from mimo import Acquisition, FrequencySweep, operator_of
+from mimo.models.dense import Dense
 from mimo.models.layers import fold_batch_norm
 from mimo.models.precision import resolve_precision
 from mimo.models.reconstructor import build_network, prepare_input, run_network, run_prepared
@@ -106,6 +107,7 @@ class ReconstructionObjective(Objective):
         device: torch.device | str = "cpu",
         precision: str = "auto",
     ) -> None:
+        config = config.with_frequencies(acquisition.sweep.n_freq)
         self.config, self.scenes, self.device = config, scenes, torch.device(device)
         self.precision = resolve_precision(precision, self.device)
         self.optimizer, self.output = config.optimizer, config.output
@@ -114,6 +116,7 @@ class ReconstructionObjective(Objective):
         sweeps = {n: acquisition.sweep if n == acquisition.sweep.n_freq else sweep for n, sweep in sweeps.items()}
         self.acquisition = replace(acquisition, sweep=sweeps[config.data.n_freq[0]])
         self.acquisitions = {n: replace(acquisition, sweep=sweep) for n, sweep in sweeps.items()}
+        self.flips = _own_mirror_images(acquisition.inside)
         self._physics: dict[int, Physics] = {}
         self.network = fresh_network(
             lambda: build_network(config.method, config.network, self.acquisition), config.data.seed, self.device
@@ -127,6 +130,7 @@ class ReconstructionObjective(Objective):
     def describe(self) -> dict[str, Any]:
         """See `Objective`."""
         told = {"setting": acquisition_table(self.acquisition), "scenes": str(self.scenes), "precision": self.precision}
+        told["validation"] = self.scenes.validated_on(self.output.n_validation)
         return self.config.to_dict() | told
 
     def same_network(self, description: Mapping[str, Any]) -> bool:
@@ -138,13 +142,13 @@ class ReconstructionObjective(Objective):
         """See `Objective`.
 
         Without normalisation from weights with it, folded; a U-Net from a narrower one; an unrolled network from a
-        denoiser too.
+        denoiser or a two-stage network too; fully connected layers from those of another network.
         """
         if self.config.network.norm == "none":
             weights = fold_batch_norm(weights)
         if isinstance(self.network, UNet3D):
             return self.network.from_narrower(weights)
-        return self.network.from_denoiser(weights) if isinstance(self.network, Unrolled) else weights
+        return self.network.start_from(weights) if isinstance(self.network, Unrolled | Dense) else weights
 
     def headline(self) -> str:
         """See `Objective`."""
@@ -191,7 +195,7 @@ class ReconstructionObjective(Objective):
             self.pool = ScenePool(self.scenes, seed=data.seed, size=data.pool, refresh=data.refresh, step=step)
         n_freq = int(rng.choice(data.n_freq))
         scenes = self.pool.take(step, self.optimizer.batch, rng)
-        flipped = [np.flip(scene, axis=tuple(np.flatnonzero(rng.random(3) < 0.5))) for scene in scenes]
+        flipped = [np.flip(scene, axis=tuple(np.flatnonzero((rng.random(3) < 0.5) & self.flips))) for scene in scenes]
         snr_db = rng.uniform(*data.snr_db, size=len(scenes))
         drawn = streams(data.seed, Stream.STEP, step)
         errors = 1.0 if data.faulty == 1 else float(rng.random() < data.faulty)
@@ -268,8 +272,9 @@ class ReconstructionObjective(Objective):
     def validation(self) -> list[MeasuredBatch]:
         """Return scenes that no step draws, of a fixed seed, at each SNR, measured without errors but noise."""
         if not self._validation:
-            seed, n, n_freq = self.config.data.seed, self.output.n_validation, self.config.data.n_freq[0]
-            scenes = [self.scenes.draw(step_rng(seed, Stream.VALIDATION, i)) for i in range(n)]
+            seed, n_freq = self.config.data.seed, self.config.data.n_freq[0]
+            n = self.scenes.n_validation(self.output.n_validation)
+            scenes = [self.scenes.draw_validation(i, step_rng(seed, Stream.VALIDATION, i)) for i in range(n)]
             for k, snr_db in enumerate(VALIDATION_SNRS):
                 for first in range(0, n, VALIDATION_BATCH):
                     truth = np.stack(scenes[first : first + VALIDATION_BATCH])
@@ -321,6 +326,11 @@ class ReconstructionObjective(Objective):
         measured = batch.physics, batch.y, batch.noise_std
         made = run_network(network, self.config.method, *measured, precision=self.precision)
         return made[-1].clamp_min(0)
+
+
+def _own_mirror_images(inside: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
+    """Say along which axes a region is its own mirror image, so that a scene flipped there stays in it, bool (3,)."""
+    return np.array([inside is None or bool((inside == np.flip(inside, axis)).all()) for axis in range(3)])
 
 
 def _wavelength(acquisition: Acquisition) -> float:

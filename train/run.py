@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from mimo import Acquisition
 from mimo.models.weight_files import find_weights, load_weights
 from mimo.synth import paper_acquisition
+from mimo.synth.paper import N_FREQ
 from mimo.train.config import DenoiserConfig, ReconstructorConfig
 from mimo.train.denoiser import DenoisingObjective
 from mimo.train.loop import run_training
 from mimo.train.reconstructor import ReconstructionObjective
-from mimo.train.scenes import DatasetScenes, PresetScenes, SceneSource
+from mimo.train.scenes import LEAST_VALIDATION, DatasetScenes, PresetScenes, SceneSource, ValidatedScenes, hold_out
+from mimo.train.stop_request import StopRequest
 
 __all__ = ["train_denoiser", "train_reconstructor"]
 
@@ -29,12 +33,17 @@ def train_denoiser(
     folder: PathLike,
     *,
     scenes: SceneSource | PathLike | None = None,
+    validation: DatasetScenes | PathLike | None = None,
     device: torch.device | str = "cpu",
     precision: str = "auto",
     start: Weights | None = None,
     resume: bool = False,
     time_limit: float | None = None,
+    began: float | None = None,
+    command: str = "",
+    ahead: bool = False,
     report: Callable[[str], None] = print,
+    stop: StopRequest | None = None,
 ) -> Path:
     """Train a denoiser and keep its checkpoint.
 
@@ -47,14 +56,17 @@ def train_denoiser(
     scenes
         Clean scenes of any size, or the path of a dataset with true scenes; by default both presets on grids of several
         sizes (`PresetScenes`).
+    validation
+        A dataset whose scenes the validation uses; by default further scenes of the presets, or the share
+        ``data.validation_share`` of the dataset's, which no training step then draws.
     device
         ``"cpu"`` or ``"cuda"``.
     precision
         In which the network computes: ``"float32"``, ``"bfloat16"`` (weights stay float32), or ``"auto"`` for the
         latter where the device has it in hardware. Recorded in the checkpoint.
     start
-        Weights to start from: tensors, a file, or the name of those that ship.
-    resume, time_limit, report
+        Weights to start from: tensors, a file, or the name of those that ship; several by commas, one after another.
+    resume, time_limit, began, command, ahead, report, stop
         As in `mimo.train.loop.run_training`, which also says what is raised.
 
     Returns
@@ -62,10 +74,12 @@ def train_denoiser(
     Path
         The checkpoint, for `export_weights`.
     """
-    source = _source(scenes) or PresetScenes()
+    began = time.monotonic() if began is None else began
+    source = _validated(_source(scenes) or PresetScenes(), validation, config.data.validation_share)
     objective = DenoisingObjective(config, source, device, precision)
-    weights = _weights(start)
-    return run_training(objective, Path(folder), start=weights, resume=resume, time_limit=time_limit, report=report)
+    options: dict[str, Any] = {"resume": resume, "time_limit": time_limit, "began": began, "command": command}
+    options |= {"ahead": ahead, "report": report, "stop": stop}
+    return run_training(objective, Path(folder), start=_weights(start), **options)
 
 
 def train_reconstructor(
@@ -74,12 +88,17 @@ def train_reconstructor(
     *,
     acquisition: Acquisition | None = None,
     scenes: SceneSource | PathLike | None = None,
+    validation: DatasetScenes | PathLike | None = None,
     device: torch.device | str = "cpu",
     precision: str = "auto",
     start: Weights | None = None,
     resume: bool = False,
     time_limit: float | None = None,
+    began: float | None = None,
+    command: str = "",
+    ahead: bool = False,
     report: Callable[[str], None] = print,
+    stop: StopRequest | None = None,
 ) -> Path:
     """Train a reconstructor and keep its checkpoint.
 
@@ -94,14 +113,17 @@ def train_reconstructor(
     scenes
         Scenes on the acquisition's grid, or the path of a dataset with true scenes; by default the presets that the
         configuration names.
+    validation
+        A dataset whose scenes the validation uses; by default further scenes of the presets, or the share
+        ``data.validation_share`` of the dataset's, which no training step then draws.
     device
         ``"cpu"`` or ``"cuda"``.
     precision
         In which the network computes: ``"float32"``, ``"bfloat16"`` (weights stay float32), or ``"auto"`` for the
         latter where the device has it in hardware. Recorded in the checkpoint.
     start
-        Weights to start from: tensors, a file, or the name of those that ship.
-    resume, time_limit, report
+        Weights to start from: tensors, a file, or the name of those that ship; several by commas, one after another.
+    resume, time_limit, began, command, ahead, report, stop
         As in `mimo.train.loop.run_training`, which also says what is raised.
 
     Returns
@@ -109,21 +131,47 @@ def train_reconstructor(
     Path
         The checkpoint, for `export_weights`.
     """
+    began = time.monotonic() if began is None else began
     source = _source(scenes)
     if acquisition is None:
         if isinstance(source, DatasetScenes):
             acquisition = source.acquisition
         else:
-            acquisition = paper_acquisition(config.data.n_freq[0])
-    source = source or PresetScenes(config.data.preset, acquisition.grid)
+            acquisition = paper_acquisition(config.data.n_freq[0] or N_FREQ)
+    source = source or PresetScenes(config.data.preset, acquisition.grid, acquisition.inside)
+    source = _validated(source, validation, config.data.validation_share)
+    for each in (getattr(source, name, source) for name in ("training", "validation")):
+        if isinstance(each, DatasetScenes) and each.acquisition.grid != acquisition.grid:
+            raise ValueError(f"{each.path}: its grid is not that of the training: expected scenes on the same voxels")
     objective = ReconstructionObjective(config, acquisition, source, device, precision)
-    weights = _weights(start)
-    return run_training(objective, Path(folder), start=weights, resume=resume, time_limit=time_limit, report=report)
+    options: dict[str, Any] = {"resume": resume, "time_limit": time_limit, "began": began, "command": command}
+    options |= {"ahead": ahead, "report": report, "stop": stop}
+    return run_training(objective, Path(folder), start=_weights(start), **options)
 
 
 def _source(scenes: SceneSource | PathLike | None) -> SceneSource | None:
     return scenes if scenes is None or isinstance(scenes, SceneSource) else DatasetScenes(scenes)
 
 
-def _weights(start: Weights | None) -> Mapping[str, torch.Tensor] | None:
-    return start if start is None or isinstance(start, Mapping) else load_weights(find_weights(start))[0]
+def _weights(start: Weights | None) -> list[Mapping[str, torch.Tensor]] | None:
+    if start is None or isinstance(start, Mapping):
+        return None if start is None else [start]
+    return [load_weights(find_weights(name.strip()))[0] for name in str(start).split(",")]
+
+
+def _validated(source: SceneSource, validation: DatasetScenes | PathLike | None, share: float) -> SceneSource:
+    """Return scenes to train on with others to validate with: those that are named, else a share of a dataset's."""
+    if validation is not None:
+        held = validation if isinstance(validation, DatasetScenes) else DatasetScenes(validation)
+        if held.n_scene < LEAST_VALIDATION:
+            raise ValueError(
+                f"{held.path} has {held.n_scene} scene for the validation: expected {LEAST_VALIDATION} at least"
+            )
+        if isinstance(source, DatasetScenes) and held.path.resolve() == source.path.resolve():
+            common = sorted(set(held.numbers) & set(source.numbers))
+            if common:
+                raise ValueError(
+                    f"{held.path}: scene {common[0]} of the validation is also trained on: expected other scenes"
+                )
+        return ValidatedScenes(source, held)
+    return hold_out(source, share) if isinstance(source, DatasetScenes) else source

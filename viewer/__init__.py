@@ -10,6 +10,7 @@ from mimo.viewer.exports import export
 from mimo.viewer.figures import Panel, figure, panels_from, save
 from mimo.viewer.files import figure_of_file, history_of_file
 from mimo.viewer.history import history_figure
+from mimo.viewer.notebook import Shown, show
 from mimo.viewer.overviews import overview, overview_of_file
 from mimo.viewer.projections import maximum_projections, to_db, voxel_edges
 from mimo.viewer.standalone import save_html
@@ -17,6 +18,7 @@ from mimo.viewer.surface import surface_mesh
 
 __all__ = [
     "Panel",
+    "Shown",
     "contact_sheet",
     "export",
     "figure",
@@ -29,6 +31,7 @@ __all__ = [
     "panels_from",
     "save",
     "save_html",
+    "show",
     "surface_mesh",
     "to_db",
     "view",

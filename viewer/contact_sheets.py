@@ -14,6 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mimo import VoxelGrid
+from mimo.display_defaults import COLOR_MAP, FLOOR_DB, SURFACE_DB
 from mimo.viewer.block_maxima import draw_largest
 from mimo.viewer.figures import save
 from mimo.viewer.projections import VIEWS, maximum_projections, to_db, voxel_edges
@@ -29,7 +30,7 @@ def contact_sheet(
     titles: Sequence[str] | None = None,
     columns: int = 4,
     *,
-    level_db: float = -10.0,
+    level_db: float = SURFACE_DB,
     width_mm: float = 180.0,
 ) -> Figure:
     """Draw many volumes of one grid, each as a small shaded surface in a box without ticks.
@@ -101,7 +102,7 @@ def contact_sheet(
                 axes: Any = sheet.add_axes(rect, label=name)
                 across, up = edges[view.horizontal], edges[view.vertical]
                 image = to_db(maximum_projections(volume)[view.name])
-                draw_largest(axes, across, up, image, norm=Normalize(-40, 0), cmap="inferno", rasterized=True)
+                draw_largest(axes, across, up, image, norm=Normalize(FLOOR_DB, 0), cmap=COLOR_MAP, rasterized=True)
                 axes.set_aspect("equal" if max(lengths.values()) < 5 * min(lengths[a] for a in wide) else "auto")
                 axes.set(xticks=[], yticks=[])
             else:

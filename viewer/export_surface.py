@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from matplotlib import colormaps
 from scipy.interpolate import RegularGridInterpolator
 
 from mimo import VoxelGrid
+from mimo.display_defaults import COLOR_MAP
 from mimo.extras import needed
+from mimo.recon.isosurface import surface_mesh
 from mimo.viewer.projections import to_db
-from mimo.viewer.surface import surface_mesh
 
-__all__ = ["vertex_db", "write_ply"]
+__all__ = ["SURFACE_WRITERS", "vertex_db", "write_obj", "write_ply", "write_stl"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,7 +39,7 @@ def vertex_db(volume: npt.ArrayLike, grid: VoxelGrid, vertices: Floats, floor_db
     Returns
     -------
     numpy.ndarray
-        Values in dB, float64 ``(n,)``. On a surface of `mimo.viewer.surface.surface_mesh` they equal its level, and
+        Values in dB, float64 ``(n,)``. On a surface of `mimo.recon.isosurface.surface_mesh` they equal its level, and
         exceed it where the grid cuts the surface off.
     """
     magnitude = np.abs(np.asarray(volume)).astype(np.float64)
@@ -58,7 +60,7 @@ def write_ply(
     *,
     levels_db: Sequence[float] = (-10.0,),
     floor_db: float = -40.0,
-    cmap: str = "inferno",
+    cmap: str = COLOR_MAP,
 ) -> int:
     """Write surfaces of one volume as binary PLY: vertices in metres, with a property ``db`` and a colour for it.
 
@@ -88,6 +90,19 @@ def write_ply(
         When a level is not below 0 dB or nothing reaches one, or trimesh is not installed.
     """
     trimesh = needed("trimesh", purpose="a surface as PLY", extra="export")
+    vertices, faces = _surfaces(name, volume, grid, levels_db)
+    decibels = vertex_db(volume, grid, vertices, floor_db)
+    colors = (255 * colormaps[cmap](1 - decibels / floor_db)).round().astype(np.uint8)
+    mesh = trimesh.Trimesh(vertices, faces, process=False, vertex_colors=colors)
+    mesh.vertex_attributes["db"] = decibels.astype(np.float32)
+    path.write_bytes(mesh.export(file_type="ply", vertex_normal=False))
+    return len(faces)
+
+
+def _surfaces(
+    name: str, volume: npt.NDArray[np.float32], grid: VoxelGrid, levels_db: Sequence[float]
+) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """Return the surfaces at all levels as one mesh: vertices in metres, and the corners of each triangle."""
     points, triangles, count = [], [], 0
     for level in levels_db:
         vertices, faces = surface_mesh(volume, grid, level)
@@ -96,10 +111,56 @@ def write_ply(
         points.append(vertices)
         triangles.append(faces + count)
         count += len(vertices)
-    vertices, faces = np.concatenate(points), np.concatenate(triangles)
-    decibels = vertex_db(volume, grid, vertices, floor_db)
-    colors = (255 * colormaps[cmap](1 - decibels / floor_db)).round().astype(np.uint8)
-    mesh = trimesh.Trimesh(vertices, faces, process=False, vertex_colors=colors)
-    mesh.vertex_attributes["db"] = decibels.astype(np.float32)
-    path.write_bytes(mesh.export(file_type="ply", vertex_normal=False))
+    return np.concatenate(points), np.concatenate(triangles)
+
+
+def write_stl(
+    path: Path,
+    name: str,
+    volume: npt.NDArray[np.float32],
+    grid: VoxelGrid,
+    *,
+    levels_db: Sequence[float] = (-10.0,),
+    floor_db: float = -40.0,
+    cmap: str = "inferno",
+) -> int:
+    """Write surfaces of one volume as binary STL, in metres, with the normals of the triangles pointing outwards.
+
+    Parameters and errors are those of `write_ply`; STL holds no colours, so `floor_db` and `cmap` have no effect.
+    """
+    vertices, faces = _surfaces(name, volume, grid, levels_db)
+    corners = vertices[faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    records = np.zeros(len(faces), [("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+    records["normal"] = normals / np.where(lengths > 0, lengths, 1)
+    records["corners"] = corners
+    header = b"binary STL, metres".ljust(80)  # it must not begin with "solid", which means a text
+    path.write_bytes(header + struct.pack("<I", len(faces)) + records.tobytes())
     return len(faces)
+
+
+def write_obj(
+    path: Path,
+    name: str,
+    volume: npt.NDArray[np.float32],
+    grid: VoxelGrid,
+    *,
+    levels_db: Sequence[float] = (-10.0,),
+    floor_db: float = -40.0,
+    cmap: str = "inferno",
+) -> int:
+    """Write surfaces of one volume as Wavefront OBJ, in metres: vertices, triangles and no material.
+
+    Parameters and errors are those of `write_ply`; `floor_db` and `cmap` have no effect.
+    """
+    vertices, faces = _surfaces(name, volume, grid, levels_db)
+    with path.open("w", encoding="ascii") as file:
+        file.write("# metres\n")
+        np.savetxt(file, vertices, fmt="v %.9g %.9g %.9g")
+        np.savetxt(file, faces + 1, fmt="f %d %d %d")
+    return len(faces)
+
+
+SURFACE_WRITERS = {".ply": write_ply, ".stl": write_stl, ".obj": write_obj}
+"""Functions that write surfaces, by the suffix of the file."""

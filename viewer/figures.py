@@ -6,28 +6,36 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import matplotlib
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from mimo import VoxelGrid
+from mimo.display_defaults import COLOR_MAP, FLOOR_DB, SURFACE_DB, seconds_text
 from mimo.options import unknown
+from mimo.output_file import replacing
 from mimo.recon.metrics import psnr, ssim
 from mimo.recon.verdicts import explained_text
-from mimo.viewer.block_maxima import draw_largest
-from mimo.viewer.page import LINE, NARROWEST, NARROWEST_ROWS, TITLE, Cell, Page, columns, drawn_lengths, rows, tiles
-from mimo.viewer.projections import View, maximum_projections, to_db, voxel_edges
+from mimo.viewer.layouts import LAYOUTS, NARROWEST_ROWS, Content, lay_out
+from mimo.viewer.page import NARROWEST, Header
+from mimo.viewer.pictures import (
+    draw_bars,
+    draw_curve,
+    draw_outline,
+    draw_projection,
+    draw_scale_bar,
+    draw_surface_picture,
+    is_outlined,
+    write_texts,
+)
+from mimo.viewer.projections import VIEWS, maximum_projections, to_db
 from mimo.viewer.reference import is_relative, references
 from mimo.viewer.style import MM, STYLE
-from mimo.viewer.surface import draw_surface
 
 __all__ = ["Imaged", "Panel", "figure", "panels_from", "save"]
 
@@ -35,7 +43,6 @@ SUFFIXES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"Creati
 PNG_DPI = 200
 OUTSIDE, HATCH = "#d9d9d9", "#b0b0b0"
 """Colours of what lies outside a region: lighter than any colour of a dark map's lower end."""
-LAYOUTS = {"rows": rows, "columns": columns}
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,8 @@ class Panel:
     inside
         bool ``(n_x, n_y, n_z)``: voxels of the region that was imaged; what lies outside is hatched instead of drawn as
         0. ``None`` for all.
+    truth
+        Whether it is the truth, whose outline is drawn on the others.
     """
 
     title: str
@@ -62,6 +71,7 @@ class Panel:
     caption: str = ""
     relative: bool = False
     inside: npt.NDArray[np.bool_] | None = None
+    truth: bool = False
 
 
 class Imaged(Protocol):
@@ -99,7 +109,7 @@ def panels_from(truth: npt.ArrayLike | None, reconstructions: Iterable[Imaged], 
     if truth is not None:
         true = np.abs(np.asarray(truth))
         true = true if true.ndim == 3 else _scene(true, scene, "truth")
-        panels.append(Panel("truth", true))
+        panels.append(Panel("truth", true, truth=True))
     for reconstruction in reconstructions:
         magnitude = _scene(np.asarray(reconstruction.magnitude), scene, reconstruction.method)
         facts = []
@@ -108,7 +118,7 @@ def panels_from(truth: npt.ArrayLike | None, reconstructions: Iterable[Imaged], 
         if reconstruction.seconds is not None:
             taken = np.ravel(reconstruction.seconds)
             seconds = float(taken[scene if len(taken) > 1 else 0]) if len(taken) else 0.0
-            facts += [f"{_number(seconds)} s"] if seconds else []  # none: its method was still running
+            facts += [seconds_text(seconds)] if seconds else []  # none: its method was still running
         if true is None and (told := explained_text(getattr(reconstruction, "parameters", {}), scene)):
             facts.append(told)
         alone = is_relative(reconstruction.method, reconstruction.scale)
@@ -121,27 +131,31 @@ def figure(
     panels: Sequence[Panel],
     grid: VoxelGrid,
     *,
-    floor_db: float = -40.0,
-    cmap: str = "inferno",
+    floor_db: float = FLOOR_DB,
+    cmap: str = COLOR_MAP,
     linear: bool = False,
     common_scale: bool = False,
     title: str | None = None,
     width_mm: float | None = None,
-    surface_level_db: float = -10.0,
-    layout: str = "rows",
+    surface_level_db: float = SURFACE_DB,
+    layout: str = "auto",
+    at: tuple[float, float, float] | None = None,
+    look: tuple[float, float] | None = None,
+    outline: bool = True,
+    letters: bool = True,
 ) -> Figure:
     """Draw images of one grid under one colour bar.
 
-    Each volume gets a row: the maximum projections of `mimo.viewer.projections.maximum_projections` (front, side, top)
-    and the shaded surface at one level, lit from above and coloured by depth. A grid of one voxel along an axis has one
-    projection and no surface: its panels are tiled. A grid of one voxel along two axes gives each panel a curve.
-    Lengths are drawn to one scale, unless the grid is more than three times longer than wide: then its short sides are
-    drawn longer, as the ticks show.
+    Each volume has maximum projections (`mimo.viewer.projections.maximum_projections`: front, side, top) and the shaded
+    surface at one level, lit from above and coloured by depth. A grid of one voxel along an axis has one projection and
+    no surface. A grid of one voxel along two axes gives each panel a curve. Lengths are drawn to one scale, as the bar
+    in the first picture says, unless the grid is more than three times longer than wide: then its short sides are drawn
+    longer, as the ticks show. No figure is higher than 240 mm.
 
     Parameters
     ----------
     panels
-        What to draw, top to bottom; see `panels_from`.
+        What to draw, in this order; see `panels_from`.
     grid
         The voxels of every panel, metres; the spacing may vary.
     floor_db
@@ -161,8 +175,18 @@ def figure(
     surface_level_db
         Level of the surface, dB relative to the same maximum, below 0.
     layout
-        ``rows``: one row for each panel, as above. ``columns``: one column for each panel, as papers do, with the
-        surface, the front and the side below each other; columns that do not fit side by side continue below.
+        ``rows``: one row for each panel, with all four pictures. ``columns``: one column for each panel, as papers do,
+        with the surface, the front and the side below each other; columns that do not fit side by side continue below.
+        ``tiles``: the front of each panel alone. ``auto``: the first of rows, columns, columns without the side, and
+        tiles whose pictures are 20 mm or larger.
+    at
+        Show slices through the voxel nearest to this point (x, y, z, metres) instead of maximum projections.
+    look
+        Azimuth and elevation from which surfaces are seen, degrees: 0, 0 is the front, with x to the right and y up.
+    outline
+        Draw the outline of the truth, at the surface's level, on the flat pictures of the other panels.
+    letters
+        Give each of several panels a letter.
 
     Returns
     -------
@@ -173,90 +197,125 @@ def figure(
     ------
     ValueError
         When there is no panel, a volume is not of the grid's shape or has a NaN or infinite voxel, `floor_db` or
-        `surface_level_db` is not below 0, the figure is narrower than 75 mm (rows: 160 mm), or the layout or the colour
-        map is not known.
+        `surface_level_db` is not below 0, the figure is narrower than 75 mm (rows: 160 mm), the panels do not fit on a
+        page, or the layout or the colour map is not known.
     """
+    _check_options(panels, floor_db, surface_level_db, layout, cmap, width_mm)
+    volumes = [_checked(panel, grid) for panel in panels]
+    peaks = [float(volume.max()) for volume in volumes]
+    scales = references([panel.relative for panel in panels], peaks, common=common_scale)
+    wide = [name for name, n in zip("xyz", grid.shape, strict=True) if n > 1]
+    if len(wide) == 3 and layout == "rows" and width_mm is not None and width_mm < NARROWEST_ROWS:
+        raise ValueError(f"width_mm is {width_mm:g}: expected {NARROWEST_ROWS:g} mm or more, or the layout columns")
+    truth = next((i for i, panel in enumerate(panels) if panel.truth), None) if outline and len(wide) > 1 else None
+    flat = [_flattened(volume, grid, at) for volume in volumes]
+    level = 0.0 if truth is None else peaks[truth] * 10 ** (surface_level_db / 20)
+    shown = truth is not None and peaks[truth] > 0
+    outlined = [name for name in ("front", "side", "top") if shown and is_outlined(flat[truth or 0][name], level)]
+    content = _content(
+        panels, peaks, grid, common_scale, surface_level_db, at, letters, bool(outlined) and len(panels) > 1
+    )
+    page = lay_out(layout, content, title, width_mm)
+
+    with matplotlib.rc_context(STYLE):
+        drawing = Figure(figsize=(page.width * MM, page.height * MM), facecolor="white")
+        FigureCanvasAgg(drawing)
+        norm = Normalize(0, 1) if linear else Normalize(floor_db, 0)
+        measured = False
+        for cell in page.cells:
+            i, name = cell.panel, panels[cell.panel].title
+            if cell.view is None:
+                axes = drawing.add_axes(page.rect(cell), projection="3d", label=f"{name}: surface")
+                draw_surface_picture(
+                    axes, volumes[i], grid, cell, level_db=surface_level_db, reference=scales[i], look=look
+                )
+                continue
+            axes = drawing.add_axes(page.rect(cell), label=f"{name}: {cell.view.name}")
+            image = flat[i][cell.view.name]
+            values = image / scales[i] if linear else to_db(image, scales[i], floor_db)
+            inside = panels[i].inside
+            if inside is not None:  # where no voxel of a line of sight was imaged
+                values = np.ma.masked_where(_flattened(inside, grid, at)[cell.view.name] == 0, values)
+                axes.patch.set(facecolor=OUTSIDE, edgecolor=HATCH, hatch="////", linewidth=0)
+            if cell.view.name == "profile":
+                draw_curve(axes, values, grid, cell, norm, _unit(linear))
+                continue
+            draw_projection(axes, values, grid, cell, norm, cmap)
+            if truth is not None and i != truth and cell.view.name in outlined:
+                draw_outline(axes, flat[truth][cell.view.name], grid, cell.view, level)
+            if cell.to_scale and not measured:
+                draw_scale_bar(axes, cell.width, cell.height)
+                measured = True
+        write_texts(drawing, page)
+        own = not common_scale or all(panel.relative for panel in panels)
+        whose = "each image's own maximum" if own else "the largest maximum"
+        label = f"magnitude relative to {whose}" + ("" if linear else " (dB)")
+        draw_bars(drawing, page, grid, norm, cmap, label)
+    return drawing
+
+
+def _content(
+    panels: Sequence[Panel],
+    peaks: Sequence[float],
+    grid: VoxelGrid,
+    common_scale: bool,
+    surface_level_db: float,
+    at: tuple[float, float, float] | None,
+    letters: bool,
+    outlined: bool,
+) -> Content:
+    """Return the texts of a page."""
+    starred = [common_scale and panel.relative for panel in panels]
+    starred = [False] * len(panels) if all(starred) else starred
+    captions = [
+        p.caption if peak else f"{p.caption}, all zero".lstrip(", ") for p, peak in zip(panels, peaks, strict=True)
+    ]
+    names = [f"{panel.title}*" if star else panel.title for panel, star in zip(panels, starred, strict=True)]
+    headers = Header.all_of(list(zip(names, captions, strict=True)))
+    level = f"{surface_level_db:g} dB".replace("-", "\N{MINUS SIGN}")
+    notes = ["* has no unit: relative to its own maximum"] if any(starred) else []
+    notes += ["hatched: outside the region"] if any(panel.inside is not None for panel in panels) else []
+    notes += [f"outline: truth at {level}"] if outlined else []
+    along = {view.name: f"max over {view.along}" for view in VIEWS}
+    if at is not None:
+        place = {name: getattr(grid, name)[_nearest(grid, at)[i]] for i, name in enumerate("xyz")}
+        along = {view.name: f"{view.along} {place[view.along]:.4g} m".replace("-", "\N{MINUS SIGN}") for view in VIEWS}
+    headers = headers if letters else [header._replace(letter="") for header in headers]
+    return Content(headers, grid, f"surface at {level}", notes, along)
+
+
+def _nearest(grid: VoxelGrid, at: tuple[float, float, float]) -> tuple[int, int, int]:
+    """Return the index of the voxel nearest to a point."""
+    i, j, k = (int(np.abs(getattr(grid, name) - place).argmin()) for name, place in zip("xyz", at, strict=True))
+    return i, j, k
+
+
+def _flattened(
+    volume: npt.NDArray[Any], grid: VoxelGrid, at: tuple[float, float, float] | None
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the flat pictures of a volume by view: maxima, or slices through a point; and all of it in a row."""
+    alone: dict[str, npt.NDArray[Any]] = {"profile": np.ravel(volume)}
+    if at is None:
+        return alone | dict(maximum_projections(volume))
+    i, j, k = _nearest(grid, at)
+    return alone | {"front": volume[:, :, k].T, "side": volume[i], "top": volume[:, j].T}
+
+
+def _check_options(
+    panels: Sequence[Panel], floor_db: float, level_db: float, layout: str, cmap: str, width_mm: float | None
+) -> None:
     if not panels:
         raise ValueError("panels is empty: expected at least one image to draw")
     if not (np.isfinite(floor_db) and floor_db < 0):
         raise ValueError(f"floor_db is {floor_db}: expected below 0 dB")
-    if not surface_level_db < 0:
-        raise ValueError(f"surface_level_db is {surface_level_db}: expected below 0 dB")
+    if not level_db < 0:
+        raise ValueError(f"surface_level_db is {level_db}: expected below 0 dB")
     if layout not in LAYOUTS:
         raise ValueError(f"layout is {layout!r}: expected one of {', '.join(LAYOUTS)}")
     if cmap not in matplotlib.colormaps:
         raise ValueError(unknown("colour map", cmap, sorted(matplotlib.colormaps)))
     if width_mm is not None and not width_mm >= NARROWEST:
         raise ValueError(f"width_mm is {width_mm}: expected {NARROWEST:g} mm or more")
-    volumes = [_checked(panel, grid) for panel in panels]
-    peaks = [float(volume.max()) for volume in volumes]
-    names = [panel.title for panel in panels]
-    scales = references([panel.relative for panel in panels], peaks, common=common_scale)
-    starred = [common_scale and panel.relative for panel in panels]
-    if all(starred):
-        starred = [False] * len(names)
-    captions = [
-        p.caption if peak else f"{p.caption}, all zero".lstrip(", ") for p, peak in zip(panels, peaks, strict=True)
-    ]
-    headers = [
-        (f"{name}*" if star else name, caption) for name, star, caption in zip(names, starred, captions, strict=True)
-    ]
-    wide = [name for name, n in zip("xyz", grid.shape, strict=True) if n > 1]
-    if len(wide) == 3 and layout == "rows" and width_mm is not None and width_mm < NARROWEST_ROWS:
-        raise ValueError(f"width_mm is {width_mm:g}: expected {NARROWEST_ROWS:g} mm or more, or the layout columns")
-    lay_out = LAYOUTS[layout]
-    notes = ["* has no unit: relative to its own maximum"] if any(starred) else []
-    notes += ["hatched: outside the region"] if any(panel.inside is not None for panel in panels) else []
-    note = "; ".join(notes)
-    if len(wide) == 3:
-        page = lay_out(headers, grid, title, width_mm, note)
-    else:
-        page = tiles(headers, grid, wide, title, width_mm, note)
-
-    with matplotlib.rc_context(STYLE):
-        drawing = Figure(figsize=(page.width * MM, page.height * MM), facecolor="white")
-        canvas = FigureCanvasAgg(drawing)
-        norm = Normalize(0, 1) if linear else Normalize(floor_db, 0)
-        edges = voxel_edges(grid)
-        for cell in page.cells:
-            volume, scale = volumes[cell.panel], scales[cell.panel]
-            name = panels[cell.panel].title
-            if cell.view is None:
-                axes = drawing.add_axes(page.rect(cell), projection="3d", label=f"{name}: surface")
-                box = drawn_lengths(grid)
-                draw_surface(cast(Any, axes), volume, grid, level_db=surface_level_db, reference=scale, box=box)
-                _finish_surface(axes, grid, cell)
-                continue
-            axes = drawing.add_axes(page.rect(cell), label=f"{name}: {cell.view.name}")
-            image = np.ravel(volume) if cell.view.name == "profile" else maximum_projections(volume)[cell.view.name]
-            values = image / scale if linear else to_db(image, scale, floor_db)
-            inside = panels[cell.panel].inside
-            if inside is not None:  # where no voxel of a line of sight was imaged
-                kept = np.ravel(inside) if cell.view.name == "profile" else maximum_projections(inside)[cell.view.name]
-                values = np.ma.masked_where(kept == 0, values)
-                axes.patch.set(facecolor=OUTSIDE, edgecolor=HATCH, hatch="////", linewidth=0)
-            if len(wide) == 1:
-                axes.plot(getattr(grid, wide[0]), values, color="#1f4e79", linewidth=0.9)
-                axes.set(xlim=edges[wide[0]][[0, -1]], ylim=(norm.vmin, norm.vmax))
-                axes.margins(0)
-                axes.set_ylabel(_unit(linear) if cell.show_y else "")
-                _set_ticks(axes, "y", cell.height, cell.show_y)
-            else:
-                _draw_projection(axes, values, edges, cell, norm, cmap)
-            _set_ticks(axes, "x", cell.width, cell.show_x, corner=cell.inset / cell.width)
-            axes.set_xlabel(f"{cell.view.horizontal} (m)" if cell.show_x else "", labelpad=1.5)
-        _write(drawing, canvas, page, surface_level_db)
-        if page.bar is not None:
-            bar = drawing.add_axes(page.rect(page.bar), label="colour bar")
-            whose = (
-                "the largest maximum"
-                if common_scale and not all(p.relative for p in panels)
-                else "each image's own maximum"
-            )
-            label = f"magnitude relative to {whose}" + ("" if linear else " (dB)")
-            drawing.colorbar(ScalarMappable(norm, cmap), cax=bar, orientation="horizontal", label=label)
-            bar.xaxis.labelpad = 1.5
-    return drawing
 
 
 def save(figure: Figure, path: str | os.PathLike[str], *, dpi: float = PNG_DPI) -> None:
@@ -274,92 +333,9 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: float = PNG_DPI) 
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path} ends in {suffix!r}: expected one of {', '.join(SUFFIXES)}")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with matplotlib.rc_context({"svg.hashsalt": "mimo-imaging", "pdf.fonttype": STYLE["pdf.fonttype"]}):
-            figure.savefig(part, format=suffix[1:], dpi=dpi, metadata=SUFFIXES[suffix])
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-# -- drawing ----------------------------------------------------------------------------------------------------------
-
-
-def _draw_projection(
-    axes: Axes,
-    image: npt.NDArray[Any],
-    edges: dict[str, npt.NDArray[np.float64]],
-    cell: Cell,
-    norm: Normalize,
-    cmap: str,
-) -> None:
-    view = cast(View, cell.view)
-    across, up = edges[view.horizontal], edges[view.vertical]
-    draw_largest(axes, across, up, image, norm=norm, cmap=cmap, rasterized=True)
-    axes.set_ylabel(f"{view.vertical} (m)" if cell.show_y else "", labelpad=1.5)
-    _set_ticks(axes, "y", cell.height, cell.show_y)
-
-
-def _finish_surface(axes: Any, grid: VoxelGrid, cell: Cell) -> None:
-    """Set few ticks and close labels, and on a small box only the names of the axes: defaults suit large windows."""
-    axes.patch.set_visible(False)  # or it would cover the names of the row above
-    if not cell.show_x:
-        for name in "xyz":
-            _set_ticks(axes, name, 0.0, False)
-            getattr(axes, f"set_{name}label")(name, labelpad=-15)
-        axes.tick_params(length=0, pad=-4)
-        return
-    lengths = drawn_lengths(grid)
-    for name, length in zip("xyz", lengths, strict=True):
-        # Not up to the corners, where the labels of two axes would meet.
-        room = (0.45 if name == "y" else 0.62) * min(cell.width, cell.height) * length / max(lengths)
-        _set_ticks(axes, name, room, True, corner=0.1)
-        longest = max((len(label.get_text()) for label in getattr(axes, f"get_{name}ticklabels")()), default=0)
-        pad = -7 + 2.5 * max(0, longest - 4) if name == "y" else -7 + 2 * (name == "z")
-        getattr(axes, f"set_{name}label")(f"{name} (m)", labelpad=pad)
-    axes.tick_params(labelsize=6, pad=-3)
-
-
-def _set_ticks(axes: Any, name: str, room: float, show: bool, corner: float = 0.0) -> None:
-    """Set round ticks along axis `name`, at most 5 intervals, whose labels fit side by side into `room` mm.
-
-    No tick falls within the share `corner` of the axis next to its ends.
-    """
-    low, high = getattr(axes, f"get_{name}lim")()
-    low, high = low + corner * (high - low), high - corner * (high - low)
-    room *= 1 - 2 * corner
-    for n in (5, 4, 3, 2, 1, 0):
-        values = MaxNLocator(max(n, 1), steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-        values = values[(values >= low) & (values <= high)]
-        values = values if n else values[len(values) // 2 :][:1]
-        labels = [f"{0.0 if abs(v) < 1e-9 * (high - low) else v:.7g}".replace("-", "\N{MINUS SIGN}") for v in values]
-        need = LINE * 1.3 if name == "y" else max(map(_label_width, labels), default=0.0) + 0.4
-        if len(values) < 2 or (values[1] - values[0]) / (high - low) * room >= need:
-            break
-    getattr(axes, f"set_{name}ticks")(values, labels if show else [""] * len(values))
-
-
-def _label_width(label: str) -> float:
-    """Return the width of a tick's label in 7 points of the default font, mm."""
-    return sum({".": 0.79, "\N{MINUS SIGN}": 2.07}.get(character, 1.57) for character in label)
-
-
-def _write(drawing: Figure, canvas: FigureCanvasAgg, page: Page, level_db: float) -> None:
-    """Write the texts of the page; a caption is to the right of its title when both share a line."""
-    renderer = canvas.get_renderer()
-    options: dict[str, Any] = {"va": "top", "parse_math": False}
-    for left, top, title, caption in page.texts:
-        y = 1 - top / page.height
-        if title:
-            size = page.small.get(title, TITLE)
-            written = drawing.text(left / page.width, y, title, weight="bold", fontsize=size, **options)
-            left += written.get_window_extent(renderer).width / drawing.dpi / MM + 3
-        if caption:
-            caption = f"surface at {level_db:g} dB".replace("-", "\N{MINUS SIGN}") if caption == "surface" else caption
-            drawing.text(left / page.width, y, caption, fontsize=7, **options)
-    if page.title:
-        drawing.text(0.5, 1 - 2 / page.height, page.title, ha="center", weight="bold", fontsize=9, **options)
+    settings: Any = {"svg.hashsalt": "mimo-imaging", "pdf.fonttype": STYLE["pdf.fonttype"]}
+    with replacing(path) as part, matplotlib.rc_context(settings):
+        figure.savefig(part, format=suffix[1:], dpi=dpi, metadata=SUFFIXES[suffix])
 
 
 def _unit(linear: bool) -> str:
@@ -386,8 +362,3 @@ def _scene(volumes: npt.NDArray[Any], scene: int, name: str) -> npt.NDArray[Any]
             f"{name} has shape {volumes.shape}: expected (n_scene, n_x, n_y, n_z) with scene {scene} in it"
         )
     return volumes[scene]
-
-
-def _number(seconds: float) -> str:
-    """Format seconds with three digits: 0.00712, 1.23, 456."""
-    return f"{seconds:.0f}" if seconds >= 100 else f"{seconds:.3g}"

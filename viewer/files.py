@@ -47,6 +47,11 @@ class SceneImages:
         found = {} if self.truth is None else {TRUTH: np.abs(self.truth).astype(np.float32, copy=False)}
         return found | {image.method: image.magnitude[0] for image in self.reconstructions}
 
+    def values(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what `magnitudes` does, but complex64 where the image, or the truth, has a phase."""
+        found: dict[str, npt.NDArray[Any]] = {} if self.truth is None else {TRUTH: self.truth}
+        return found | {image.method: image.image[0] for image in self.reconstructions}
+
     def inside(self) -> dict[str, npt.NDArray[np.bool_]]:
         """Return which voxels were imaged, bool ``(n_x, n_y, n_z)``, of the images of a part of the grid, by name."""
         return {image.method: image.inside for image in self.reconstructions if image.inside is not None}
@@ -100,7 +105,9 @@ def _alone(image: Reconstruction, scene: int) -> Reconstruction:
     return replace(image, parameters={**image.parameters, "explained": [explained[scene]]})
 
 
-def figure_of_file(path: str | PathLike[str], *, scene: int = 0, methods: Sequence[str] = (), **options: Any) -> Figure:
+def figure_of_file(
+    path: str | PathLike[str], *, scene: int = 0, methods: Sequence[str] = (), truth: bool = True, **options: Any
+) -> Figure:
     """Draw one scene of a file, the truth first where it is known.
 
     Parameters
@@ -111,6 +118,8 @@ def figure_of_file(path: str | PathLike[str], *, scene: int = 0, methods: Sequen
         Which scene, from 0.
     methods
         Whose images; all that the file holds when empty.
+    truth
+        Whether the truth is drawn too.
     **options
         As `mimo.viewer.figures.figure` takes them.
 
@@ -120,7 +129,10 @@ def figure_of_file(path: str | PathLike[str], *, scene: int = 0, methods: Sequen
         When the file is not sound, holds nothing to draw, or has no such scene or image.
     """
     found = images_of_scene(path, scene, methods, always_truth=True)
-    return figure(panels_from(found.truth, found.reconstructions), found.grid, **options)
+    panels = [panel for panel in panels_from(found.truth, found.reconstructions) if truth or not panel.truth]
+    if not panels:
+        raise FileError(path, "there is no image but the truth: expected one, or the truth to be drawn")
+    return figure(panels, found.grid, **options)
 
 
 def history_of_file(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,7 @@ def write_mp4(path: Path, frames: Iterable[Frame], fps: float) -> None:
     Raises
     ------
     ValueError
-        When the extra is not installed, or its build has no VP9 encoder.
+        When the extra is not installed, its build has no VP9 encoder, or the frames cannot be read back.
     """
     cv2 = needed("cv2", purpose="a film as MP4", extra="export")
     iterator: Iterator[Frame] = iter(frames)
@@ -49,7 +50,23 @@ def write_mp4(path: Path, frames: Iterable[Frame], fps: float) -> None:
     try:
         if not writer.isOpened():
             raise ValueError("this build of OpenCV has no VP9 encoder: expected one, or .gif")
+        n_frame = 0
         for frame in chain([first], iterator):
             writer.write(np.ascontiguousarray(frame[..., ::-1]))
+            n_frame += 1
     finally:
         writer.release()
+    found = _readable_frames(cv2, path)
+    if found != n_frame:  # OpenCV says nothing of a full disk
+        raise ValueError(f"{found} of {n_frame} frames can be read back: expected room on the disk")
+
+
+def _readable_frames(cv2: Any, path: Path) -> int:
+    reader = cv2.VideoCapture(str(path))
+    try:
+        n = 0
+        while reader.grab():
+            n += 1
+        return n
+    finally:
+        reader.release()

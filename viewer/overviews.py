@@ -24,6 +24,7 @@ from mimo.data.calibration import box_paths, channel_values
 from mimo.data.calibration.decimation import decimated
 from mimo.data.calibration.range_profiles import range_axis, range_profiles
 from mimo.data.calibration.scene_extent import scene_box
+from mimo.display_defaults import COLOR_MAP, FLOOR_DB
 from mimo.pattern import Patterns
 from mimo.sampling import expected_sampling
 from mimo.viewer.block_maxima import draw_largest
@@ -42,7 +43,6 @@ SMALLEST_BOX = 0.05
 """A scene smaller than this fraction of half a panel is drawn as a mark."""
 
 TITLE_LENGTH, MOST_LINES = 36, 512
-FLOOR_DB = -40.0
 RANGES_A_WIDTH, FEWEST_RANGES = 4, 512
 """Samples of a range profile for each width c / 2B of an echo, whose peak they miss by 0.1 dB at most, and fewest."""
 
@@ -56,7 +56,7 @@ def overview_of_file(
     scene: int = 0,
     pattern: Patterns = None,
     layers: LayeredMedium | None = None,
-    cmap: str = "inferno",
+    cmap: str = COLOR_MAP,
 ) -> Figure:
     """Draw the overview of one scene of a file; FileError when the file is not sound or has no such scene."""
     with open_measurement(path) as file:
@@ -66,7 +66,7 @@ def overview_of_file(
 
 
 def overview(
-    measurement: Measurement, *, pattern: Patterns = None, layers: LayeredMedium | None = None, cmap: str = "inferno"
+    measurement: Measurement, *, pattern: Patterns = None, layers: LayeredMedium | None = None, cmap: str = COLOR_MAP
 ) -> Figure:
     """Draw the first scene of a measurement as stored: background, gain and removed path are not applied.
 

@@ -18,13 +18,16 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 
+from mimo import ArrayGeometry
 from mimo.data import FileError, divide_gain, open_measurement, restore_reference_path
 from mimo.data.files.reader import MeasurementFile
 from mimo.data.history import Curves, History
+from mimo.display_defaults import page_defaults, seconds_text
 from mimo.recon.metrics import psnr, ssim
 from mimo.recon.verdicts import STORED, outdone, summary
 from mimo.viewer.projections import voxel_edges
 from mimo.viewer.reference import is_relative
+from mimo.viewer.setup_facts import distinct_names
 
 __all__ = [
     "COLOR_MAPS",
@@ -34,6 +37,7 @@ __all__ = [
     "measurement_packet",
     "packet",
     "page_facts",
+    "phase_packet",
     "scores",
     "told",
     "unpack",
@@ -42,6 +46,9 @@ __all__ = [
 ]
 
 COLOR_MAPS = ("viridis", "inferno", "cividis", "jet", "gray")
+PHASE_MAPS = ("twilight", "RdBu_r")
+"""Maps of phases, which begins as it ends, and of real and imaginary parts, whose middle is 0."""
+
 MOST_SAMPLES = 2**23  # of a measurement, 64 MiB on the wire
 MOST_SCORED = 2**25  # voxels; beyond, PSNR and SSIM would take minutes
 ABSENT = "absent"
@@ -75,23 +82,30 @@ def version_of(path: Path) -> str:
 def color_tables() -> dict[str, str]:
     """Return colour maps of matplotlib by name: 256 x 3 bytes, red green blue, in base64."""
     steps = np.arange(256)
-    tables = {n: np.rint(255 * matplotlib.colormaps[n](steps)[:, :3]).astype(np.uint8) for n in COLOR_MAPS}
+    tables = {
+        n: np.rint(255 * matplotlib.colormaps[n].resampled(256)(steps)[:, :3]).astype(np.uint8)
+        for n in (*COLOR_MAPS, *PHASE_MAPS)
+    }
     return {name: base64.b64encode(table.tobytes()).decode() for name, table in tables.items()}
 
 
 def page_facts(paths: list[Path], *, watch: bool = False) -> dict[str, Any]:
     """Return all that the page knows before it asks for a volume, ready for JSON."""
-    return {"files": [file_facts(path) for path in paths], "colors": color_tables(), "watch": watch}
+    files = [file_facts(path, name) for path, name in zip(paths, distinct_names(paths), strict=True)]
+    return {"files": files, "colors": color_tables(), "watch": watch, "defaults": page_defaults()}
 
 
-def file_facts(path: Path) -> dict[str, Any]:
-    """Return the facts of one file; where it cannot be read, its name, its version and the problem."""
-    facts: dict[str, Any] = {"name": path.name, "version": version_of(path)}
+def file_facts(path: Path, name: str = "") -> dict[str, Any]:
+    """Return the facts of one file; where it cannot be read, its name, its version and the problem.
+
+    `name` is what the page calls the file, by default its name without folders.
+    """
+    facts: dict[str, Any] = {"name": name or path.name, "version": version_of(path)}
     try:
         with open_measurement(path) as file:
             return facts | _facts(file)
     except FileError as error:
-        return facts | {"problem": told(error), "items": [], "n_scene": 0}
+        return facts | {"problem": told(error, name), "items": [], "n_scene": 0}
 
 
 def items_of(file: MeasurementFile) -> list[str]:
@@ -112,6 +126,11 @@ def _facts(file: MeasurementFile) -> dict[str, Any]:
         "tx": array.tx_pos.tolist(),
         "rx": array.rx_pos.tolist(),
         "n_freq": file.sweep.n_freq,
+        "band": [float(file.sweep.freq.min()), float(file.sweep.freq.max())],
+        "permittivity": float(file.permittivity),
+        "paired": array.paired,
+        "pairs": array.channel_indices().tolist() if array.paired else None,
+        "monostatic": array.paired and _is_monostatic(array),
         "n_channel": array.n_channel,
         "n_pair": array.n_tx * array.n_rx if array.channels is None else len(array.channels),
         "source": file.source,
@@ -122,8 +141,15 @@ def _facts(file: MeasurementFile) -> dict[str, Any]:
         facts["grid"] = {name: getattr(grid, name).tolist() for name in "xyz"}
         facts["edges"] = {name: edge.tolist() for name, edge in voxel_edges(grid).items()}
     if not facts["items"]:
-        facts["note"] = f"{file.path.name} holds no image yet: run reconstruct to make one"
+        name = file.path.name
+        facts["note"] = f"{name} holds no image yet: mimo reconstruct {name} {file.path.stem}-image.h5 makes one"
     return facts
+
+
+def _is_monostatic(array: ArrayGeometry) -> bool:
+    """Return whether every listed channel transmits and receives at the same place."""
+    pairs = array.channel_indices()
+    return bool(np.array_equal(array.tx_pos[pairs[:, 0]], array.rx_pos[pairs[:, 1]]))
 
 
 def _curves(history: Any, scene: int, n_scene: int) -> Curves:
@@ -138,8 +164,9 @@ def volume_packet(path: Path, item: int, scene: int) -> bytes:
     The body is float16: the magnitude divided by the largest one (``peak`` in the header), x varying fastest, as a 3D
     texture needs it: voxel (i, j, k) is at ``i + n_x (j + n_y k)``. Half precision has 11 bits, 0.004 dB, down to
     -84 dB. The header has ``shape``, ``peak``, and for a method ``seconds``, ``iterations``, ``parameters``,
-    ``history`` (`mimo.data.history.History.curves`) and ``belief`` (what the image explains, sentences). Where only a
-    region was imaged it has ``inside``: a bit a voxel in the order of the body, lowest bit first, in base64.
+    ``taken`` (the seconds as text), ``history`` (`mimo.data.history.History.curves`) and ``belief`` (what the image
+    explains, sentences). Where only a region was imaged it has ``inside``: a bit a voxel in the order of the body,
+    lowest bit first, in base64.
     """
     header: dict[str, Any] = {"item": item, "scene": scene}
     try:
@@ -155,6 +182,28 @@ def volume_packet(path: Path, item: int, scene: int) -> bytes:
     return packet(header | facts | {"shape": list(volume.shape), "peak": peak}, body)
 
 
+def phase_packet(path: Path, item: int, scene: int) -> bytes:
+    """Return the phase of one image as a packet, voxel by voxel as `volume_packet` does, a byte each.
+
+    A byte n stands for the phase 2 pi n / 256; it is 0 where the magnitude is 60 dB or more below the largest. The
+    header has ``complex``: whether there is any phase but 0 to show; where not, the body is empty.
+    """
+    header: dict[str, Any] = {"item": item, "scene": scene, "complex": False}
+    try:
+        with open_measurement(path) as file:
+            name = _item(path, file, item, scene)
+            truth = file.has_truth and item == 0
+            image = file.truth(scene) if truth else file.reconstruction(name, [scene]).image[0]
+    except FileError as error:
+        return packet(header | {"problem": told(error)})
+    if not (np.iscomplexobj(image) and (image.imag != 0).any()) and not (image.real < 0).any():
+        return packet(header)
+    magnitude = np.abs(image)
+    turns = np.rint(np.angle(image) * (256 / (2 * np.pi))).astype(np.int64).astype(np.uint8)
+    turns[magnitude <= 1e-3 * magnitude.max()] = 0
+    return packet(header | {"complex": True}, np.ascontiguousarray(turns.transpose(2, 1, 0)).tobytes())
+
+
 def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
     """Return the magnitude ``(n_x, n_y, n_z)`` of an image, and the facts of its caption."""
     if file.has_truth and item == 0:
@@ -166,6 +215,7 @@ def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[np
     }
     facts = {
         "seconds": float(made.seconds[0]),
+        "taken": seconds_text(float(made.seconds[0])) if made.seconds[0] else "",
         "iterations": made.iterations,
         "parameters": json.loads(json.dumps(known, default=str), parse_constant=str),
         "history": _curves(made.history, scene, file.n_scene),
@@ -248,7 +298,10 @@ def _scene(path: Path, file: MeasurementFile, scene: int) -> None:
         raise FileError(path, f"there is no scene {scene}: expected one of scenes 0 to {file.n_scene - 1}")
 
 
-def told(error: FileError) -> str:
-    """Return an error's message with the file's name but not its folders: the page may be shown to others."""
-    text = str(FileError(Path(error.path).name, error.problem))
-    return text.replace(error.path, Path(error.path).name)
+def told(error: FileError, name: str = "") -> str:
+    """Return an error's message with the file's name, or another `name`, but not its folders.
+
+    The page may be shown to others.
+    """
+    name = name or Path(error.path).name
+    return str(FileError(name, error.problem)).replace(error.path, name)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mimo import VoxelGrid
+from mimo.grid import voxel_edges
 
 __all__ = ["VIEWS", "View", "maximum_projections", "to_db", "voxel_edges"]
 
@@ -92,22 +92,3 @@ def to_db(volume: npt.ArrayLike, reference: float | None = None, floor: float = 
     np.log10(ratio, out=decibels, where=ratio > 0)
     decibels[ratio > 0] *= 20
     return np.maximum(decibels, floor)
-
-
-def voxel_edges(grid: VoxelGrid) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the edges of the voxels along ``x``, ``y`` and ``z``, in metres, ``(n + 1,)`` each.
-
-    Edges are half-way between centres; the outer voxels extend as far outwards as inwards. A single voxel along an axis
-    has no spacing: it is made as thick as the mean voxel of the other axes, or 1 m if these are single too.
-    """
-    spacings = [s for s in grid.spacing if s > 0]
-    thickness = float(np.mean(spacings)) if spacings else 1.0
-    edges = {}
-    for name in ("x", "y", "z"):
-        axis = getattr(grid, name)
-        if len(axis) == 1:
-            edges[name] = axis[0] + thickness * np.array([-0.5, 0.5])
-            continue
-        middle = (axis[1:] + axis[:-1]) / 2
-        edges[name] = np.concatenate([[2 * axis[0] - middle[0]], middle, [2 * axis[-1] - middle[-1]]])
-    return edges

@@ -13,7 +13,7 @@ import torch
 
 from mimo import VoxelGrid
 from mimo.viewer.projections import voxel_edges
-from mimo.viewer.surface import AMBIENT, BRIGHTEST, DARKEST, DEPTH_COLORS, LIGHT
+from mimo.viewer.surface import AMBIENT, DEPTH_COLORS, LIGHT
 
 __all__ = ["Camera", "Raycaster", "orbit"]
 
@@ -160,7 +160,7 @@ class Raycaster:
             cosine = normal @ light / np.where(length > 0, length, 1)
             bright = AMBIENT + (1 - AMBIENT) * np.clip(0.5 + 0.5 * cosine, 0, 1)
             depth = np.clip(0.5 + 0.5 * at[..., 2].numpy(), 0, 1)
-            colors = bright[..., None] * DEPTH_COLORS(DARKEST + depth * (BRIGHTEST - DARKEST))[..., :3]
+            colors = bright[..., None] * DEPTH_COLORS(depth)[..., :3]
             picture[rows] = np.concatenate([colors, np.ones((*depth.shape, 1))], -1) * hit.numpy()[..., None]
         return picture
 

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mimo.data import FileError
+from mimo.display_defaults import COLOR_MAP
 from mimo.extras import missing
 from mimo.viewer import page_files
 from mimo.viewer.files import figure_of_file
@@ -26,11 +27,13 @@ from mimo.viewer.payload import (
     measurement_packet,
     packet,
     page_facts,
+    phase_packet,
     scores,
     told,
     version_of,
     volume_packet,
 )
+from mimo.viewer.setup_facts import distinct_names, setup_facts
 from mimo.viewer.standalone import MOST_STATE, standalone_page
 
 __all__ = ["MOST_HEAD", "MOST_TARGET", "Guard", "Source", "allowed_hosts", "listen", "make_app", "serve"]
@@ -126,6 +129,7 @@ class Source:
         self.paths = [Path(path) for path in paths]
         self.watch = watch
         self._scores: dict[tuple[Any, ...], dict[str, float | None]] = {}
+        self._setups: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._busy = threading.Lock()
 
     def facts(self, request: Request) -> Response:
@@ -139,7 +143,20 @@ class Source:
     def file(self, request: Request) -> Response:
         """Answer with the facts of one file."""
         path = self._path(request)
-        return _no_such_file() if path is None else JSONResponse(file_facts(path))
+        if path is None:
+            return _no_such_file()
+        return JSONResponse(file_facts(path, distinct_names(self.paths)[_number(request, "file")]))
+
+    def setup(self, request: Request) -> Response:
+        """Answer with expected resolution and extent of the scene of one file, computed once for each version."""
+        path = self._path(request)
+        if path is None:
+            return _no_such_file()
+        key = (path, version_of(path))
+        with self._busy:
+            if key not in self._setups:
+                self._setups[key] = setup_facts(path)
+        return JSONResponse(self._setups[key])
 
     def volume(self, request: Request) -> Response:
         """Answer with a volume's packet, or with the header ``changed`` alone when the file is no longer the same."""
@@ -150,6 +167,13 @@ class Source:
         if wanted is not None and wanted != version_of(path):
             return Response(packet({"changed": True}), media_type=OCTETS)
         return Response(volume_packet(path, _number(request, "item"), _number(request, "scene")), media_type=OCTETS)
+
+    def phase(self, request: Request) -> Response:
+        """Answer with the packet of an image's phase."""
+        path = self._path(request)
+        if path is None:
+            return _no_such_file()
+        return Response(phase_packet(path, _number(request, "item"), _number(request, "scene")), media_type=OCTETS)
 
     def measurement(self, request: Request) -> Response:
         """Answer with a measurement's packet."""
@@ -173,7 +197,7 @@ class Source:
     def figure(self, request: Request) -> Response:
         """Answer with the static figure of one scene as PNG, for browsers that cannot draw volumes."""
         path = self._path(request)
-        cmap = request.query_params.get("colors", COLOR_MAPS[0])
+        cmap = request.query_params.get("colors", COLOR_MAP)
         if path is None:
             return _no_such_file()
         if cmap not in COLOR_MAPS:
@@ -223,7 +247,9 @@ def make_app(paths: Sequence[Path], *, token: str, hosts: Collection[str], watch
         Route(f"{base}/facts", source.facts),
         Route(f"{base}/versions", source.versions),
         Route(f"{base}/file/{{file:int}}", source.file),
+        Route(f"{base}/setup/{{file:int}}", source.setup),
         Route(f"{base}/volume/{{file:int}}/{{item:int}}/{{scene:int}}", source.volume),
+        Route(f"{base}/phase/{{file:int}}/{{item:int}}/{{scene:int}}", source.phase),
         Route(f"{base}/scores/{{file:int}}/{{item:int}}/{{scene:int}}", source.scores),
         Route(f"{base}/measurement/{{file:int}}/{{scene:int}}", source.measurement),
         Route(f"{base}/figure/{{file:int}}/{{scene:int}}", source.figure),

@@ -5,20 +5,31 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import os
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from mimo.data import FileError
+from mimo.output_file import refuse_inputs, replacing
 from mimo.viewer import page_files
-from mimo.viewer.payload import measurement_packet, page_facts, scores, unpack, volume_packet
+from mimo.viewer.payload import (
+    measurement_packet,
+    packet,
+    page_facts,
+    phase_packet,
+    scores,
+    unpack,
+    volume_packet,
+)
+from mimo.viewer.setup_facts import setup_facts
 
 __all__ = ["MOST_STATE", "save_html", "standalone_page"]
 
 MOST_BYTES = 400 * 2**20  # browsers read no script beyond about 512 MiB
 MOST_STATE = 4000
+NO_MEASUREMENT = {"name": "images", "tx": [], "rx": [], "n_freq": 0, "n_channel": 0, "n_pair": 0, "permittivity": 1.0}
+NO_PACKET = packet({"problem": "No measurement was given with these images."})
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src blob: data:; base-uri 'none'"
 )
@@ -53,23 +64,27 @@ def save_html(
     """
     paths = [Path(files)] if isinstance(files, str | PathLike) else [Path(file) for file in files]
     text, _ = standalone_page(paths, scenes=scenes, state=state)
-    out = Path(out)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
+    refuse_inputs(out, paths)
+    with replacing(out) as part:
         part.write_text(text, encoding="utf-8")
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def standalone_page(
-    paths: Sequence[Path], *, scenes: Sequence[int] | None = None, state: str = "", lenient: bool = False
+    paths: Sequence[Path],
+    *,
+    scenes: Sequence[int] | None = None,
+    state: str = "",
+    lenient: bool = False,
+    images_alone: bool = False,
 ) -> tuple[str, list[str]]:
     """Return the text of the page that `save_html` writes, and messages about files that were left out.
 
     With `lenient` a file that cannot be read is left out and named in the page, as long as another one can be read.
+    With `images_alone` nothing of the files' measurements is in the page.
     """
     facts = page_facts(list(paths))
+    if images_alone:
+        facts["files"] = [file | NO_MEASUREMENT for file in facts["files"]]
     files = list(zip(paths, facts["files"], strict=True))
     damaged = [(path, file) for path, file in files if "problem" in file]
     if damaged and (len(damaged) == len(files) or not lenient):
@@ -84,7 +99,7 @@ def standalone_page(
             )
     chosen = list(range(n_scene)) if scenes is None else list(dict.fromkeys(scenes))
     facts |= {"scenes": chosen, "state": state}
-    parts = _data_parts(paths, facts)
+    parts = _data_parts(paths, facts, images_alone)
     shaders = {name: page_files.read(name) for name in page_files.SHADERS}
     page = page_files.read("index.html")
     head, tail = page.index("<!-- files: start -->"), page.index("<!-- files: end -->")
@@ -97,12 +112,15 @@ def standalone_page(
     return page[:head] + inlined + page[tail:], [file["problem"] for _, file in damaged]
 
 
-def _data_parts(paths: Sequence[Path], facts: dict[str, Any]) -> list[str]:
+def _data_parts(paths: Sequence[Path], facts: dict[str, Any], images_alone: bool) -> list[str]:
     parts, size = [], 0
     for f, (path, file) in enumerate(zip(paths, facts["files"], strict=True)):
+        parts.append(_json_part(f"setup/{f}", {} if images_alone else setup_facts(path)))
         for scene in (s for s in facts["scenes"] if s < file["n_scene"]):
             packets = {f"volume/{f}/{i}/{scene}": volume_packet(path, i, scene) for i in range(len(file["items"]))}
-            packets[f"measurement/{f}/{scene}"] = measurement_packet(path, scene)
+            phases = {f"phase/{f}/{i}/{scene}": phase_packet(path, i, scene) for i in range(len(file["items"]))}
+            packets |= {name: content for name, content in phases.items() if unpack(content)[0]["complex"]}
+            packets[f"measurement/{f}/{scene}"] = NO_PACKET if images_alone else measurement_packet(path, scene)
             for name, content in packets.items():
                 parts.append(_packet_part(name, content))
                 size += len(parts[-1])

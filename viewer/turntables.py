@@ -15,6 +15,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mimo import VoxelGrid
+from mimo.display_defaults import COLOR_MAP, FLOOR_DB, SURFACE_DB
 from mimo.viewer.projections import to_db, voxel_edges
 from mimo.viewer.raycast import Camera, Raycaster, orbit
 from mimo.viewer.reference import references
@@ -38,12 +39,12 @@ def turntable(
     *,
     rendering: str = "maximum",
     linear: bool = False,
-    floor_db: float = -40.0,
-    level_db: float = -10.0,
+    floor_db: float = FLOOR_DB,
+    level_db: float = SURFACE_DB,
     common_scale: bool = False,
     relative: Collection[str] = (),
     inside: Mapping[str, npt.NDArray[np.bool_]] | None = None,
-    cmap: str = "inferno",
+    cmap: str = COLOR_MAP,
     n_frame: int = 48,
     elevation: float = 20.0,
     size: int = 320,

@@ -125,14 +125,7 @@ def mask_channels(measurement: Measurement, bad: Mapping[Channel, str] | Iterabl
         result = replace(
             measurement,
             values=measurement.values[..., keep],
-            array=ArrayGeometry(
-                array.tx_pos,
-                array.rx_pos,
-                array.channels[keep],
-                tx_normal=array.tx_normal,
-                rx_normal=array.rx_normal,
-                name=array.name,
-            ),
+            array=replace(array, channels=array.channels[keep]),
             background=pick(measurement.background),
             gain=pick(measurement.gain),
             delay=pick(measurement.delay),

@@ -50,6 +50,8 @@ def decimated(measurement: Measurement, *, n_channel: int, n_freq: int | None = 
         pick(array.tx_normal, tx),
         pick(array.rx_normal, rx),
         array.name,
+        array.tx_far,
+        array.rx_far,
     )
     return replace(
         measurement,

@@ -129,7 +129,11 @@ def box_paths(array: ArrayGeometry, box: VoxelGrid) -> tuple[Floats, Floats]:
     low, high = (np.array([axis[i] for axis in (box.x, box.y, box.z)]) for i in (0, -1))
 
     def path(points: Floats) -> Floats:
-        return np.linalg.norm(points - tx, axis=-1) + np.linalg.norm(points - rx, axis=-1)
+        ways = [
+            -(points * place).sum(axis=-1) if far else np.linalg.norm(points - place, axis=-1)
+            for place, far in zip((tx, rx), array.far, strict=True)
+        ]
+        return np.asarray(ways[0] + ways[1])
 
     corners = np.stack(np.meshgrid(*np.stack([low, high], axis=1), indexing="ij"), axis=-1).reshape(1, -1, 3)
     longest = path(corners).max(axis=1)

@@ -262,6 +262,7 @@ def divide_gain(measurement: Measurement, *, record: bool = True) -> Measurement
 def reference_echo(measurement: Measurement, target: ReferenceTarget) -> Complex:
     """Return the target's echo in ideal channels, complex128 ``(n_freq, n_channel)``, without the removed paths."""
     array = measurement.array
+    array.check_near("a reference target")
     channels = array.channel_indices()
     tx, rx = array.tx_pos[channels[:, 0]], array.rx_pos[channels[:, 1]]
     path = target.path(tx, rx)

@@ -88,6 +88,8 @@ def guessed_grid(measurement: Measurement) -> tuple[VoxelGrid, str]:
 def _removed_to_origin(measurement: Measurement) -> bool:
     """Whether the removed path is the way from transmitter to receiver by way of the origin, to one per cent."""
     path, array = measurement.reference_path, measurement.array
+    if any(array.far):
+        return True
     if path is None:
         return False
     channels = array.channel_indices()

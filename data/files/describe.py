@@ -96,7 +96,7 @@ def doubt_about_units(measurement: Measurement) -> str | None:
     array, wavelength = measurement.array, speed_of_light / float(measurement.sweep.freq[-1])
     span = float(np.ptp(np.concatenate([array.tx_pos, array.rx_pos]), axis=0).max())
     most = MANY_WAVELENGTHS if measurement.reference_path is None else np.inf
-    if not span or 1e-2 <= span / wavelength <= most:
+    if any(array.far) or not span or 1e-2 <= span / wavelength <= most:
         return None
     return (
         f"the antennas span {span:.4g} m, the shortest wavelength is {wavelength:.4g} m: are both in the units stated?"
@@ -128,6 +128,9 @@ def _span(array: ArrayGeometry) -> str:
     sides = np.ptp(np.concatenate([array.tx_pos, array.rx_pos]), axis=0)
     looks = " and ".join(n for n, v in (("tx", array.tx_normal), ("rx", array.rx_normal)) if v is not None)
     normals = f", {looks} with normals" if looks else ""
+    away = " and ".join(name for name, far in zip(("tx", "rx"), array.far, strict=True) if far)
+    if away:
+        return f"{away} infinitely far away, directions of plane waves{normals}"
     return f"over {' x '.join(f'{side:.4g}' for side in sides)} m{normals}"
 
 

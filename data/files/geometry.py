@@ -13,7 +13,7 @@ import numpy as np
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
 from mimo.data.files.hdf5 import attribute, dataset, guarded, open_hdf5, subgroup
 from mimo.data.files.reader import check_schema
-from mimo.data.files.schema import BY_PATH, FileError, UnfitError, check_finite, check_shape
+from mimo.data.files.schema import BY_PATH, FileError, UnfitError, check_finite, check_shape, far_sides
 from mimo.data.files.writer import new_file, put_geometry, writing
 
 __all__ = ["Geometry", "array_alone", "load_geometry", "save_geometry"]
@@ -60,6 +60,7 @@ def load_geometry(path: str | PathLike[str]) -> Geometry:
         label = attribute(subgroup(file, "array"), "name", "string") or ""
         try:
             antennas: dict[str, Any] = {name: parts.get(f"array/{name}") for name in ARRAY}
+            antennas |= far_sides(attribute(subgroup(file, "array"), "far", "string"))
             array = ArrayGeometry(**antennas, name=label)
             sweep = FrequencySweep(parts["sweep/freq"]) if "sweep/freq" in parts else None
             grid = None if absent else VoxelGrid(*(parts[f"grid/{name}"] for name in "xyz"))

@@ -24,6 +24,7 @@ from mimo.data.files.schema import (
     UnfitError,
     check_finite,
     check_shape,
+    far_sides,
 )
 from mimo.data.measurement import (
     MEASUREMENT_PATHS,
@@ -132,6 +133,7 @@ class MeasurementFile:
                 raise UnfitError("array/mask holds numbers other than 0 and 1: expected bool")
             parts["mask"] = parts["mask"].astype(bool)
         label = attribute(subgroup(file, "array"), "name", "string") or ""
+        parts |= far_sides(attribute(subgroup(file, "array"), "far", "string"))
         axes: list[Any] = [self._whole(f"grid/{name}") for name in "xyz"]
         absent = [name for name, axis in zip("xyz", axes, strict=True) if axis is None]
         if len(absent) in (1, 2):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 __all__ = ["SafeFile"]
 
 
 class SafeFile(io.RawIOBase):
-    """Opens a new file for HDF5 to write to; it keeps the first error for `check` and tells HDF5 that all went well.
+    """Opens an empty file for HDF5 to write to; it keeps the first error for `check` and tells HDF5 that all went well.
 
     HDF5 cannot close a file whose writes fail: it prints a page of errors, or ends the process. Once a write has failed
     nothing more is written; `check` raises the error, and the caller deletes the file.
@@ -18,16 +17,12 @@ class SafeFile(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         self.error: OSError | None = None
-        self._file = path.open("x+b", buffering=0)
+        self._file = path.open("r+b", buffering=0)
 
     def check(self) -> None:
         """Raise the error that was kept, if any."""
         if self.error is not None:
             raise self.error
-
-    def sync(self) -> None:
-        """Flush what was written to the disk."""
-        os.fsync(self._file.fileno())
 
     def write(self, data: object) -> int:
         """Write all of `data`, or keep the error."""

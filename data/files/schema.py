@@ -27,6 +27,7 @@ __all__ = [
     "check_dtype",
     "check_finite",
     "check_shape",
+    "far_sides",
     "markdown_table",
 ]
 
@@ -173,6 +174,13 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("", "creator", "string", False, "program and version"),
     Attribute("", "recipe", "string", False, "what a resumable run made the file from, a JSON object"),
     Attribute("array", "name", "string", False, "a label"),
+    Attribute(
+        "array",
+        "far",
+        "string",
+        False,
+        "tx, rx or tx,rx: those are infinitely far away, their positions are directions from the origin",
+    ),
     Attribute(
         "measurement/values",
         "phase_sign",
@@ -332,3 +340,11 @@ def markdown_table() -> str:
         lines.append(f"| `{attribute.name}` | {owner} | {attribute.type} | {required} | {attribute.meaning} |")
     lines += ["", "Every dataset also carries the attributes `unit` and `description`."]
     return "\n".join(lines)
+
+
+def far_sides(text: str | None) -> dict[str, bool]:
+    """Return ``tx_far`` and ``rx_far`` of a text ``tx``, ``rx`` or ``tx,rx``, or none; UnfitError for others."""
+    sides = text.split(",") if text else []
+    if not set(sides) <= {"tx", "rx"}:
+        raise UnfitError(f"far is {text!r}: expected tx, rx or tx,rx")
+    return {f"{side}_far": True for side in sides}

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
@@ -31,6 +29,7 @@ from mimo.data.measurement import (
     check_region,
     checked_values,
 )
+from mimo.output_file import OutputError, replacing
 
 __all__ = [
     "FILL",
@@ -82,47 +81,34 @@ def new_file(path: str | PathLike[str], recipe: str = "") -> Iterator[tuple[h5py
     """
     path = Path(path)
     with writing(path):
-        is_folder, has_folder = path.is_dir(), path.parent.is_dir()
-    if is_folder:
-        raise FileError(path, "is a folder: expected the name of a file to write")
+        has_folder = path.parent.is_dir()
     if not has_folder:
         raise FileError(path, f"cannot be written, there is no folder {path.parent}: expected an existing folder")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with writing(path):
-            sink = SafeFile(temporary)
-        with sink:
-            # the headers of 1.8 have checksums, and room for attributes above 64 kB (seconds of many scenes)
-            file = h5py.File(sink, "w", libver=("v108", "latest"))
-            try:
+        with replacing(path) as temporary:
+            with writing(path):
+                sink = SafeFile(temporary)
+            with sink:
+                # the headers of 1.8 have checksums, and room for attributes above 64 kB (seconds of many scenes)
+                file = h5py.File(sink, "w", libver=("v108", "latest"))
+                try:
+                    with writing(path, sink):
+                        _put_text(file, "schema", SCHEMA_NAME)
+                        file.attrs["schema_version"] = SCHEMA_VERSION
+                        file.attrs["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+                        file.attrs["creator"] = _creator()
+                        _put_text(file, RECIPE_ATTRIBUTE, recipe)
+                    yield file, sink
+                finally:
+                    file.close()
                 with writing(path, sink):
-                    _put_text(file, "schema", SCHEMA_NAME)
-                    file.attrs["schema_version"] = SCHEMA_VERSION
-                    file.attrs["created"] = datetime.now(UTC).isoformat(timespec="seconds")
-                    file.attrs["creator"] = _creator()
-                    _put_text(file, RECIPE_ATTRIBUTE, recipe)
-                yield file, sink
-            finally:
-                file.close()
+                    sink.check()
             with writing(path, sink):
                 sink.check()
-                sink.sync()
-        with writing(path, sink):
-            sink.check()
-            temporary.replace(path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    with suppress(OSError):  # the file is whole either way; this only makes its new name survive a power cut
-        _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    except OutputError as error:
+        if error.path != str(path):
+            raise
+        raise FileError(path, error.problem) from error
 
 
 def _creator() -> str:
@@ -188,6 +174,7 @@ def put_geometry(file: h5py.File, array: ArrayGeometry, sweep: FrequencySweep | 
         if value is not None:
             put(file, BY_PATH[f"array/{name}"], value)
     _put_text(file["array"], "name", array.name)
+    _put_text(file["array"], "far", ",".join(side for side, far in zip(("tx", "rx"), array.far, strict=True) if far))
     if sweep is not None:
         put(file, BY_PATH["sweep/freq"], sweep.freq)
     if grid is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from mimo import ArrayGeometry
-from mimo.data.files.schema import FileError, UnfitError
+from mimo.data.files.schema import FileError, UnfitError, far_sides
 from mimo.data.importers.chirp import Chirp
 from mimo.data.importers.containers import SUFFIXES, Get, named_arrays
 from mimo.data.importers.frames import one_scene, with_turns
@@ -74,6 +75,7 @@ def read(
     reference_path: str = "",
     axes: tuple[str, ...] = ("auto",),
     pick: str = "",
+    far: str = "",
     length_unit: str = "m",
     freq_unit: str = "Hz",
     first_index: int = 0,
@@ -108,6 +110,9 @@ def read(
     pick
         ``AXIS=NUMBER``, from 0: takes one along an axis of the values, which then is not one of the measurement's:
         ``scene=3``, ``rx=0``. Needs `axes`.
+    far
+        tx, rx or tx,rx: these are infinitely far away, their waves plane, and their positions are directions from the
+        origin, from which the phase counts.
     length_unit, freq_unit
         m, cm, mm, um, inch; Hz, kHz, MHz, GHz, THz.
     first_index
@@ -132,6 +137,7 @@ def read(
     FileError
         Naming the file, the array and what was expected; for a wrong order of axes, the order that the lengths fit.
     """
+    away = far_sides(far)
     length = unit_factor(path, "length_unit", length_unit, LENGTH_UNITS)
     hertz = unit_factor(path, "freq_unit", freq_unit, FREQUENCY_UNITS)
     with named_arrays(path) as (get, names):
@@ -168,6 +174,7 @@ def read(
     freqs, data = ascending(freqs, data, 1)
     try:
         array = ArrayGeometry(tx, rx, pairs, tx_normal=tx_look, rx_normal=rx_look, name=path.stem)
+        array = replace(array, **away)
     except ValueError as error:
         raise FileError(path, str(error)) from error
     if removed is not None:

@@ -43,6 +43,10 @@ def one_scene(measurement: Measurement, track: Track, mount: Mount) -> Measureme
         When there are more or fewer frames than positions.
     """
     array = measurement.array
+    if any(array.far):
+        raise UnfitError(
+            "the antennas are infinitely far away and there is a motion: expected motion.far of the motion"
+        )
     n_scene, n_frame = measurement.n_scene - mount.skip, track.n_frame
     if track.frames is not None:
         if n_scene <= track.frames.max():
@@ -105,6 +109,8 @@ def one_scene(measurement: Measurement, track: Track, mount: Mount) -> Measureme
             tx_normal=None if plain else tx_look.reshape(-1, 3),
             rx_normal=None if plain else rx_look.reshape(-1, 3),
             name=array.name,
+            tx_far=mount.far,
+            rx_far=mount.far,
         ),
         snr_db=None,
         background=repeated(measurement.background),

@@ -42,6 +42,9 @@ class Mount:
         Whether the radar moves on while its transmitters take turns, as the times of the chirps say.
     skip
         Number of first frames that do not belong to the scan.
+    far
+        Whether the radar was so far away that its waves are plane: its places are directions from the origin, and the
+        way from the origin and back is not in the phase.
     """
 
     lever_arm: tuple[float, ...] = (0.0, 0.0, 0.0)
@@ -50,6 +53,7 @@ class Mount:
     tx_shift: tuple[float, ...] = ()
     moving: bool = False
     skip: int = 0
+    far: bool = False
 
     def rotation(self, track: Track) -> Floats:
         """Return the rotation ``(3, 3)`` from the radar's own axes to those of the moving part."""
@@ -98,7 +102,7 @@ MOTIONS: dict[str, Callable[..., Track]] = {
     "line": line,
     "poses": poses,
 }
-MOUNT = ("lever_arm", "look", "up", "tx_shift", "moving", "skip")
+MOUNT = ("lever_arm", "look", "up", "tx_shift", "moving", "skip", "far")
 
 
 def parse_motion(table: Mapping[str, Any]) -> Motion:
@@ -121,7 +125,8 @@ def parse_motion(table: Mapping[str, Any]) -> Motion:
         raise UnfitError(f"motion.kind is {kind!r}: expected one of {', '.join(MOTIONS)}")
     unit = unit_factor("motion", "length_unit", str(given.pop("length_unit", "m")), LENGTH_UNITS)
     kinds = {k: v for k, v in kinds_of(MOTIONS[kind]).items() if k != "unit"}
-    mounted: dict[str, Any] = dict.fromkeys(MOUNT[:-2], tuple[float, ...]) | {"moving": bool, "skip": int}
+    mounted: dict[str, Any] = dict.fromkeys(MOUNT[:-3], tuple[float, ...])
+    mounted |= {"moving": bool, "skip": int, "far": bool}
     for name in given:
         if name not in kinds and name not in mounted:
             known = [f"motion.{each}" for each in ("kind", "length_unit", *kinds, *mounted)]

@@ -1,10 +1,14 @@
-"""Read raw data of Texas Instruments mmWave radars: ``adc_data.bin`` of a DCA1000, with a TOML file of the chirp.
+"""Read raw data of Texas Instruments mmWave radars: captures of a DCA1000 or of the cascade, with the radar's setup.
 
-The file holds 16-bit numbers, frame by frame, chirp by chirp, with the transmitters taking turns (TDM). How I and Q of
+The files hold 16-bit numbers, frame by frame, chirp by chirp, with the transmitters taking turns (TDM). How I and Q of
 the receivers are interleaved depends on the number of LVDS data lanes, and so on the device:
 
 - ``lanes = 2`` (xWR16xx, xWR18xx, xWR68xx): receiver after receiver, in each ``I0 I1 Q0 Q1 I2 I3 Q2 Q3 ...``;
 - ``lanes = 4`` (xWR12xx, xWR14xx): sample after sample, in each I of every receiver, then Q of every receiver.
+
+The cascade's four devices write a file each (`mimo.data.importers.ti_samples`). The setup is a TOML file of one's own,
+mmWave Studio's JSON or a .cfg of the mmWave SDK (`mimo.data.importers.ti_config`); of the latter two a TOML file beside
+them states what they do not, and has the last word. Antennas are those of a board by name, or positions.
 
 A sample of a chirp is a sample over frequency: ``f = start_freq + slope (adc_start + n / sample_rate)``. The beat
 signal of these devices carries exp(+j k R) (transmitted times conjugate received signal) and is conjugated here; the
@@ -19,7 +23,6 @@ takes out the phase of one radial velocity a frame: that of the correlation betw
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +30,36 @@ import numpy as np
 
 from mimo import ArrayGeometry
 from mimo.data.calibration.delay import remove_video_phase
-from mimo.data.files.schema import FileError
+from mimo.data.files.schema import FileError, UnfitError
+from mimo.data.importers.boards import BOARDS, board_array
 from mimo.data.importers.chirp import Chirp
 from mimo.data.importers.frames import one_scene, with_turns
 from mimo.data.importers.layout import Array, in_our_sign, positions, sweep_of
 from mimo.data.importers.motion import Motion
 from mimo.data.importers.settings import load_toml
+from mimo.data.importers.ti_calibration import calibration_factor
+from mimo.data.importers.ti_config import find_config, read_config
+from mimo.data.importers.ti_samples import is_cascade, read_beats
 from mimo.data.measurement import Measurement, check_permittivity
 
 __all__ = ["read", "recognise"]
 
 NAME = "ti"
-DESCRIPTION = "TI mmWave adc_data.bin with radar.toml: chirp, lanes, I/Q order, antennas"
+DESCRIPTION = "TI mmWave captures: .bin of a DCA1000 or the cascade, with mmWave Studio's JSON, a .cfg or radar.toml"
 EXPLANATION = (
-    "radar.toml has start_freq (Hz), slope (Hz/s), sample_rate (Hz), n_sample, n_chirp (of each tx in a frame), tx_pos",
-    "and rx_pos (metres); if not the usual ones also n_frame (from the length), adc_start (0 s), lanes (2, or 4),",
-    "iq_order ('IQ', or 'QI' where the capture has them swapped), phase_sign (+1), tx_order (each chirp's tx, from 0),",
-    "video_phase (true: taken out), target_motion (true: the phase of one radial velocity is taken out between tx),",
-    "idle, ramp_end and frame_period (s, for motion.moving). Frames become scenes.",
+    "adc_data.bin, adc_data_Raw_0.bin and on, or master_0000_data.bin, slave1_0000_data.bin, ... with idx.bin. Setup:",
+    "the option config, or beside the data *.mmwave.json, *.cfg and radar.toml, which has the last word. The option",
+    f"board places the antennas: {', '.join(BOARDS)}.",
+    "radar.toml has start_freq (Hz), slope (Hz/s), sample_rate (Hz), n_sample, n_chirp (of each tx in a frame), and",
+    "board, or tx_pos and rx_pos (m); if not the usual ones also n_frame (from the length), adc_start (0 s), lanes",
+    "(2, or 4), iq_order ('IQ', or 'QI' where the capture has them swapped), phase_sign (+1), tx_order (each chirp's",
+    "tx, from 0), video_phase (true: taken out), target_motion (true: the phase of one radial velocity is taken out",
+    "between tx), idle, ramp_end and frame_period (s, for motion.moving); of a board tx and rx (numbers in use, from",
+    "0), tx_offset (m, of all tx) and mirror (true: x negated). The option calibration is the cascade's .mat, applied;",
+    "with calibration_range (m, of its reflector) the ways to that are put back. Frames become scenes.",
 )
-DATA, CONFIG = "adc_data.bin", "radar.toml"
-REQUIRED = ("start_freq", "slope", "sample_rate", "n_sample", "n_chirp", "tx_pos", "rx_pos")
+CONFIG = "radar.toml"
+REQUIRED = ("start_freq", "slope", "sample_rate", "n_sample", "n_chirp")
 OPTIONAL: dict[str, Any] = {
     "n_frame": 0,
     "adc_start": 0.0,
@@ -60,28 +72,56 @@ OPTIONAL: dict[str, Any] = {
     "idle": 0.0,
     "ramp_end": 0.0,
     "frame_period": 0.0,
+    "tx_pos": [],
+    "rx_pos": [],
+    "board": "",
+    "tx": [],
+    "rx": [],
+    "tx_offset": [0.0, 0.0, 0.0],
+    "mirror": False,
+    "calibration_range": 0.0,
 }
+CASCADE = "awr2243-cascade"
 
 
 CHIRP = ("start_freq", "slope", "sample_rate", "adc_start", "idle", "ramp_end", "frame_period")
 
 
 def recognise(path: Path) -> bool:
-    """Whether `path` is the folder of a capture and its TOML file, or the .bin file beside one."""
+    """Whether `path` is a folder or a .bin file of a capture, with a setup beside it."""
     if path.is_dir():
-        return (path / DATA).is_file() and (path / CONFIG).is_file()
-    return path.suffix.lower() == ".bin" and (path.parent / CONFIG).is_file()
+        if not is_cascade(path) and not any(path.glob("*.bin")):
+            return False
+    elif path.suffix.lower() != ".bin" or not path.is_file():
+        return False
+    folder = path if path.is_dir() else path.parent
+    try:
+        return (folder / CONFIG).is_file() or find_config(folder) is not None
+    except FileError:
+        return True
 
 
-def read(path: Path, *, config: str = "", permittivity: float = 1.0, motion: Motion | None = None) -> Measurement:
+def read(
+    path: Path,
+    *,
+    config: str = "",
+    board: str = "",
+    calibration: str = "",
+    permittivity: float = 1.0,
+    motion: Motion | None = None,
+) -> Measurement:
     """Read a capture as a measurement in which every frame is a scene, or all are one where the radar moved.
 
     Parameters
     ----------
     path
-        The folder, or the .bin file.
+        The folder, or the (first) .bin file.
     config
-        The TOML file; ``radar.toml`` beside the data when empty.
+        The setup: a TOML file, mmWave Studio's JSON or a .cfg; those beside the data when empty.
+    board
+        Name of the board, of `BOARDS`.
+    calibration
+        The cascade's .mat of the calibration.
     permittivity
         Relative permittivity of the medium.
     motion
@@ -97,37 +137,66 @@ def read(path: Path, *, config: str = "", permittivity: float = 1.0, motion: Mot
     FileError
         Naming the file and the entry; for a wrong length, the length that the entries ask for.
     """
-    data = path / DATA if path.is_dir() else path
-    toml = Path(config) if config else data.parent / CONFIG
-    entries = _checked(toml, load_toml(toml))
-    tx, rx = (positions(toml, name, _numbers(toml, name, entries[name])) for name in ("tx_pos", "rx_pos"))
-    n_sample, n_chirp = entries["n_sample"], entries["n_chirp"]
-    raw = _samples(data)
-    n_frame = _frames(data, raw.size, entries, len(tx), len(rx))
-    chirps = raw.reshape(n_frame, n_chirp, len(tx), -1)
-    i, q = _two_lanes(chirps, len(rx)) if entries["lanes"] == 2 else _four_lanes(chirps, len(rx))
-    if entries["iq_order"] == "QI":
-        i, q = q, i
-    order = _order(toml, entries["tx_order"], len(tx))
-    beats = np.empty(i.shape, np.complex64)  # frame, chirp, turn, rx, sample
-    beats.real, beats.imag = i, q
+    folder = path if path.is_dir() else path.parent
+    setup, entries = _entries(folder, config, board)
+    array, sign = _antennas(setup, entries)
+    tx, rx = array.n_tx, array.n_rx
+    order = _order(setup, entries["tx_order"], tx)
+    beats = read_beats(path, entries, tx, rx)  # frame, chirp, turn, rx, sample
     if entries["target_motion"]:
-        beats *= _against_motion(toml, beats)
-    values = np.empty((n_frame, len(tx), len(rx), n_sample), np.complex64)
-    values[:, order] = beats.mean(axis=1)
+        beats *= _against_motion(setup, beats)
+    n_sample = entries["n_sample"]
+    values = np.empty((len(beats), tx, rx, n_sample), np.complex64)
+    values[:, order] = beats.mean(axis=1) * sign[:, None].astype(np.float32)
     chirp = Chirp(**{name: entries[name] for name in CHIRP}, n_sample=n_sample)
+    if calibration:
+        on_tx, on_rx = (list(entries[side] or range(n)) for side, n in (("tx", tx), ("rx", rx)))
+        reach = float(entries["calibration_range"])
+        values *= calibration_factor(_near(folder, calibration), chirp, n_sample, on_tx, on_rx, order[0], array, reach)
     measurement = Measurement(
-        in_our_sign(toml, values.transpose(0, 3, 1, 2), entries["phase_sign"]),
-        ArrayGeometry(tx, rx, name="ti"),
-        sweep_of(toml, "start_freq, slope and sample_rate", chirp.freq(n_sample)),
+        in_our_sign(setup, values.transpose(0, 3, 1, 2), entries["phase_sign"]),
+        array,
+        sweep_of(setup, "start_freq, slope and sample_rate", chirp.freq(n_sample)),
         permittivity=check_permittivity(permittivity),
-        source=f"ti {data.name}",
+        source=f"ti {path.name}",
     )
     if entries["video_phase"]:
         measurement = remove_video_phase(measurement, chirp.slope)
     if motion is None:
         return measurement
     return one_scene(measurement, motion.track(), with_turns(motion.mount, chirp, order))
+
+
+def _near(folder: Path, name: str) -> Path:
+    """Return a path as given, or beside the data."""
+    return Path(name) if Path(name).exists() else folder / name
+
+
+def _entries(folder: Path, config: str, board: str) -> tuple[Path, dict[str, Any]]:
+    """Return the file that states the setup, for messages, and its entries, checked."""
+    stated = _near(folder, config) if config else find_config(folder)
+    toml = stated if stated is not None and stated.suffix.lower() == ".toml" else folder / CONFIG
+    own = load_toml(toml) if stated is None or stated == toml or toml.is_file() else {}
+    base = {} if stated is None or stated == toml else read_config(stated)
+    if base and "tx_pos" in own:  # positions of one's own are those of the antennas in use
+        base = {name: value for name, value in base.items() if name not in ("tx", "rx") or is_cascade(folder)}
+    entries = {**base, **own, **({"board": board} if board else {})}
+    if is_cascade(folder) and not entries.get("board") and "tx_pos" not in entries:
+        entries["board"] = CASCADE
+    where = toml if stated is None or stated == toml else stated
+    return where, _checked(where, entries, even=not is_cascade(folder))
+
+
+def _antennas(path: Path, entries: dict[str, Any]) -> tuple[ArrayGeometry, Array]:
+    """Return the array, and the sign of each receiver."""
+    if not entries["board"]:
+        tx, rx = (positions(path, name, _numbers(path, name, entries[name])) for name in ("tx_pos", "rx_pos"))
+        return ArrayGeometry(tx, rx, name="ti"), np.ones(len(rx))
+    numbers = {name: tuple(entries[name]) for name in ("tx", "rx")}
+    try:
+        return board_array(entries["board"], **numbers, tx_offset=tuple(entries["tx_offset"]), mirror=entries["mirror"])
+    except UnfitError as error:
+        raise FileError(path, str(error)) from error
 
 
 def _order(path: Path, given: Any, n_tx: int) -> list[int]:
@@ -149,48 +218,14 @@ def _against_motion(path: Path, beats: Array) -> Array:
     return np.exp(-1j * turn).astype(np.complex64)[..., None, None]
 
 
-def _two_lanes(chirps: Array, n_rx: int) -> tuple[Array, Array]:
-    """Separate I and Q, ``(frame, chirp, tx, rx, sample)``, of pairs ``I0 I1 Q0 Q1``, receiver after receiver."""
-    pairs = chirps.reshape(*chirps.shape[:3], n_rx, -1, 2, 2)  # rx, pair of samples, I or Q, first or second
-    shape = (*pairs.shape[:4], -1)
-    return pairs[..., 0, :].reshape(shape), pairs[..., 1, :].reshape(shape)
-
-
-def _four_lanes(chirps: Array, n_rx: int) -> tuple[Array, Array]:
-    """Separate I and Q, ``(frame, chirp, tx, rx, sample)``, of samples with every receiver's I, then every Q."""
-    samples = chirps.reshape(*chirps.shape[:3], -1, 2, n_rx)
-    return samples[..., 0, :].swapaxes(-1, -2), samples[..., 1, :].swapaxes(-1, -2)
-
-
-def _samples(path: Path) -> Array:
-    try:
-        size = path.stat().st_size
-        if size % 2:
-            raise FileError(path, f"is {size} bytes long: expected 16-bit numbers, an even number of bytes")
-        return np.fromfile(path, "<i2")
-    except OSError as error:
-        raise FileError(path, f"cannot be read ({error.strerror}): expected 16-bit numbers") from error
-
-
-def _frames(path: Path, n_number: int, entries: Mapping[str, Any], n_tx: int, n_rx: int) -> int:
-    """Return the number of frames; FileError when the file is not as long as the entries say."""
-    one = entries["n_chirp"] * n_tx * n_rx * entries["n_sample"] * 2
-    n_frame = entries["n_frame"] or n_number // one
-    if n_frame < 1 or n_number != n_frame * one:
-        told = f"{n_frame} frames of" if n_frame else "frames of"
-        raise FileError(
-            path,
-            f"has {n_number} 16-bit numbers: expected {told} {one} "
-            f"({entries['n_chirp']} chirps x {n_tx} tx x {n_rx} rx x {entries['n_sample']} samples x I and Q)",
-        )
-    return n_frame
-
-
-def _checked(path: Path, entries: dict[str, Any]) -> dict[str, Any]:
+def _checked(path: Path, entries: dict[str, Any], *, even: bool) -> dict[str, Any]:
     """Return the entries with defaults filled in; FileError naming one that is missing, unknown or out of range."""
     for name in REQUIRED:
         if name not in entries:
             raise FileError(path, f"entry {name} is missing: expected {', '.join(REQUIRED)}")
+    if not entries.get("board") and not ("tx_pos" in entries and "rx_pos" in entries):
+        missing = "rx_pos" if "tx_pos" in entries else "tx_pos"
+        raise FileError(path, f"entry {missing} is missing: expected tx_pos and rx_pos, or board={'|'.join(BOARDS)}")
     for name in entries:
         if name not in REQUIRED and name not in OPTIONAL:
             raise FileError(path, f"entry {name!r} is unknown: expected {', '.join((*REQUIRED, *OPTIONAL))}")
@@ -199,17 +234,22 @@ def _checked(path: Path, entries: dict[str, Any]) -> dict[str, Any]:
         value = entries[name]
         if not isinstance(value, int) or isinstance(value, bool) or value < (name != "n_frame"):
             raise FileError(path, f"{name} is {value!r}: expected a whole number, 1 or more")
-    for name in ("video_phase", "target_motion"):
+    for name in ("video_phase", "target_motion", "mirror"):
         if not isinstance(entries[name], bool):
             raise FileError(path, f"{name} is {entries[name]!r}: expected true or false")
-    for name in CHIRP:
+    for name in ("tx", "rx"):
+        if not isinstance(entries[name], list) or not all(type(each) is int for each in entries[name]):
+            raise FileError(path, f"{name} is {entries[name]!r}: expected a list of numbers of antennas, from 0")
+    if _numbers(path, "tx_offset", entries["tx_offset"]).shape != (3,):
+        raise FileError(path, f"tx_offset is {entries['tx_offset']!r}: expected [x, y, z] in metres")
+    for name in (*CHIRP, "calibration_range"):
         value, may_be_0 = entries[name], name not in ("start_freq", "slope", "sample_rate")
         if not isinstance(value, int | float) or not np.isfinite(value) or value < 0 or (value == 0 and not may_be_0):
-            raise FileError(path, f"{name} is {value!r}: expected a positive number, in Hz, Hz/s or s")
+            raise FileError(path, f"{name} is {value!r}: expected a positive number, in Hz, Hz/s, s or m")
     for name, allowed in (("lanes", (2, 4)), ("iq_order", ("IQ", "QI")), ("phase_sign", (1, -1))):
         if entries[name] not in allowed:
             raise FileError(path, f"{name} is {entries[name]!r}: expected {' or '.join(map(str, allowed))}")
-    if entries["lanes"] == 2 and entries["n_sample"] % 2:
+    if even and entries["lanes"] == 2 and entries["n_sample"] % 2:
         raise FileError(path, f"n_sample is {entries['n_sample']}: expected an even number with two lanes")
     return entries
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +19,12 @@ from mimo.data.files.schema import FileError
 from mimo.data.files.shards import join_shards
 from mimo.data.jobs.cluster import Counted, check_workers, counted, run_tasks
 from mimo.data.jobs.tasks import FileTask, check_same, is_valid, read_recipe
+from mimo.output_file import remove_leftovers, shared
 
 __all__ = ["Output", "Part", "read_plan", "remove_leftovers", "run_outputs", "shard_folder"]
 
+MOST_LOCKS = 100
+"""Most outputs that are locked against runs with other parameters: a lock takes a descriptor, and these are few."""
 PLAN = ".plan.json"
 """A file in the folder of shards, until these are joined: the names of all shards and their scenes."""
 
@@ -170,7 +173,19 @@ def run_outputs(
     ------
     FileError
         When another file has the name of one to be made, or a file cannot be written.
+    mimo.output_file.OutputError
+        When a process is making one of them with other parameters.
     """
+    with ExitStack() as stack:
+        for output in outputs[:MOST_LOCKS]:
+            output.path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(shared(output.path, output.recipe))
+        return _run_outputs(outputs, workers=workers, scheduler=scheduler, part=part, progress=progress)
+
+
+def _run_outputs(
+    outputs: Sequence[Output], *, workers: int, scheduler: str | None, part: Part | None, progress: Counted
+) -> list[Path]:
     mine = [task for output in outputs for task in output.tasks]
     if part is not None:
         mine = mine[part.number - 1 :: part.of]
@@ -206,12 +221,3 @@ def read_plan(path: Path) -> dict[str, list[int]]:
         plan = json.loads((shard_folder(path) / PLAN).read_text())["shards"]
         return {str(name): [int(first), int(last)] for name, (first, last) in plan.items()}
     return {}
-
-
-def remove_leftovers(paths: Sequence[Path]) -> None:
-    """Remove the temporary files that killed processes left of `paths`, which lie in one folder."""
-    names = {path.name for path in paths}
-    for found in paths[0].parent.iterdir():
-        unfinished = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.tmp", found.name)
-        if unfinished and unfinished[1] in names:
-            found.unlink(missing_ok=True)

@@ -119,6 +119,7 @@ class Plan:
     @classmethod
     def of(cls, A: ImagingOperator, size: float, tolerance: float) -> Plan:
         """Return the plan for blocks of about `size` metres; `tolerance` as in `backproject_factorised`."""
+        A.array.check_near("back-projection of groups of antennas")
         blocks = Blocks.of((A.grid.x, A.grid.y, A.grid.z), size)
         k = A.acquisition.wavenumber
         tx, rx = (grouped(p, blocks, float(k.max()), tolerance) for p in (A.array.tx_pos, A.array.rx_pos))

@@ -164,6 +164,7 @@ class MultistaticPlan:
 
     def __init__(self, A: ImagingOperator, padding: float, aperture_taper: float, band_taper: float) -> None:
         check_medium(A)
+        A.array.check_near("range migration")
         self._A, self._finufft = A, load_finufft()
         self._sides = [
             _Side.of(name, positions, A, padding=padding, aperture_taper=aperture_taper)

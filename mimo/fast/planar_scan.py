@@ -80,6 +80,7 @@ class PlanarScan:
         ValueError
             When the array is no such scan; the message says what was found.
         """
+        array.check_near("range migration")
         expected = "expected a scan over a grid of positions in a plane z = const"
         if not array.paired:
             raise ValueError(f"the array has {array.n_tx} tx and {array.n_rx} rx in every pair: {expected}")

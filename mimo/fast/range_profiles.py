@@ -231,7 +231,13 @@ def path_bounds(acquisition: Acquisition) -> tuple[npt.NDArray[np.float64], npt.
     index = np.ones(1) if acquisition.layers is None else np.sqrt(acquisition.layers.permittivity)
     channels = acquisition.array.channel_indices()
     below, above = np.zeros(len(channels)), np.zeros(len(channels))
-    for positions, column in ((acquisition.array.tx_pos, channels[:, 0]), (acquisition.array.rx_pos, channels[:, 1])):
+    array = acquisition.array
+    for positions, column, far in zip((array.tx_pos, array.rx_pos), channels.T, array.far, strict=True):
+        if far:
+            ends = np.stack([-positions * low, -positions * high])
+            below += ends.min(axis=0).sum(axis=1)[column]
+            above += ends.max(axis=0).sum(axis=1)[column]
+            continue
         nearest = np.linalg.norm(np.clip(positions, low, high) - positions, axis=1)
         farthest = np.linalg.norm(np.maximum(np.abs(positions - low), np.abs(positions - high)), axis=1)
         below += index.min() * nearest[column]

@@ -30,6 +30,18 @@ def test_layouts_become_files(tmp_path):
     bad("array", "planar", "--tx-shape", "2", "--rx-shape", "4,5", "--width", 1, "-o", out, parts=("tx_shape",))
 
 
+def test_a_board_by_name(tmp_path):
+    out = tmp_path / "b.h5"
+    assert "iwr1843, 3 tx, 4 rx" in good("array", "board", "AWR1843BOOST", "-o", out)
+    plain = load_geometry(out).array
+    good("array", "board", "iwr1843", "--tx-offset", "0.002,0.004,0", "--mirror", "-o", out)
+    moved = load_geometry(out).array
+    apart = [each.tx_pos[0] - each.rx_pos[0] for each in (plain, moved)]
+    np.testing.assert_allclose(apart[1], (apart[0] + (0.002, 0.004, 0)) * (-1, 1, 1), atol=1e-12)
+    bad("array", "board", "iwr184", "-o", out, parts=("unknown board 'iwr184'", "iwr1843"))
+    bad("array", "board", "iwr1843", "--tx-offset", "1,2", "-o", out, parts=("--tx-offset", "three numbers"))
+
+
 def test_a_table_asks_for_its_unit(tmp_path):
     (tmp_path / "t.csv").write_text("kind,x,y,z\nboth,1,2,3\nrx,-1,2,3\n")
     bad("array", "from-table", tmp_path / "t.csv", "-o", tmp_path / "t.h5", parts=("--unit",))

@@ -294,9 +294,23 @@ def test_train_resumes_and_exports(tmp_path):
     validate_every = 2
     """
     config.write_text(text.format(n=2))
-    common = ("train", "tiny", "--config", config, "--out", tmp_path / "run", "--device", "cpu", "--quiet")
+    common = (
+        "train",
+        "tiny",
+        "--config",
+        config,
+        "--out",
+        tmp_path / "run",
+        "--device",
+        "cpu",
+        "--quiet",
+        "--nice",
+        "0",
+    )
     good(*common)
-    bad(*common, parts=("checkpoint", "resume"))
+    bad(*common, "--set", "data.pool=5", parts=("checkpoint", "resume"))
+    bad(*common, "--set", "data.seed=3", parts=("none of the 2 scenes", "9 x 11 x 13", "data.shapes"))
+    assert "resumed at step 2" in good(*(word for word in common if word != "--quiet")), "the same command goes on"
     more = (*common, "--resume", "--export", tmp_path / "tiny.safetensors")
     bad(*more, "--set", "optimizer.n_step=4.5", parts=("optimizer.n_step is '4.5'", "a whole number"))
     bad(*more, "--set", "optimizer.n_stp=4", parts=("'optimizer.n_stp'", "'optimizer.n_step'"))
@@ -305,6 +319,33 @@ def test_train_resumes_and_exports(tmp_path):
     denoised = Denoiser.load(tmp_path / "tiny.safetensors")(torch.rand(5, 7, 11), 0.1)
     assert denoised.shape == (5, 7, 11)
     bad("train", "denoser", "--out", tmp_path / "none", parts=("denoser", "denoiser"))
+
+
+@pytest.mark.filterwarnings("ignore:bfloat16 is emulated:RuntimeWarning")
+def test_precision_of_networks(scenes, tmp_path):
+    """What is asked is what an image and its network's training are computed and recorded in."""
+    out = tmp_path / "images.h5"
+    image = {}
+    for asked, recorded in (("bfloat16", "bfloat16"), ("float32", "float32"), ("auto", "float32")):
+        common = ("reconstruct", scenes, out, "--method", "two-stage", "--overwrite", "--precision", asked, "--json")
+        (row,) = json.loads(good(*common))
+        assert row["parameters"]["precision"] == recorded
+        image[asked] = data.load_reconstructions(out)["two-stage"].magnitude
+    assert (image["auto"] == image["float32"]).all()
+    largest = image["float32"].max()
+    assert 0 < np.abs(image["bfloat16"] - image["float32"]).max() < 0.2 * largest
+    bad("reconstruct", scenes, out, "--method", "tikhonov", "--precision", "float32", parts=("--precision", "network"))
+    few = [f"--set={part}" for part in ("network.width=4", "network.levels=2", "data.pool=2", "output.n_validation=2")]
+    for asked in ("bfloat16", "float32"):
+        folder, weights = tmp_path / asked, tmp_path / f"{asked}.safetensors"
+        good("train", "deep2s", "--data", scenes, *few, "--set", "optimizer.n_step=1", "--set", "optimizer.batch=2",
+             "--out", folder, "--precision", asked, "--export", weights, "--nice", 0, "--quiet")  # fmt: skip
+        assert f"trained in {asked}" in weights.with_suffix(".md").read_text()
+        assert json.loads(good("info", weights, "--json"))["precision"] == asked
+    trained = [
+        torch.load(tmp_path / asked / "checkpoint.pt", weights_only=True)["model"] for asked in image if asked != "auto"
+    ]
+    assert any((trained[0][name] != trained[1][name]).any() for name in trained[0]), "another arithmetic"
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def test_an_empty_volume_and_one_voxel_thick(page, tmp_path):
     path = make_file(tmp_path / "a.h5", grid=grid, n_scene=1, images=images)
     with served(path) as site:
         for mode in ("volume", "maximum", "surface"):
-            show(page, site, mode=mode, axes=0, box=0, cross="9,9,9", threshold=-10)
+            show(page, site, mode=mode, sheets=1, axes=0, box=0, cross="9,9,9", threshold=-10)
             assert texts(page, ".panel h2")[1:4] == ["kirchhoff", "none", "thin"]
             assert len(texts(page, ".panel h2")) == len(images) + 1  # all of them at first
             assert "all zero" in texts(page, ".panel .facts")[2]
@@ -183,7 +183,7 @@ def test_two_files_of_different_grids(page, tmp_path):
         lines = page.locator("#subtitle").text_content().split("\n")
         assert [line.split(":")[0] for line in lines[1:]] == ["a.h5", "b.h5"]
         sizes = [line.rpartition("·")[2].replace("\N{MULTIPLICATION SIGN}", "by").strip() for line in lines[1:]]
-        assert sizes == ["5 by 7 by 11 voxels", "4 by 3 by 6 voxels"]
+        assert sizes == ["5 by 7 by 11 voxels of 0.1 by 0.1 by 0.05 m", "4 by 3 by 6 voxels of 0.133 by 0.1 by 0.04 m"]
         page.keyboard.press("PageDown")
         wait_until(page, "mimoViewer.panels[4].volume === null && mimoViewer.settled()")
         assert "no scene 1" in texts(page, ".panel .problem")[0]

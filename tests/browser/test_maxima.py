@@ -12,7 +12,7 @@ from mimo.data import Measurement, save
 
 LIGHT = 299792458
 MINUS = "\N{MINUS SIGN}"
-STILL = {"mode": "maximum", "axes": 0, "box": 0, "cross": "9,9,9", "azimuth": 0, "elevation": 0}
+STILL = {"mode": "maximum", "sheets": 1, "axes": 0, "box": 0, "cross": "9,9,9", "azimuth": 0, "elevation": 0}
 
 
 def colored(image, color, close=4):
@@ -44,7 +44,7 @@ def targets(tmp_path_factory):
 def test_every_voxel_of_a_section_has_its_pixel(page, targets, sections):
     path, places = targets
     with served(path) as site:
-        show(page, site, sections=sections, cross="-0.999,-0.999,2")
+        show(page, site, sections=sections, sheets=1, cross="-0.999,-0.999,2")
         image = pixels(page, ".sections")
         front = page.evaluate("mimoViewer.sections.cells(mimoViewer.panels[0])[0]")
     assert front["width"] < 401
@@ -142,7 +142,7 @@ def test_every_echo_of_a_long_sweep_is_as_high_as_it_is(page, tmp_path):
         image = pixels(page, "#page-measurement .plot:last-child")
         color = page.evaluate("import('./static/colors.js').then((m) => m.curveColor(0))")
         period = page.evaluate(
-            """() => import('./static/measurement.js').then((m) => {
+            """() => import('./static/sweeps.js').then((m) => {
               const { header, values } = mimoViewer.measurement.data.get(0);
               return m.rangeProfile(values, header, 0).paths.at(-1);
             })"""

@@ -31,7 +31,7 @@ def test_every_image_stands_beside_the_others_with_its_caption(page, site):
     visit(page, site)
     assert texts(page, ".panel h2") == ["truth", "alpha", "beta"]
     captions = texts(page, ".panel .facts")
-    assert captions[0] == "known reflectivity"
+    assert captions[0] == "known reflectivity · 0 dB is 3"
     for caption, seconds in zip(captions[1:], ("1.5 s", "1.5 s"), strict=True):
         assert "PSNR" in caption and "SSIM" in caption and seconds in caption and "6 iterations" in caption
     assert texts(page, ".panel .parameters")[1] == "weight 0.5"
@@ -47,7 +47,7 @@ def test_images_are_chosen(page, site):
     assert texts(page, ".panel h2") == ["truth", "alpha", "beta"]
 
 
-def test_drag_wheel_and_double_click_move_one_camera(page, site):
+def test_drag_and_wheel_move_one_camera(page, site):
     visit(page, site)
     before, frames = state(page), page.evaluate("mimoViewer.status.frames")
     pictures = [pixels(page, f".panel:nth-child({n}) .stage") for n in (1, 2)]
@@ -59,8 +59,10 @@ def test_drag_wheel_and_double_click_move_one_camera(page, site):
     page.mouse.up()
     assert state(page)["azimuth"] == before["azimuth"] - 30
     assert state(page)["elevation"] == before["elevation"] + 10
+    page.keyboard.down("Control")
     page.mouse.wheel(0, -300)
     wait_until(page, "mimoViewer.store.state.zoom > 1.3")
+    page.keyboard.up("Control")
     page.mouse.move(*middle)
     page.mouse.down(button="right")
     page.mouse.move(middle[0] + 30, middle[1] - 15)
@@ -71,7 +73,7 @@ def test_drag_wheel_and_double_click_move_one_camera(page, site):
     assert page.evaluate("mimoViewer.status.frames") > frames
     for n, picture in zip((1, 2), pictures, strict=True):
         assert (pixels(page, f".panel:nth-child({n}) .stage") != picture).any()
-    page.mouse.dblclick(*middle)
+    page.keyboard.press("Home")
     for name in ("azimuth", "elevation", "zoom", "panX", "panY"):
         assert state(page)[name] == before[name]
 
@@ -122,15 +124,11 @@ def test_every_control_is_reached_by_the_tab_key(page, site):
 
 def test_sliders_change_the_picture_and_say_their_value(page, site):
     visit(page, site)
-    for name, value, shown in (
-        ("threshold", -3, f"{MINUS}3.0 dB"),
-        ("opacity", 0.9, "0.90"),
-        ("floor", -20, f"{MINUS}20.0 dB"),
-    ):
+    for name, value in (("threshold", -3), ("opacity", 0.9), ("floor", -20), ("top", -6)):
         before = pixels(page, ".panel:nth-child(2) .stage")
         page.locator(f"#{name}").fill(str(value))
         assert state(page)[name] == value
-        assert shown in page.locator(f"output[for={name}]").text_content()
+        assert float(page.locator(f"#{name}-typed").input_value()) == value
         settled(page)
         assert (pixels(page, ".panel:nth-child(2) .stage") != before).any(), name
 
@@ -173,7 +171,7 @@ def test_the_address_keeps_the_view(page, site):
 def test_a_broken_address_falls_back(page, site, text):
     visit(page, site + text)
     now = state(page)
-    assert (now["floor"], now["colors"], now["mode"], now["azimuth"]) == (-40, "viridis", "volume", -40)
+    assert (now["floor"], now["colors"], now["mode"], now["azimuth"]) == (-40, "inferno", "volume", -40)
     shown = "#scene=2&zoom=0.2" if "scene" in text else ""
     assert page.evaluate("location.hash") == shown
     assert page.evaluate("[mimoViewer.panels[0].header.scene, Number(document.getElementById('scene').value)]") == [
@@ -258,7 +256,7 @@ def test_the_png_holds_what_is_on_the_screen(page, site):
         shown = part(selector)
         assert (np.abs(shown - shown[0, 0]).max(-1) > 100).mean() > 0.01, selector
     bar = part("#bar")
-    table = page.evaluate("import('./static/colors.js').then(m => Array.from(m.tableOf('viridis')))")
+    table = page.evaluate("import('./static/colors.js').then(m => Array.from(m.tableOf('inferno')))")
     row = bar[2 * 10, 28:-28]
     expected = np.array(table).reshape(256, 3)[np.arange(len(row)) * 255 // len(row)]
     assert np.abs(row - expected).max(-1)[4:-4].max() <= 12
@@ -282,8 +280,8 @@ def test_the_png_holds_what_is_on_the_screen(page, site):
     assert scrolled.shape[0] == 2 * 420
     halved = scrolled[::2, ::2][: screen.shape[0], : screen.shape[1]]
     same = np.abs(halved - screen[:, : halved.shape[1]]).max(-1) < 40
-    assert same.mean() > 0.95
-    assert same[:60].mean() > 0.93
+    assert same.mean() > 0.92  # edges of voxels, lines and letters fall between the pixels of one or the other
+    assert same[:60].mean() > 0.9
 
 
 def test_the_saved_page_works_from_disk_and_offline(page, site, tmp_path):

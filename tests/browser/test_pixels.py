@@ -8,12 +8,13 @@ from served import served
 from viewer_samples import GRID, PEAK, make_file
 
 from mimo import VoxelGrid, data
+from mimo.display_defaults import COLOR_MAP
 
 UNEVEN = VoxelGrid([-0.2, -0.1, 0.05, 0.1, 0.2], np.linspace(-0.3, 0.3, 7), np.linspace(0.5, 1.0, 11))
 CLOSE = 3  # of 255
 
 
-def colors_of(level: np.ndarray, name: str = "viridis") -> np.ndarray:
+def colors_of(level: np.ndarray, name: str = COLOR_MAP) -> np.ndarray:
     """Of levels from 0 to 1, between the map's 256 colours in proportion, in bytes."""
     table = 255 * matplotlib.colormaps[name](np.arange(256))[:, :3]
     at = 255 * np.clip(level, 0, 1)
@@ -207,7 +208,7 @@ def test_a_range_profile_peaks_at_its_path(page, tmp_path):
     with served(make_file(tmp_path / "a.h5")) as site:
         show(page, site)
         paths, profile, other = page.evaluate(
-            """([values, header]) => import('./static/measurement.js').then((m) => {
+            """([values, header]) => import('./static/sweeps.js').then((m) => {
               const made = m.rangeProfile(values, header, 1, 1001);
               return [Array.from(made.paths), Array.from(made.profile), Array.from(m.rangeProfile(values, header, 0).profile)];
             })""",

@@ -1,5 +1,7 @@
 """What becomes of images that are in the file to be written."""
 
+import os
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -159,3 +161,51 @@ def test_images_checked_in_another_way_are_other_shards(source, tmp_path):
     reconstruct_files(*run, workers=1, check="none")
     with pytest.raises(FileError, match="check is 'none'"):
         reconstruct_files(*run, workers=1)
+
+
+def meanwhile(action):
+    """A watch that lets another run act while a method is at work."""
+
+    @contextmanager
+    def watch(name):
+        yield None
+        action()
+
+    return watch
+
+
+def test_two_runs_on_one_file_keep_both_images(source, tmp_path):
+    """The image that another run wrote while this one was at work is read again before the file is written."""
+    for path in (source, tmp_path / "new.h5"):  # in place, and to an output that was not there
+        other = meanwhile(lambda path=path: reconstruct_file(source, path, ["kirchhoff"]))
+        reconstruct_file(source, path, ["backprojection"], watch=other)
+        assert set(images(path)) == {"backprojection", "kirchhoff"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.h5", "new.h5"]
+
+
+def test_what_another_run_replaced_meanwhile_stays_replaced(source, out):
+    option = {"kirchhoff": {"compensate_aperture": True}}
+    other = meanwhile(lambda: reconstruct_file(source, out, ["kirchhoff"], options=option, overwrite=True))
+    reconstruct_file(source, out, ["backprojection"], watch=other)
+    assert images(out)["kirchhoff"].parameters["compensate_aperture"] is True
+    assert set(images(out)) == {"backprojection", "kirchhoff"}
+
+
+def test_another_measurement_that_was_written_meanwhile_is_kept_and_so_are_our_images(source, out, tmp_path):
+    scan = data.load(source)
+    other = meanwhile(lambda: data.save(out, replace(scan, values=2 * scan.values)))
+    fails(
+        ("out.h5", "meanwhile by another run", f"out-{os.getpid()}.h5"),
+        lambda: reconstruct_file(source, out, ["backprojection"], watch=other),
+        FileError,
+    )
+    np.testing.assert_array_equal(data.load(out).values, 2 * scan.values)
+    assert "backprojection" in images(tmp_path / f"out-{os.getpid()}.h5")
+
+
+def test_an_output_is_found_unfit_before_any_work(source, tmp_path):
+    os.mkfifo(tmp_path / "pipe.h5")
+    fails(("pipe.h5", "a pipe"), lambda: reconstruct_file(source, tmp_path / "pipe.h5", ["backprojection"]))
+    (tmp_path / "link.h5").symlink_to("real.h5")
+    reconstruct_file(source, tmp_path / "link.h5", ["backprojection"])
+    assert (tmp_path / "link.h5").is_symlink() and set(images(tmp_path / "real.h5")) == {"backprojection"}

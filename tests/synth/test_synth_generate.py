@@ -15,6 +15,7 @@ from distributed import LocalCluster
 
 from mimo import ArrayGeometry, BornOperator, FrequencySweep, VoxelGrid
 from mimo.data import FileError, load, validate
+from mimo.output_file import OutputError
 from mimo.synth import Realism, generate
 from mimo.synth.paper import paper_array, paper_grid, paper_sweep
 
@@ -363,3 +364,31 @@ def test_a_paired_array_makes_a_paired_dataset(tmp_path):
     one, two = (make(tmp_path / f"{size}.h5", n=20, array=array, shard_size=size) for size in (7, 100))
     assert load(one).values.shape == (20, 4, 4)
     assert arrays(one) == arrays(two)
+
+
+@pytest.mark.parametrize("shard_size", [N, 30])
+def test_two_seeds_on_one_output_do_not_mix(tmp_path, reference, shard_size):
+    """The second is refused while the first is at work, and says who is; the first goes on as if nothing had been."""
+    path, refused = tmp_path / "set.h5", []
+
+    def meanwhile(done, total):
+        for options in ({"seed": 4}, {"snr_db": 5.0}) if not refused else ():
+            with pytest.raises(
+                OutputError, match=f"set.h5: is being made with other parameters by process {os.getpid()}"
+            ):
+                make(path, shard_size=shard_size, **options)
+            refused.append(options)
+
+    make(path, shard_size=shard_size, progress=meanwhile)
+    assert arrays(path) == reference and len(refused) == 2
+    assert not [found for found in path.parent.iterdir() if found.name.startswith(".")]
+    with pytest.raises(FileError, match="seed is 3, asked for 4"):  # and afterwards, as ever
+        make(path, shard_size=shard_size, seed=4)
+
+
+def test_a_link_to_a_place_elsewhere_is_followed_with_its_shards(tmp_path, reference):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "set.h5").symlink_to("far/real.h5")
+    make(tmp_path / "set.h5", shard_size=30)
+    assert (tmp_path / "set.h5").is_symlink() and arrays(tmp_path / "set.h5") == reference
+    assert {found.name for found in (tmp_path / "far").iterdir()} == {"real.h5", "real-shards"}

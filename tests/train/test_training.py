@@ -13,7 +13,7 @@ from mimo.train import DenoiserConfig, ScenesInMemory, export_weights, load_conf
 from mimo.train.checkpoint import load_checkpoint, save_checkpoint
 from mimo.train.config import CONFIGS, RunsConfig
 from mimo.train.corruption import Pair
-from mimo.train.denoiser import loss_of
+from mimo.train.denoiser import DenoisingObjective, loss_of
 from mimo.train.loop import learning_rate
 from mimo.train.on_policy import OnPolicyPairs
 from mimo.train.scenes import fit_scene
@@ -90,24 +90,52 @@ def test_longer_run_continues(tmp_path):
     assert same(resumed["model"], load_checkpoint(train(config, tmp_path / "b"))["model"])
 
 
-def test_told_to_stop_it_ends_between_steps(tmp_path):
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_told_to_stop_it_gives_up_the_step_in_hand(tmp_path, monkeypatch, norm):
     """Ctrl-C or a batch system's SIGTERM: the checkpoint is that of a whole step, and resuming gives the same run."""
-    whole = load_checkpoint(train(SMALL, tmp_path / "whole"))
+    config = replace(SMALL, network=replace(SMALL.network, norm=norm))
+    whole = load_checkpoint(train(config, tmp_path / "whole"))
     before, calls = signal.getsignal(signal.SIGINT), []
 
-    class Interrupting(ScenesInMemory):
-        def draw(self, rng):
-            calls.append(1)
-            if len(calls) == SMALL.data.pool + SMALL.output.n_validation + 3:  # in the second step
-                signal.raise_signal(signal.SIGTERM)
-            return super().draw(rng)
+    def interrupting(*arguments):
+        calls.append(1)
+        if len(calls) == 3:  # after the network has run, which changes the statistics of a normalisation
+            signal.raise_signal(signal.SIGTERM)
+        return loss_of(*arguments)
 
+    monkeypatch.setattr("mimo.train.denoiser.loss_of", interrupting)
     with pytest.raises(KeyboardInterrupt):
-        train(SMALL, tmp_path / "cut", scenes=Interrupting(BOXES.magnitudes))
-    assert load_checkpoint(tmp_path / "cut" / "checkpoint.pt")["step"] == 2
+        train(config, tmp_path / "cut")
+    assert load_checkpoint(tmp_path / "cut" / "checkpoint.pt")["step"] == 2 and len(calls) == 3
+    assert "stopped at step 2: resume goes on from there" in (tmp_path / "cut" / "log.txt").read_text()
     assert signal.getsignal(signal.SIGINT) is before
-    resumed = load_checkpoint(train(SMALL, tmp_path / "cut", resume=True))
+    monkeypatch.undo()
+    resumed = load_checkpoint(train(config, tmp_path / "cut", resume=True))
     assert same(resumed["model"], whole["model"]) and same(resumed["ema"], whole["ema"])
+
+
+def test_a_validation_that_was_interrupted_is_made_when_the_run_goes_on(tmp_path, monkeypatch):
+    whole = load_checkpoint(train(SMALL, tmp_path / "whole"))
+    validate = DenoisingObjective.validate
+
+    def interrupting(self, network):
+        validate(self, network)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(DenoisingObjective, "validate", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        train(SMALL, tmp_path / "cut")
+    cut = load_checkpoint(tmp_path / "cut" / "checkpoint.pt")
+    assert cut["step"] == 3 and cut["history"] == []
+    monkeypatch.undo()
+    resumed = load_checkpoint(train(SMALL, tmp_path / "cut", resume=True))
+    names = ("step", "psnr_0.1")
+    assert [[row[n] for n in names] for row in resumed["history"]] == [
+        [row[n] for n in names] for row in whole["history"]
+    ]
+    assert resumed["best"]["step"] == whole["best"]["step"] and same(
+        resumed["best"]["weights"], whole["best"]["weights"]
+    )
 
 
 def pairs_of_a_round(_self, denoiser, round_):

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from cases import ARRAY, SWEEP
 from helper import fails
+from scipy.io import loadmat
 
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid, data, extras
 from mimo.data import Measurement, Reconstruction, save
 from mimo.recon import METHODS
+from mimo.recon.depth_maps import depth_map
 from mimo.viewer.export_surface import vertex_db
 from mimo.viewer.exports import SUFFIXES, export
 from mimo.viewer.turntables import turntable
@@ -249,3 +251,149 @@ def test_a_missing_package_names_the_extra(tmp_path, source, monkeypatch) -> Non
             (out.name, package, "mimo-imaging[export]"), lambda out=out: export(source[0], out, methods=["l1"], size=96)
         )
     assert not list(tmp_path.iterdir())
+
+
+def volume_points(path: Path, name: str, scene: int, level_db: float) -> np.ndarray:
+    """Rows x, y, z, dB, real, imag of the voxels that reach a level, by a plain loop."""
+    image = data.load_reconstructions(path)[name].image[scene]
+    peak, grid = np.abs(image).max(), data.load(path).grid
+    rows = []
+    for i, j, k in np.ndindex(image.shape):
+        db = 20 * np.log10(np.abs(image[i, j, k]) / peak)
+        if db >= level_db:
+            rows.append((grid.x[i], grid.y[j], grid.z[k], db, image[i, j, k].real, image[i, j, k].imag))
+    return np.array(rows)
+
+
+def test_points_as_csv_ply_and_pcd(tmp_path, source) -> None:
+    meshio = pytest.importorskip("meshio", reason="meshio is not installed")
+    path, _ = source
+    expected = volume_points(path, "l1", 1, -2)
+    assert 20 < len(expected) < 300
+    options = {"methods": ["l1"], "scene": 1, "content": "points", "levels_db": (-2,)}
+    for suffix in (".csv", ".ply", ".pcd"):
+        export(path, tmp_path / f"a{suffix}", **options)
+    table = np.genfromtxt(tmp_path / "a.csv", delimiter=",", names=True)
+    assert table.dtype.names == ("x", "y", "z", "db", "real", "imag")
+    np.testing.assert_allclose(table.view((float, 6)), expected, rtol=1e-5, atol=1e-5)
+    cloud = meshio.read(tmp_path / "a.ply")
+    np.testing.assert_allclose(cloud.points, expected[:, :3], atol=1e-6)
+    for i, name in enumerate(("db", "real", "imag"), start=3):
+        np.testing.assert_allclose(cloud.point_data[name], expected[:, i], rtol=1e-5, atol=1e-5)
+    assert cloud.point_data["red"].view(np.uint8).max() > 200
+    header, body = (tmp_path / "a.pcd").read_bytes().split(b"DATA binary\n", 1)
+    lines = dict(line.split(" ", 1) for line in header.decode().splitlines() if not line.startswith("#"))
+    assert lines["FIELDS"] == "x y z db real imag" and lines["VERSION"] == "0.7"
+    assert int(lines["POINTS"]) == int(lines["WIDTH"]) * int(lines["HEIGHT"]) == len(expected)
+    assert set(lines["SIZE"].split()) == {"4"} and set(lines["TYPE"].split()) == {"F"}
+    np.testing.assert_allclose(np.frombuffer(body, "<f4").reshape(-1, 6), expected, rtol=1e-5, atol=1e-5)
+    export(path, tmp_path / "b.csv", methods=["pnp"])  # no phase, and .csv is points without being told
+    assert (tmp_path / "b.csv").read_text().splitlines()[0] == "x,y,z,db,magnitude"
+
+
+@pytest.mark.parametrize("suffix", [".stl", ".obj"])
+def test_surfaces_read_by_meshio_are_those_of_the_ply(tmp_path, source, suffix) -> None:
+    meshio = pytest.importorskip("meshio", reason="meshio is not installed")
+    options = {"methods": ["l1"], "levels_db": (-3, -1)}
+    for ending in (suffix, ".ply"):
+        export(source[0], tmp_path / f"a{ending}", **options)
+    made, known = (meshio.read(tmp_path / f"a{ending}") for ending in (suffix, ".ply"))
+    corners = [mesh.points[mesh.cells_dict["triangle"]] for mesh in (made, known)]
+    np.testing.assert_allclose(corners[0], corners[1], atol=1e-6)
+    if suffix == ".stl":
+        records = np.frombuffer(
+            (tmp_path / "a.stl").read_bytes()[84:], [("n", "<f4", 3), ("c", "<f4", (3, 3)), ("a", "<u2")]
+        )
+        a, b, c = records["c"].transpose(1, 0, 2).astype(float)
+        ours = np.cross(b - a, c - a)
+        ours /= np.linalg.norm(ours, axis=1, keepdims=True)
+        np.testing.assert_allclose(records["n"], ours, atol=1e-2)
+        assert not (tmp_path / "a.stl").read_bytes().startswith(b"solid")  # else readers take it for a text
+
+
+def test_depth_maps_as_arrays_and_points(tmp_path, source) -> None:
+    path, magnitudes = source
+    volume = magnitudes["l1"][1]
+    expected = depth_map(volume, EVEN, -3, viewpoint=(0, 0, -0.5), depth="strongest")
+    options = {"methods": ["l1"], "scene": 1, "content": "depth", "levels_db": (-3,), "depth": "strongest"}
+    for suffix in (".npy", ".mat", ".csv", ".ply", ".pcd"):
+        export(path, tmp_path / f"a{suffix}", viewpoint=(0, 0, -0.5), **options)
+    np.testing.assert_allclose(np.load(tmp_path / "a.npy"), expected.depth, rtol=1e-6)
+    beside = json.loads((tmp_path / "a.npy.json").read_text())
+    assert beside["axes"] == ["slope_x", "slope_y"] and beside["viewpoint"] == [0, 0, -0.5]
+    assert beside["slope_x"] == expected.view.across.tolist() and beside["unit"] == "m"
+    read = loadmat(tmp_path / "a.mat")
+    np.testing.assert_array_equal(read["depth"], expected.depth)
+    np.testing.assert_array_equal(read["db"], expected.decibels)
+    np.testing.assert_array_equal(read["slope_y"].ravel(), expected.view.up)
+    table = np.genfromtxt(tmp_path / "a.csv", delimiter=",", names=True)
+    np.testing.assert_allclose(np.stack([table[a] for a in "xyz"], -1), expected.points(), atol=1e-6)
+    np.testing.assert_allclose(table["depth"] - 0.5, table["z"], atol=1e-6)
+    export(path, tmp_path / "b.mat", **options)  # along z the pixels are the columns of voxels
+    read = loadmat(tmp_path / "b.mat")
+    np.testing.assert_array_equal(read["x"].ravel(), EVEN.x)
+    np.testing.assert_array_equal(read["y"].ravel(), EVEN.y)
+
+
+def test_mat_has_axes_and_complex_values(tmp_path) -> None:
+    magnitudes = make_file(tmp_path / "a.h5", UNEVEN)
+    images = data.load_reconstructions(tmp_path / "a.h5")
+    again = [Reconstruction("two-stage", images["l1"].image, UNEVEN, {}, np.ones(2)), *images.values()]
+    again += [Reconstruction("x", images["pnp"].image, UNEVEN, {}, np.ones(2))]
+    save(tmp_path / "b.h5", data.load(tmp_path / "a.h5"), reconstructions=again)
+    export(tmp_path / "b.h5", tmp_path / "a.mat", scene=1)
+    read = loadmat(tmp_path / "a.mat")
+    for axis in "xyz":
+        np.testing.assert_array_equal(read[axis].ravel(), getattr(UNEVEN, axis))
+    assert [str(n[0]) for n in read["images"][0]] == ["truth", "l1", "pnp", "two-stage", "x"]
+    assert [str(n[0]) for n in read["variables"][0]] == ["truth", "l1", "pnp", "two_stage", "x_"]
+    np.testing.assert_array_equal(read["l1"], images["l1"].image[1])
+    np.testing.assert_array_equal(read["two_stage"], images["l1"].image[1])
+    np.testing.assert_array_equal(read["truth"], data.load(tmp_path / "a.h5").truth[1])
+    np.testing.assert_array_equal(read["pnp"], magnitudes["pnp"][1])
+    assert read["l1"].dtype == np.complex64 and read["unit"][0].startswith("complex")
+    export(tmp_path / "b.h5", tmp_path / "m.mat", methods=["l1"], linear=True)
+    np.testing.assert_array_equal(loadmat(tmp_path / "m.mat")["l1"], magnitudes["l1"][0])
+
+
+def test_complex_volumes_for_paraview_and_numpy(tmp_path, source) -> None:
+    path, magnitudes = source
+    image = data.load_reconstructions(path)["l1"].image[1]
+    export(path, tmp_path / "a.vti", methods=["l1", "pnp"], scene=1, complex_values=True)
+    _, arrays = vtk_grid(tmp_path / "a.vti")
+    assert list(arrays) == ["l1", "l1_real", "l1_imag", "pnp"]
+    np.testing.assert_array_equal(arrays["l1_real"] + 1j * arrays["l1_imag"], image)
+    np.testing.assert_allclose(arrays["l1"], magnitudes["l1"][1], rtol=1e-6)
+    export(path, tmp_path / "a.npy", methods=["l1"], scene=1, complex_values=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), image)
+    assert json.loads((tmp_path / "a.npy.json").read_text())["unit"].startswith("complex")
+    fails(("pnp", "without phases"), lambda: export(path, tmp_path / "b.vti", methods=["pnp"], complex_values=True))
+    fails(("b.nii", ".vti"), lambda: export(path, tmp_path / "b.nii", complex_values=True))
+    fails(("neither",), lambda: export(path, tmp_path / "b.npy", complex_values=True, linear=False))
+    assert not (tmp_path / "b.vti").exists()
+
+
+def test_a_mat_file_too_large_for_its_format_is_refused(tmp_path, source, monkeypatch) -> None:
+    monkeypatch.setattr("mimo.viewer.export_volumes.MOST_MAT_BYTES", 1000)
+    fails(("a.mat", "truth", "2 GiB", ".npy"), lambda: export(source[0], tmp_path / "a.mat"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_format_cannot_hold_is_named(tmp_path, source) -> None:
+    path, _ = source
+    fails((".stl holds no points", ".pcd"), lambda: export(path, tmp_path / "a.stl", content="points", methods=["l1"]))
+    fails(("'cloud'", "points"), lambda: export(path, tmp_path / "a.ply", content="cloud", methods=["l1"]))
+    fails(("depth map is of one image", "l1"), lambda: export(path, tmp_path / "a.npy", content="depth"))
+    fails(("depth", "'last'"), lambda: export(path, tmp_path / "a.npy", content="depth", depth="last"))
+    fails(
+        ("viewpoint", "in front"),
+        lambda: export(path, tmp_path / "a.npy", content="depth", methods=["l1"], viewpoint=(0, 0, 2)),
+    )
+    for content, suffix in (("points", ".pcd"), ("depth", ".npy"), ("surface", ".obj")):
+        make_file(tmp_path / "z.h5", zero=True)
+        out = tmp_path / f"a{suffix}"
+        fails(
+            ("'pnp' is all zero",),
+            lambda out=out, content=content: export(tmp_path / "z.h5", out, methods=["pnp"], content=content),
+        )
+        assert not out.exists()

@@ -112,7 +112,7 @@ def test_panels_labels_and_colour_bar() -> None:
         Panel("c_$1", GRID.centers().reshape(*GRID.shape, 3)[..., 2]),
     ]
     drawing = figure(panels, GRID, floor_db=-35, title="A title")
-    assert len(drawing.axes) == 3 * 4 + 1
+    assert len(drawing.axes) == 3 * 4 + 2
     bar = axes_of(drawing, "colour bar")
     assert bar.get_xlim() == (-35, 0)
     assert "(dB)" in bar.get_xlabel()
@@ -124,7 +124,7 @@ def test_panels_labels_and_colour_bar() -> None:
     assert [axes.get_xlabel() for axes in last] == ["x (m)", "z (m)", "x (m)"]
     assert last[0].get_ylabel() == "y (m)"
     assert last[2].get_ylabel() == "z (m)"
-    surface = axes_of(drawing, "l1: surface")
+    surface = axes_of(drawing, "c_$1: surface")  # the last one alone has numbers and names
     assert [surface.get_xlabel(), surface.get_ylabel(), surface.get_zlabel()] == ["x (m)", "y (m)", "z (m)"]
     texts = [text.get_text() for text in drawing.texts]
     assert {
@@ -218,6 +218,10 @@ PAGES = [
     (8, "rows", 180),
     (8, "rows", None),
     (12, "columns", 140),
+    (3, "auto", 89),
+    (12, "auto", 89),
+    (12, "auto", 183),
+    (40, "auto", 183),
 ]
 CUBE = VoxelGrid.from_extent(x=(-0.15, 0.15, 13), y=(-0.15, 0.15, 14), z=(0.35, 0.65, 15))
 OTHER_GRIDS = {
@@ -226,7 +230,7 @@ OTHER_GRIDS = {
     "long": VoxelGrid.from_extent(x=(-0.1, 0.1, 6), y=(-0.1, 0.1, 7), z=(1000.0, 1003.0, 20)),
     "line": VoxelGrid.from_extent(x=(0, 0, 1), y=(0, 0, 1), z=(1, 3, 20)),
 }
-FULLEST = [(2, "rows", 160), (8, "rows", 180), (8, "columns", 85), (12, "columns", 140)]
+FULLEST = [(2, "rows", 160), (8, "rows", 180), (8, "columns", 85), (12, "auto", 89)]
 """Pages with the least room for each label: what fits on them fits on those with fewer panels or more width."""
 
 
@@ -296,14 +300,16 @@ def test_bad_input_is_named() -> None:
         figure([Panel("pnp", random_volume())], GRID, floor_db=3)
     with pytest.raises(ValueError, match="surface_level_db is 0"):
         figure([Panel("pnp", random_volume())], GRID, surface_level_db=0)
-    with pytest.raises(ValueError, match="layout is 'grid': expected one of rows, columns"):
+    with pytest.raises(ValueError, match="layout is 'grid': expected one of auto, rows, columns, tiles"):
         figure([Panel("pnp", random_volume())], GRID, layout="grid")
     with pytest.raises(ValueError, match="unknown colour map 'infern': did you mean 'inferno'"):
         figure([Panel("pnp", random_volume())], GRID, cmap="infern")
     with pytest.raises(ValueError, match="width_mm is 5"):
         figure([Panel("pnp", random_volume())], GRID, width_mm=5)
     with pytest.raises(ValueError, match="width_mm is 85: expected 160 mm or more, or the layout columns"):
-        figure([Panel("pnp", random_volume())], GRID, width_mm=85)
+        figure([Panel("pnp", random_volume())], GRID, width_mm=85, layout="rows")
+    with pytest.raises(ValueError, match="30 images do not fit on a page of 180 x 240 mm in the layout rows"):
+        figure([Panel("pnp", random_volume())] * 30, GRID, layout="rows")
 
 
 def test_panels_from_truth_and_reconstructions() -> None:
@@ -363,8 +369,8 @@ def test_columns_show_the_surface_the_front_and_the_side_of_each_panel() -> None
         surface, front, side = (axes_of(drawing, f"m{i}: {name}") for name in ("surface", "front", "side"))
         tops = [axes.get_position().y1 for axes in (surface, front, side)]
         assert tops == sorted(tops, reverse=True)
-        middles = [(axes.get_position().x0 + axes.get_position().x1) / 2 for axes in (surface, front, side)]
-        assert middles == pytest.approx([middles[0]] * 3)
+        edges = [axes.get_position().x0 for axes in (front, side)]
+        assert edges == pytest.approx([surface.get_position(original=True).x0] * 2)
         expected = maximum_projections(panels[i].volume)["side"]
         image = np.asarray(mesh_of(side).get_array()).reshape(expected.shape)
         assert image == pytest.approx(to_db(expected, max(panel.volume.max() for panel in panels)))
@@ -439,3 +445,108 @@ def test_contact_sheet(tmp_path) -> None:
         contact_sheet(volumes, flat)
     with pytest.raises(ValueError, match="volumes is empty"):
         contact_sheet([], GRID)
+
+
+def test_several_panels_have_letters_and_one_scale_bar_and_a_key_of_depths() -> None:
+    panels = [Panel("truth", random_volume(), truth=True), *[Panel(f"m{i}", random_volume(seed=i)) for i in range(27)]]
+    drawing = figure(panels, GRID, layout="tiles")
+    letters = [text.get_text() for text in drawing.texts if text.get_text().startswith("(")]
+    assert (letters[0], letters[25], letters[26], len(letters)) == ("(a)", "(z)", "(aa)", 28)
+    bars = [text.get_text() for axes in drawing.axes for text in axes.texts]
+    assert bars == ["20 cm"]  # of 0.5 m across
+    alone = figure(panels[:1], GRID)
+    assert not [text for text in alone.texts if text.get_text() == "(a)"]
+    key = axes_of(alone, "depths")
+    assert key.get_xlim() == pytest.approx(tuple(voxel_edges(GRID)["z"][[0, -1]]))
+    assert key.get_xlabel() == "z of the surface (m)"
+    assert not [axes for axes in drawing.axes if axes.get_label() == "depths"]  # no surface, no key
+
+
+def test_the_scale_bar_is_as_long_as_it_says() -> None:
+    grid = VoxelGrid.from_extent(x=(-50, 50, 11), y=(-30, 30, 7), z=(0, 0, 1))
+    axes = axes_of(figure([Panel("a", random_volume(grid))], grid), "a: front")
+    (text,) = [text.get_text() for text in axes.texts]
+    (line,) = axes.lines
+    number, unit = text.split()
+    assert np.ptp(line.get_xdata()) * {"cm": 1e2, "m": 1}[unit] == pytest.approx(float(number))
+    assert (number, unit) == ("20", "m")
+
+
+def test_the_truth_is_outlined_on_reconstructions_alone() -> None:
+    from matplotlib.contour import ContourSet
+
+    z = np.linspace(0.5, 1.0, 21)
+    grid = VoxelGrid(np.linspace(-0.2, 0.2, 25), np.linspace(-0.3, 0.3, 31), z)
+    center, radius = (0.02, -0.05, 0.75), 0.12
+    panels = [Panel("truth", ball(grid, center, radius), truth=True), Panel("l1", random_volume(grid))]
+    drawing = figure(panels, grid)
+    outlines = {axes.get_label(): [c for c in axes.collections if isinstance(c, ContourSet)] for axes in drawing.axes}
+    assert {name for name, found in outlines.items() if found} == {"l1: front", "l1: side", "l1: top"}
+    (line,) = outlines["l1: side"][0].get_paths()
+    distance = np.hypot(line.vertices[:, 0] - center[2], line.vertices[:, 1] - center[1])
+    assert distance == pytest.approx(radius, rel=0.05)
+    assert "outline: truth at \N{MINUS SIGN}10 dB" in [text.get_text() for text in drawing.texts]
+    noise = figure([Panel("truth", random_volume(grid) ** 0.1, truth=True), *panels[1:]], grid)  # has no outline
+    for other in (figure(panels, grid, outline=False), figure(panels[1:], grid), noise):
+        assert not [c for axes in other.axes for c in axes.collections if isinstance(c, ContourSet)]
+        assert not [text for text in other.texts if "outline" in text.get_text()]
+
+
+def test_many_methods_have_pictures_that_can_be_read() -> None:
+    """Ten rows of pictures 12 mm wide with one tick each are not what a journal takes."""
+    for n, width, least in ((10, 183, 20), (12, 183, 20), (12, 89, 20), (3, 89, 20)):
+        drawing = figure([Panel(f"m{i}", random_volume(CUBE, i)) for i in range(n)], CUBE, width_mm=width)
+        size = 25.4 * drawing.get_size_inches()
+        flat = [axes for axes in drawing.axes if axes.name != "3d" and ": " in axes.get_label()]
+        assert len(flat) >= n
+        for axes in flat:
+            assert axes.get_position().width * size[0] >= least, (n, width)
+            for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+                written = [label.get_text() for label in labels if label.get_text()]
+                assert len(written) != 1, axes.get_label()
+
+
+def test_slices_go_through_the_voxel_nearest_to_a_point() -> None:
+    volume = random_volume()
+    drawing = figure([Panel("a", volume)], GRID, at=(0.08, -0.29, 0.71))
+    i, j, k = 3, 0, 4
+    for name, expected in (("front", volume[:, :, k].T), ("side", volume[i]), ("top", volume[:, j].T)):
+        image = np.asarray(mesh_of(axes_of(drawing, f"a: {name}")).get_array()).reshape(expected.shape)
+        assert image == pytest.approx(to_db(expected, volume.max()))
+    assert {"front: z 0.7 m", "side: x 0.1 m", "top: y \N{MINUS SIGN}0.3 m"} <= {t.get_text() for t in drawing.texts}
+    turned = axes_of(figure([Panel("a", volume)], GRID, look=(-40, 25)), "a: surface")
+    assert (turned.azim, turned.elev) == (-40, 25)
+
+
+def test_no_word_is_broken_inside() -> None:
+    names = [
+        "backprojection-factorised",
+        "an-uncommonly-long-name-of-a-network-in-a-file",
+        "unbrokenwordofthirtyletters",
+    ]
+    for layout in ("columns", "tiles"):
+        drawing = figure([Panel(n, random_volume(), "PSNR 20.1 dB, explains 46 %") for n in names], GRID, layout=layout,
+                         width_mm=75)  # fmt: skip
+        drawing.canvas.draw()
+        words = {part for name in names for part in name.replace("-", "- ").split()} | {"PSNR", "20.1", "dB,"}
+        words |= {"explains", "46", "%"}
+        for text in drawing.texts:
+            parts = text.get_text().replace("-", "- ").replace("\N{NO-BREAK SPACE}", " ").split()
+            if text.get_weight() == "bold" and not text.get_text().startswith("("):
+                assert set(parts) <= words or "\N{HORIZONTAL ELLIPSIS}" in text.get_text(), text.get_text()
+                assert text.get_window_extent().x1 <= drawing.bbox.x1
+
+
+def test_surfaces_stand_out_from_the_paper() -> None:
+    """The contrast of every depth's colour to the walls of the box is 4.5 or more, as of text."""
+    from mimo.viewer.surface import DEPTH_COLORS
+
+    def luminance(color):
+        c = np.asarray(color)[..., :3]
+        return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+    colors = luminance(DEPTH_COLORS(np.linspace(0, 1, 101)))
+    wall = figure([Panel("a", random_volume())], GRID)
+    pane = axes_of(wall, "a: surface").xaxis.pane.get_facecolor()
+    assert ((luminance(pane) + 0.05) / (colors + 0.05) >= 4.5).all()
+    assert (np.diff(colors) > 0).all()  # brighter where z is larger, for those who see no hues too

@@ -129,7 +129,7 @@ def _parts(path):
 def test_colours_are_those_of_the_figures():
     for name, text in color_tables().items():
         table = np.frombuffer(base64.b64decode(text), np.uint8).reshape(256, 3)
-        np.testing.assert_allclose(table / 255, matplotlib.colormaps[name](np.arange(256))[:, :3], atol=0.5 / 255)
+        np.testing.assert_allclose(table / 255, matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3], atol=1 / 255)
 
 
 def test_the_measurement_is_given_calibrated(tmp_path):

@@ -86,7 +86,7 @@ def test_data_by_index(site):
     assert set(json.loads(ask(site, "scores/0/1/0")[2])) == {"psnr", "ssim"}
     code, headers, body = ask(site, "figure/0/1")
     assert (code, headers["content-type"], body[:4]) == (200, "image/png", b"\x89PNG")
-    assert ask(site, "figure/0/1?colors=gray")[2] != body == ask(site, "figure/0/1?colors=viridis")[2]
+    assert ask(site, "figure/0/1?colors=gray")[2] != body == ask(site, "figure/0/1?colors=inferno")[2]
     assert (status(site, "figure/1/0"), status(site, "figure/0/1?colors=rainbow")) == (422, 400)
     assert unpack(ask(site, "volume/0/0/0?version=old")[2]) == ({"changed": True}, b"")
 

@@ -1,7 +1,7 @@
 // What is drawn around a volume: its box, ticks in metres on edges of the outline, axis names, antennas, the crosshair.
 
 import { faces, project } from "./camera.js";
-import { FONT, inks } from "./colors.js";
+import { FONT } from "./colors.js";
 import { fittingTicks, labelRoom, plain } from "./numbers.js";
 import { AXIS_NAMES } from "./volume.js";
 
@@ -77,18 +77,18 @@ function labelledEdge(camera, box, axis, points) {
 }
 
 /** Ticks, their labels and the axes' names, away from antennas that are drawn. */
-export function drawAxes(context, camera, box, { muted, text }, antennas = []) {
+export function drawAxes(context, camera, box, { muted, text, ground }, antennas = []) {
   const points = antennas.map((antenna) => project(camera, antenna));
   context.font = `${LABEL}px ${FONT}`;
   context.textBaseline = "middle";
   const taken = [];
   for (const axis of [1, 0, 2]) {
     const edge = labelledEdge(camera, box, axis, points);
-    if (edge) drawAxis(context, camera, box, edge, { muted, text }, taken);
+    if (edge) drawAxis(context, camera, box, edge, { muted, text, ground }, taken);
   }
 }
 
-function drawAxis(context, camera, box, edge, { muted, text }, taken) {
+function drawAxis(context, camera, box, edge, { muted, text, ground }, taken) {
   const { axis } = edge;
   const ends = [box.low[axis], box.high[axis]].map((at) => project(camera, pointOn(box, edge, at)));
   const length = Math.hypot(ends[1][0] - ends[0][0], ends[1][1] - ends[0][1]);
@@ -110,7 +110,7 @@ function drawAxis(context, camera, box, edge, { muted, text }, taken) {
     const width = context.measureText(label).width;
     widest = Math.max(widest, width);
     context.fillStyle = muted;
-    place(context, label, x + (TICK + 4) * out[0], y + (TICK + 8) * out[1], width, taken);
+    place(context, label, x + (TICK + 4) * out[0], y + (TICK + 8) * out[1], width, taken, ground);
   }
   const middle = [0, 1].map((n) => (ends[0][n] + ends[1][n]) / 2);
   const far = TICK + 10 + Math.abs(out[0]) * (widest + 4) + Math.abs(out[1]) * LABEL;
@@ -122,21 +122,21 @@ function drawAxis(context, camera, box, edge, { muted, text }, taken) {
   const inside = Math.min(camera.width - width / 2 - 2, Math.max(width / 2 + 2, x));
   for (const more of [0, 10, 20]) {
     const below = Math.min(camera.height - 8, middle[1] + (far + more) * out[1]);
-    if (place(context, name, inside, below, width, taken)) return;
+    if (place(context, name, inside, below, width, taken, ground)) return;
   }
   const [endX, endY] = ends[0][1] < ends[1][1] ? ends[0] : ends[1]; // no room beside the middle: above the upper end
   const beside = endX + out[0] * (TICK + 4 + width / 2);
-  place(context, name, Math.min(camera.width - width / 2 - 2, Math.max(width / 2 + 2, beside)), Math.max(8, endY - 14), width, taken);
+  place(context, name, Math.min(camera.width - width / 2 - 2, Math.max(width / 2 + 2, beside)), Math.max(8, endY - 14), width, taken, ground);
 }
 
 /** Write a label unless it would run into one that stands; returns whether it was written. */
-function place(context, label, x, y, width, taken) {
+function place(context, label, x, y, width, taken, ground) {
   const left = context.textAlign === "right" ? x - width : context.textAlign === "left" ? x : x - width / 2;
   const rect = [left - 2, y - LABEL / 2 - 1, left + width + 2, y + LABEL / 2 + 1];
   if (taken.some((r) => rect[0] < r[2] && r[0] < rect[2] && rect[1] < r[3] && r[1] < rect[3])) return false;
   taken.push(rect);
   context.save(); // a halo, where antennas stand behind
-  context.strokeStyle = inks().panel;
+  context.strokeStyle = ground;
   context.lineWidth = 3;
   context.strokeText(label, x, y);
   context.restore();
@@ -199,4 +199,43 @@ export function drawCross(context, camera, box, point, color) {
     context.stroke();
   }
   context.setLineDash([]);
+}
+
+/** The line from the mark, a ring, to the crosshair. */
+export function drawMark(context, camera, mark, cross, { accent }) {
+  const [[x0, y0], [x1, y1]] = [mark, cross].map((point) => project(camera, point));
+  context.strokeStyle = accent;
+  context.lineWidth = 1.5;
+  context.beginPath();
+  context.moveTo(x0, y0);
+  context.lineTo(x1, y1);
+  context.moveTo(x0 + 4, y0);
+  context.arc(x0, y0, 4, 0, 2 * Math.PI);
+  context.stroke();
+  context.lineWidth = 1;
+}
+
+/** The antennas of one channel lit, transmitter and receiver, and the way from one to the other by a point. */
+export function drawChannel(context, camera, [tx, rx], by, { tx: warm, rx: cool, text }) {
+  if (!tx || !rx) return;
+  const [a, b] = [tx, rx].map((point) => project(camera, point));
+  context.lineWidth = 1.5;
+  if (by) {
+    const middle = project(camera, by);
+    context.strokeStyle = text;
+    context.beginPath();
+    context.moveTo(a[0], a[1]);
+    context.lineTo(middle[0], middle[1]);
+    context.lineTo(b[0], b[1]);
+    context.stroke();
+  }
+  for (const [[x, y], color, radius] of [[a, warm, 6], [b, cool, 4]]) {
+    context.fillStyle = color;
+    context.strokeStyle = text;
+    context.beginPath();
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    context.fill();
+    context.stroke();
+  }
+  context.lineWidth = 1;
 }

@@ -5,6 +5,8 @@ import { HALVES } from "./volume.js";
 const tables = new Map();
 const lookups = new Map();
 const MOST_LOOKUPS = 24;
+export const CYCLIC = "twilight";
+export const DIVERGING = "RdBu_r";
 const ONE = 15360; // the half that holds 1, the most that there is
 
 /** Take the colour maps, 256 x 3 bytes each in base64. */
@@ -19,14 +21,14 @@ export function tableOf(name) {
 }
 
 /** Place on the colour scale, 0 to 1, of a magnitude relative to the reference. */
-export function levelOf(magnitude, { scale, floor }) {
-  if (scale === "linear") return Math.min(1, Math.max(0, magnitude));
-  return magnitude > 0 ? Math.min(1, Math.max(0, 1 - (20 * Math.log10(magnitude)) / floor)) : 0;
+export function levelOf(magnitude, { scale, floor, top }) {
+  if (scale === "linear") return Math.min(1, Math.max(0, magnitude / 10 ** (top / 20)));
+  return magnitude > 0 ? Math.min(1, Math.max(0, (20 * Math.log10(magnitude) - floor) / (top - floor))) : 0;
 }
 
 /** Colour of each of the 65536 halves times `gain`, as the four bytes of a pixel. */
 export function halfColors(state, gain) {
-  const key = [state.colors, state.scale, state.floor, gain].join(" ");
+  const key = [state.colors, state.scale, state.floor, state.top, gain].join(" ");
   if (!lookups.has(key)) {
     if (lookups.size >= MOST_LOOKUPS) lookups.delete(lookups.keys().next().value);
     lookups.set(key, makeLookup(state, gain));
@@ -59,11 +61,23 @@ export function pixelOf([red, green, blue]) {
   return ((bytes[0] << 24) | (bytes[1] << 16) | (bytes[2] << 8) | bytes[3]) >>> 0;
 }
 
-/** Colours of lines and letters on canvases, from the style sheet. */
-export function inks() {
-  const style = getComputedStyle(document.documentElement);
-  const names = ["text", "muted", "line", "faint", "edge", "panel", "accent", "tx", "rx"];
+/** Colours of lines and letters on canvases, from the style sheet as it is for an element. */
+export function inks(element = document.documentElement) {
+  const style = getComputedStyle(element);
+  const names = ["text", "muted", "line", "faint", "edge", "panel", "ground", "accent", "tx", "rx"];
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+}
+
+/** How bright a colour of bytes looks, 0 to 1 (relative luminance). */
+function luminance(color) {
+  const [r, g, b] = color.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+/** Which ground a map's strongest colour stands out from: dark, unless it is itself dark as that of jet. */
+export function groundOf(name) {
+  const table = tableOf(name);
+  return luminance([...table.subarray(table.length - 3)]) > 0.22 ? "dark" : "light";
 }
 
 export const CURVE_NAMES = ["--curve-1", "--curve-2", "--curve-3", "--curve-4", "--curve-5", "--curve-6"];
@@ -75,8 +89,8 @@ export function curveColor(n) {
 export const FONT = '"Segoe UI", "DejaVu Sans", "Liberation Sans", Arial, sans-serif';
 
 /** The colour bar with its ticks and what it means, for `paint(context, width, height)`. */
-export function paintBar(context, width, height, state, { text, line }, ticks, label) {
-  const [left, right, top, bar] = [14, width - 14, 4, 12];
+export function paintBar(context, width, height, state, { text, line }, ticks, label, mark = null) {
+  const [left, right, top, bar] = [14, width - 14, 8, 12];
   const table = tableOf(state.colors);
   for (let x = left; x < right; x += 1) {
     context.fillStyle = `rgb(${colorAt(table, (x - left + 0.5) / (right - left)).join(",")})`;
@@ -94,4 +108,11 @@ export function paintBar(context, width, height, state, { text, line }, ticks, l
     context.fillText(name, x, top + bar + 6);
   }
   context.fillText(label, width / 2, top + bar + 21);
+  if (mark === null) return;
+  const x = left + Math.min(1, Math.max(0, mark)) * (right - left); // the threshold: a triangle above the bar
+  context.beginPath();
+  context.moveTo(x, top - 1);
+  context.lineTo(x - 5, 0);
+  context.lineTo(x + 5, 0);
+  context.fill();
 }

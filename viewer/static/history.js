@@ -1,10 +1,11 @@
 // What the solvers recorded: one plot a quantity, one curve a method, over iterations.
 
-import { curveColor } from "./colors.js";
+import { curveColor, inks } from "./colors.js";
+import { plain } from "./numbers.js";
 import { element } from "./panels.js";
-import { paintCurve, paintFrame, rangeOf } from "./plots.js";
+import { paintCurve, paintFrame, plotBox, rangeOf } from "./plots.js";
 
-const NAMES = { residual: "residual", relative_change: "relative change", psnr: "PSNR (dB)", psnr_db: "PSNR (dB)", seconds: "seconds", sigma: "sigma", prior: "prior" };
+const NAMES = { residual: "residual (relative)", relative_change: "relative change", psnr: "PSNR (dB)", psnr_db: "PSNR (dB)", seconds: "time (s)", sigma: "sigma", prior: "prior" };
 const FIRST = ["residual", "relative_change", "psnr", "psnr_db"];
 
 /** Quantities in the order of their plots, each with the panels that have it. */
@@ -15,6 +16,11 @@ export function quantities(panels) {
   }
   const rank = (name) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
   return [...found].sort((a, b) => rank(a[0]) - rank(b[0]));
+}
+
+/** Number of the last iteration that any of the panels recorded. */
+function lastOf(having, name) {
+  return Math.max(1, ...having.map((panel) => panel.header.history[name].length));
 }
 
 const DASHES = [[], [9, 4], [3, 3], [10, 3, 2, 3], [5, 5]]; // pixels drawn and left out
@@ -33,13 +39,45 @@ export class History {
     const off = this.view.panels.length - panels.length;
     if (off) this.root.append(element("p", { className: "hint" }, `Of ${off} image${off > 1 ? "s" : ""} not chosen at the left no curve is drawn.`));
     const grid = element("div", { className: "plots" });
-    this.canvases = plots.map(([name, having]) => {
-      const canvas = element("canvas", { className: "plot", role: "img", "aria-label": `${NAMES[name] ?? name} over iterations` });
+    this.readouts = [];
+    for (const [name, having] of plots) {
+      const title = "The pointer, or the left and right arrow keys, read the values of an iteration";
+      const canvas = element("canvas", { className: "plot", tabIndex: 0, role: "img", title, "aria-label": `${NAMES[name] ?? name} over iterations` });
+      const readout = element("p", { className: "hint", role: "status" });
       canvas.painter = (context, width, height) => this.paint(context, width, height, name, having);
-      grid.append(canvas);
-      return canvas;
-    });
+      canvas.addEventListener("pointermove", (event) => this.read(this.iterationUnder(canvas, having, name, event.offsetX)));
+      canvas.addEventListener("pointerleave", () => this.read(null));
+      canvas.addEventListener("keydown", (event) => this.step(event));
+      this.readouts.push({ canvas, readout, name, having });
+      grid.append(element("div", {}, canvas, readout));
+    }
     this.root.append(grid);
+  }
+
+  iterationUnder(canvas, having, name, x) {
+    const box = plotBox(canvas.clientWidth, canvas.clientHeight);
+    const last = lastOf(having, name);
+    return Math.min(last, Math.max(1, Math.round(1 + ((x - box.x) / box.width) * (last - 1))));
+  }
+
+  step(event) {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const last = Math.max(...this.readouts.map(({ having, name }) => lastOf(having, name)));
+    this.read(Math.min(last, Math.max(1, (this.iteration ?? 0) + by)));
+  }
+
+  /** Write the values of an iteration under every plot, with a line through it; null takes them away. */
+  read(iteration) {
+    if (iteration === this.iteration) return;
+    this.iteration = iteration;
+    for (const { canvas, readout, name, having } of this.readouts) {
+      const values = having.map((panel) => [panel.title, panel.header.history[name][iteration - 1]]).filter(([, v]) => Number.isFinite(v));
+      readout.textContent = iteration ? `iteration ${iteration}: ${values.map(([title, v]) => `${title} ${plain(Number(v.toPrecision(4)))}`).join(", ")}` : "";
+      this.view.paintCanvas(canvas);
+    }
   }
 
   legend(plots) {
@@ -80,7 +118,15 @@ export class History {
     const convert = (v) => (v === null ? NaN : power ? Math.log10(v) : v);
     const xs = [1, Math.max(2, ...columns.map((c) => c.length))];
     const ys = rangeOf(all.map(convert));
-    const box = paintFrame(context, width, height, { xs, ys, xName: "iteration", yName: NAMES[name] ?? name, power });
+    const box = paintFrame(context, width, height, { xs, ys, xName: "iteration", yName: NAMES[name] ?? name, power, whole: "x" });
+    const dashed = (points, color) => {
+      context.setLineDash([4, 3]);
+      paintCurve(context, box, points, { xs, ys }, color);
+      context.setLineDash([]);
+    };
+    const bound = convert(1); // methods that stop at the noise give their residual in units of its bound
+    if (name === "residual" && ys[0] < bound && bound < ys[1]) dashed([[xs[0], bound], [xs[1], bound]], inks().muted);
+    if (this.iteration) dashed([[this.iteration, ys[0]], [this.iteration, ys[1]]], inks().accent);
     having.forEach((panel, n) => {
       context.setLineDash(this.dashOf(panel));
       paintCurve(context, box, columns[n].map((v, i) => [i + 1, convert(v)]), { xs, ys }, this.colorOf(panel));

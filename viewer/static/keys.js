@@ -11,15 +11,20 @@ const LINES = [
   ["x, y, z, i", "look along an axis, isometric"],
   ["o", "orthographic or perspective"],
   ["arrows on a 3D view", "turn; with Shift: move"],
-  ["+, \u2212, Home", "nearer, further, reset"],
-  ["arrows, Page keys on sections", "move the crosshair by a voxel"],
+  ["+, \u2212, Home", "nearer, further, reset; on sections: of the sections"],
+  ["arrows, Page keys on sections", "move the crosshair by a voxel; with Shift by ten"],
+  ["f, Escape", "show one image alone, all again"],
+  ["g, m", "crosshair to the peak, mark where the crosshair is"],
   ["s", "slices or maxima"],
   ["d", "dB or linear"],
   ["n", "each to its own maximum, or all to one"],
   ["a", "antennas"],
   ["p", "save PNG"],
+  ["c", "controls of a narrow window"],
+  ["Shift and p", "save in a size, as a drawing, a film or a command"],
   ["?", "this list"],
-  ["drag, wheel, right-drag, double-click", "turn, zoom, move, reset"],
+  ["drag, Ctrl and wheel, right-drag", "turn, zoom, move; with fingers: one turns, two zoom"],
+  ["click, double click on a 3D view", "crosshair to the strongest voxel behind it, image alone"],
 ];
 
 export function fillHelp(dialog) {
@@ -39,8 +44,15 @@ function actions(view) {
     PageUp: () => view.stepScene(-1),
     d: () => store.set(other(state, "scale", "db", "linear")),
     p: () => savePicture(view),
+    c: () => view.toggleMenu(),
+    P: () => view.saveDialog.open(),
     "?": () => view.showHelp(),
   };
+  if (["images", "analysis"].includes(state.tab)) {
+    everywhere.g = () => view.goToPeak();
+    everywhere.m = () => view.toggleMark();
+    everywhere.n = () => store.set(other(state, "norm", "own", "common"));
+  }
   if (state.tab !== "images") return everywhere;
   return {
     ...everywhere,
@@ -53,13 +65,20 @@ function actions(view) {
     i: look("isometric"),
     o: () => store.set(other(state, "projection", "orthographic", "perspective")),
     s: () => store.set(other(state, "sections", "slices", "maxima")),
-    n: () => store.set(other(state, "norm", "own", "common")),
     a: () => store.set({ antennas: !state.antennas }),
     "+": () => store.set(zoomed(state, 1.2)),
     "=": () => store.set(zoomed(state, 1.2)),
     "-": () => store.set(zoomed(state, 1 / 1.2)),
     Home: () => view.resetCamera(),
+    f: () => view.toggleAlone(panelInFocus(view)),
+    Escape: () => store.set({ alone: null }),
   };
+}
+
+/** The panel that holds the focus, else the one that is shown alone, else the first. */
+function panelInFocus(view) {
+  const shown = view.shownPanels();
+  return shown.find((panel) => panel.element.contains(document.activeElement)) ?? shown[0] ?? { key: null };
 }
 
 function turnKey(view, event) {
@@ -76,7 +95,7 @@ export function listenToKeys(view) {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const { target } = event;
     const own = target.matches("select, input[type=range]") && (event.key.length > 1 || target.matches("select"));
-    if (own) return;
+    if (own || (target.matches("input[type=number], input[type=text]") && event.key !== "Escape")) return;
     const action = actions(view)[event.key];
     if (!turnKey(view, event) && action) action();
     else if (!action && !event.defaultPrevented && !event.key.startsWith("Arrow")) return;

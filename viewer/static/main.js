@@ -1,34 +1,46 @@
 // The page: loads what the address asks for, keeps panels and controls in step with the state.
 
-import { DEFAULTS, fitState, formatState, parseState, Store } from "./state.js";
-import { ChangedError, openSource, readVolume } from "./source.js";
+import { formatState, parseState, setDefaults, Store } from "./state.js";
+import { Shown } from "./shown.js";
+import { openSource } from "./source.js";
+import { Loading } from "./loading.js";
 import { Raycaster } from "./raycast.js";
-import { setTables } from "./colors.js";
+import { groundOf, setTables } from "./colors.js";
 import { fitCanvas, Scenes3d } from "./scene3d.js";
 import { Sections } from "./sections.js";
-import { arrange, buildPanel, element, panelsOf, valueAt, writeCaption } from "./panels.js";
+import { BLINK_MS } from "./compare.js";
+import { SectionPointer } from "./section_pointer.js";
+import { flatView } from "./section_layout.js";
+import { arrange, buildPanel, element, panelsOf, valueAt, writeCaption, writeLarge } from "./panels.js";
+import { Analysis } from "./analysis.js";
 import { History } from "./history.js";
 import { MeasurementTab } from "./measurement.js";
 import { Controls } from "./controls.js";
 import { paintScale, writeHeading } from "./heading.js";
 import { fillHelp, listenToKeys } from "./keys.js";
+import { edgesOf, placed, readMesh } from "./mesh.js";
 import { Notices } from "./notices.js";
 import { Following } from "./following.js";
 import { composePicture } from "./picture.js";
+import { SaveDialog } from "./save.js";
 
-const MOST_VOXELS = 2 ** 27; // of all panels shown at first: 256 MiB on the page, as much again in textures
 const CAMERA = ["azimuth", "elevation", "zoom", "panX", "panY", "projection"];
-const IN_3D = [...CAMERA, "mode", "threshold", "opacity", "scale", "floor", "norm", "colors", "axes", "box", "antennas", "cross", "hidden", "theme", "tab"];
+const LEVELS = ["scale", "floor", "top", "norm", "colors"];
+const LAYOUT = ["hidden", "alone", "columns", "sheets", "theme", "tab"];
+const MESH = ["meshScale", "meshTurn", "meshShift"];
+const IN_3D = [...CAMERA, ...LEVELS, ...LAYOUT, "mode", "threshold", "opacity", "ramp", "axes", "box", "antennas", "channel", "cross", "mark", "clip", ...MESH];
 const ON_TABS = { "bar-box": ["images", "measurement"] };
-const IN_SECTIONS = ["scale", "floor", "norm", "colors", "sections", "cross", "hidden", "theme", "tab"];
+const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark", "show", "compare", "threshold", ...MESH];
 const $ = (id) => document.getElementById(id);
 
-class View {
+class View extends Shown {
   constructor(source, facts) {
-    Object.assign(this, { source, facts, panels: panelsOf(facts), generation: 0, autoCross: null });
-    this.store = new Store(this.fitted(parseState(location.hash || facts.state || "")));
+    super();
+    Object.assign(this, { source, facts, panels: panelsOf(facts), autoCross: null });
+    this.store = new Store(this.opened(this.fitted(parseState(location.hash || facts.state || ""))));
     this.notices = new Notices($("notice"));
     this.following = new Following(this);
+    this.loading = new Loading(this);
     this.status = { ready: false, frames: 0, fine: 0, fineFrames: 0, draftMs: 0, firstPictureMs: 0, error: "", loads: 0 };
   }
 
@@ -37,13 +49,18 @@ class View {
     await this.startWebgl();
     this.scenes = new Scenes3d(this, this.raycaster);
     this.sections = new Sections(this);
+    this.sectionPointer = new SectionPointer(this);
+    this.analysis = new Analysis(this, $("page-analysis"));
     this.history = new History(this, $("page-history"));
     this.measurement = new MeasurementTab(this, $("page-measurement"));
     this.controls = new Controls(this, $("controls"));
+    $("menu").addEventListener("click", () => this.toggleMenu());
+    this.saveDialog = new SaveDialog(this);
     fillHelp($("help"));
     listenToKeys(this);
     this.buildPanels();
     this.controls.build();
+    this.blink();
     $("bar").painter = (context, w, h) => paintScale(context, w, h, this.store.state);
     this.store.listen((names, state) => this.changed(names, state));
     addEventListener("hashchange", () => this.followAddress());
@@ -67,78 +84,39 @@ class View {
     }
   }
 
-  // -- what is shown
-
-  scene() {
-    return Math.min(this.store.state.scene, Math.max(0, this.sceneCount() - 1));
+  /** Open or close the controls of a narrow window. */
+  toggleMenu() {
+    const open = document.body.classList.toggle("menu-open");
+    $("menu").setAttribute("aria-expanded", open);
   }
 
-  sceneCount() {
-    return this.facts.files.reduce((most, file) => Math.max(most, file.n_scene), 0);
+  /** Show image and reference in turn while that is asked for. */
+  blink() {
+    clearInterval(this.blinkTimer);
+    this.blinks = false;
+    if (this.store.state.compare !== "blink") return;
+    this.blinkTimer = setInterval(() => {
+      this.blinks = !this.blinks;
+      this.paintSections();
+    }, BLINK_MS);
   }
 
-  /** Numbers of the scenes to choose from: all, or those that a saved page holds. */
-  sceneNumbers() {
-    return this.facts.scenes ?? Array.from({ length: this.sceneCount() }, (_, n) => n);
+  /** Read a mesh from a file on the reader's machine; null takes it away. */
+  async takeMesh(file) {
+    this.notices.tell("mesh", "");
+    try {
+      this.meshRead = file && readMesh(await file.arrayBuffer());
+    } catch (error) {
+      this.notices.tell("mesh", `${file.name} could not be read as a mesh: ${error.message}`);
+    }
+    this.placeMesh();
+    this.paintAll();
   }
 
-  /** A state from an address within what the files hold. */
-  fitted(state) {
-    const channels = this.facts.files.reduce((most, file) => Math.max(most, file.n_pair ?? 0), 0);
-    return fitState(state, { scenes: this.sceneNumbers(), channels, keys: this.panels.map((panel) => panel.key) });
-  }
-
-  isShown(panel) {
-    const { hidden } = this.store.state;
-    return hidden ? !hidden.includes(panel.key) : this.shownAtFirst().includes(panel);
-  }
-
-  /** As many panels as fit into memory, at least one. */
-  shownAtFirst() {
-    let voxels = 0;
-    return this.panels.filter(({ facts: { grid } }, n) => {
-      voxels += grid ? grid.x.length * grid.y.length * grid.z.length : 0;
-      return n === 0 || voxels <= MOST_VOXELS;
-    });
-  }
-
-  shownPanels() {
-    return this.panels.filter((panel) => this.isShown(panel));
-  }
-
-  togglePanel(panel, shown) {
-    const hidden = this.panels.filter((p) => (p === panel ? !shown : !this.isShown(p))).map((p) => p.key);
-    this.store.set({ hidden });
-  }
-
-  /** Factor from a panel's own maximum to the reference. */
-  gainOf(panel) {
-    if (this.store.state.norm === "own" || !panel.volume || panel.relative) return 1;
-    const most = Math.max(...this.shownPanels().map((p) => (p.relative ? 0 : (p.volume?.peak ?? 0))));
-    return most ? panel.volume.peak / most : 1;
-  }
-
-  cross() {
-    return this.store.state.cross ?? this.autoCross;
-  }
-
-  look(angles) {
-    this.store.set({ ...angles, panX: 0, panY: 0 });
-  }
-
-  resetCamera() {
-    const { azimuth, elevation, zoom, panX, panY } = DEFAULTS;
-    this.store.set({ azimuth, elevation, zoom, panX, panY });
-  }
-
-  /** Go to the n-th of the scenes that there are. */
-  goToScene(n) {
-    const numbers = this.sceneNumbers();
-    if (numbers.length) this.store.set({ scene: numbers[Math.min(numbers.length - 1, Math.max(0, n))] });
-  }
-
-  stepScene(by) {
-    this.goToScene(this.sceneNumbers().indexOf(this.scene()) + by);
+  placeMesh() {
+    const { meshScale: scale, meshTurn: turn, meshShift: shift } = this.store.state;
+    const triangles = this.meshRead && placed(this.meshRead, { scale, turn, shift });
+    this.mesh = triangles ? { triangles, edges: edgesOf(triangles) } : null;
   }
 
   showHelp() {
@@ -150,10 +128,10 @@ class View {
   /** Make the elements of new panels; those that stand keep theirs, and with it focus and a drag in progress. */
   buildPanels() {
     for (const panel of this.panels.filter((p) => !p.element)) {
-      buildPanel(panel);
-      this.scenes.attach(panel.stage);
-      this.sections.attach(panel);
-      panel.stage.painter = (context, w, h, scale) => this.scenes.paintInto(context, panel, w, h, scale * this.pictureScale(panel), 1);
+      buildPanel(panel, (p) => this.toggleAlone(p));
+      this.scenes.attach(panel);
+      this.sectionPointer.attach(panel);
+      panel.stage.painter = (context, w, h, scale) => this.scenes.paintPicture(context, panel, w, h, scale * this.pictureScale(panel));
       panel.sections.painter = (context, w, h, scale) => this.sections.paintInto(context, panel, w, scale);
     }
     arrange($("panels"), this.panels.map((panel) => panel.element));
@@ -170,48 +148,15 @@ class View {
     this.buildPanels();
     this.controls.fitToFiles();
     const { scene, channel } = this.fitted(this.store.state);
-    this.store.set({ scene, channel });
+    const first = !old.size && this.panels.length > 0 && this.store.state.tab === "measurement"; // its first images
+    this.store.set({ scene, channel, ...(first && { tab: "images" }) });
     this.tellWhatIsMissing();
     this.showTab();
   }
 
-  /** Load the scene for the panels that are shown, then draw, then fetch what can wait. */
-  async load() {
-    const generation = (this.generation += 1);
-    const scene = this.scene();
-    writeHeading(this);
-    const wanted = this.shownPanels().filter((p) => !p.loaded || p.loaded !== this.stamp(p, scene));
-    let loaded;
-    try {
-      loaded = await Promise.all(wanted.map((panel) => this.loadPanel(panel, scene)));
-    } catch (error) {
-      if (generation === this.generation) await this.failed(error);
-      return;
-    }
-    if (generation !== this.generation) return;
-    wanted.forEach((panel, n) => {
-      const scores = panel.header?.scene === scene && loaded[n].volume ? panel.scores : {}; // until the new ones are there
-      Object.assign(panel, loaded[n], { scores, loaded: this.stamp(panel, scene) });
-    });
-    this.notices.tell("image", "");
-    this.settle();
-    if (this.store.state.tab === "measurement") await this.loadMeasurement();
-    this.loadScores(wanted, scene, generation);
-  }
-
-  stamp(panel, scene) {
-    return `${panel.facts.version} ${scene}`;
-  }
-
-  /** What a panel is to show of a scene. */
-  async loadPanel(panel, scene) {
-    if (scene >= panel.facts.n_scene) {
-      return { volume: null, header: null, problem: `There is no scene ${scene} in this file.` };
-    }
-    const packet = await this.source.volume(panel.file, panel.item, scene, panel.facts.version);
-    const { header, volume } = readVolume(packet, panel.facts);
-    const refusal = volume && this.raycaster ? this.raycaster.refusal(volume) : "";
-    return { header, volume, problem: header.problem ?? refusal };
+  /** Load the scene for the panels that are shown, then draw. */
+  load() {
+    return this.loading.load();
   }
 
   /** Draw what was loaded. */
@@ -234,7 +179,7 @@ class View {
 
   /** Whether the fine pictures stand and nothing is being loaded; tests wait for it. */
   settled() {
-    return this.status.fine === this.scenes.generation && this.status.scored === this.generation;
+    return this.status.fine === this.scenes.generation && this.status.scored === this.loading.generation;
   }
 
   firstPicture() {
@@ -259,52 +204,6 @@ class View {
     if (images.length) $("page-images").append(element("div", { id: "static-figures" }, ...images));
   }
 
-  async failed(error) {
-    if (error instanceof ChangedError) {
-      await this.following.refresh();
-    } else {
-      this.notices.tell("image", `The image could not be loaded: ${error.message}`);
-      this.status.error = String(error.message);
-      this.status.ready = true;
-    }
-    this.dropOtherScenes();
-  }
-
-  /** No image stands under the number of a scene that it does not show. */
-  dropOtherScenes() {
-    const scene = this.scene();
-    const others = this.shownPanels().filter(({ header }) => header && header.scene !== scene);
-    const problem = `Scene ${scene} cannot be read just now.`;
-    for (const panel of others) Object.assign(panel, { volume: null, header: null, scores: {}, loaded: "", problem });
-    if (others.length) this.settle();
-  }
-
-  async loadScores(panels, scene, generation) {
-    for (const panel of panels) {
-      if (panel.truth || !panel.volume || generation !== this.generation) continue;
-      const { loaded } = panel;
-      const scores = await this.source.scores(panel.file, panel.item, scene).catch(() => ({})); // the caption goes without
-      if (loaded !== panel.loaded) continue;
-      panel.scores = scores;
-      this.writeCaptions([panel]);
-    }
-    if (generation === this.generation) this.status.scored = generation;
-  }
-
-  async loadMeasurement() {
-    const stamp = `${this.scene()} ${this.facts.files.map((f) => f.version)}`;
-    if (this.measurementStamp === stamp) return;
-    try {
-      await this.measurement.load(this.scene());
-      this.measurementStamp = stamp;
-      this.measurement.build();
-      this.paintPlots();
-      this.notices.tell("measurement", "");
-    } catch (error) {
-      this.notices.tell("measurement", `The measurement could not be loaded: ${error.message}`);
-    }
-  }
-
   // -- drawing
 
   changed(names, state) {
@@ -313,14 +212,19 @@ class View {
     this.controls.update(state);
     if (names.has("norm")) this.writeCaptions();
     const has = (list) => list.some((name) => names.has(name));
-    if (names.has("theme") || names.has("tab") || names.has("hidden")) this.showTab();
-    if (names.has("scene") || names.has("hidden")) this.load();
-    if (names.has("tab") && state.tab === "measurement") this.loadMeasurement();
+    if (has(LAYOUT) || names.has("colors")) this.showTab();
+    if (has(["scene", "hidden", "alone"])) this.load();
+    if (names.has("tab") && state.tab === "measurement") this.loading.loadMeasurement();
+    if (has(MESH)) this.placeMesh();
+    if (names.has("compare")) this.blink();
+    if (names.has("show")) this.loading.loadPhases();
     if (has(IN_3D)) this.scenes.request();
     if (has(IN_SECTIONS)) this.paintSections();
     if (names.has("colors")) this.tellWhatIsMissing();
-    if (has(["scale", "floor", "norm", "colors", "theme", "tab"])) this.paintHead();
-    if (state.tab !== "images" && has([...IN_SECTIONS, "channel"])) this.paintPlots();
+    if (has([...LEVELS, "theme", "tab", "mode", "threshold", "measured", "show", "compare", "hidden", "alone"])) this.paintHead();
+    if (state.tab === "analysis" && has(["cross", "mark", ...LEVELS])) this.analysis.build();
+    else if (state.tab !== "images" && has([...IN_SECTIONS, "channel", "measured", ...CAMERA])) this.paintPlots();
+    if (names.has("measured") && state.tab === "measurement") this.measurement.build();
   }
 
   /** Take the view of a new address, and write it there as it was understood. */
@@ -331,20 +235,33 @@ class View {
 
   writeAddress() {
     const text = formatState(this.store.state);
-    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+    const address = location.href.split("#")[0]; // whole: a page in a frame's own text has another base
+    history.replaceState(null, "", text ? `${address}#${text}` : address);
   }
 
   showTab() {
     const { tab, theme } = this.store.state;
     document.documentElement.dataset.theme = theme;
-    for (const name of ["images", "history", "measurement"]) $(`page-${name}`).hidden = name !== tab;
+    for (const name of ["images", "analysis", "history", "measurement"]) $(`page-${name}`).hidden = name !== tab;
     for (const [id, tabs] of Object.entries(ON_TABS)) $(id).hidden = !tabs.includes(tab);
-    for (const panel of this.panels) panel.element.hidden = !this.isShown(panel);
+    for (const panel of this.panels) this.showPanel(panel);
     const count = this.shownPanels().length;
     $("panels").dataset.count = Math.min(4, count);
+    const { alone, columns } = this.store.state;
+    $("panels").classList.toggle("alone", Boolean(alone));
+    $("panels").style.gridTemplateColumns = columns && !alone ? `repeat(${columns}, minmax(0, 1fr))` : "";
     $("none-chosen").hidden = count > 0 || !this.panels.length;
     if (tab === "history") this.history.build();
+    if (tab === "analysis") this.analysis.build();
     if (tab === "measurement") this.measurement.build();
+  }
+
+  showPanel(panel) {
+    const { alone, colors, sheets } = this.store.state;
+    panel.element.hidden = !this.isShown(panel);
+    panel.element.classList.toggle("flat-image", Boolean(panel.volume && flatView(panel.volume) && !sheets));
+    for (const part of [panel.stage, panel.coarse]) part.dataset.ground = groundOf(colors);
+    writeLarge(panel, alone === panel.key);
   }
 
   paintAll() {
@@ -356,6 +273,8 @@ class View {
 
   paintHead() {
     this.paintCanvas($("bar"));
+    clearTimeout(this.histogramTimer); // it counts all voxels once, which the first picture need not wait for
+    this.histogramTimer = setTimeout(() => this.store.state.tab === "images" && this.paintCanvas($("histogram")), 200);
   }
 
   paintSections() {
@@ -400,6 +319,7 @@ async function boot() {
   const source = openSource();
   try {
     const facts = await source.facts();
+    setDefaults(facts.defaults);
     window.mimoViewer = new View(source, facts);
     await window.mimoViewer.start();
   } catch (error) {

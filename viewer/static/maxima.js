@@ -12,16 +12,16 @@ export function indexOf(edges, point) {
 }
 
 /**
- * First and last interval of ascending edges under each of `count` equal pixels: the one that the pixel's middle lies in,
- * and all whose own middle lies in the pixel. So each pixel has one, and each interval has a pixel.
+ * First and last interval of ascending edges under each of `count` equal pixels from `low` to `high`: the one that the
+ * pixel's middle lies in, and all whose own middle lies in the pixel. So each pixel has one, and each interval a pixel.
  */
-export function pixelRanges(edges, count) {
-  const [low, high] = [edges[0], edges[edges.length - 1]];
+export function pixelRanges(edges, count, [low, high] = [edges[0], edges[edges.length - 1]]) {
   const nearest = Array.from({ length: count }, (_, n) => indexOf(edges, low + ((n + 0.5) / count) * (high - low)));
   const ranges = nearest.map((at) => [at, at]);
   for (let n = 0; n < edges.length - 1; n += 1) {
     const middle = (edges[n] + edges[n + 1]) / 2;
-    const range = ranges[Math.min(count - 1, Math.max(0, Math.floor(((middle - low) / (high - low)) * count)))];
+    const range = ranges[Math.floor(((middle - low) / (high - low)) * count)];
+    if (!range) continue; // beside the window
     if (n < range[0]) range[0] = n;
     if (n > range[1]) range[1] = n;
   }
@@ -49,4 +49,19 @@ export function largestOver(values, count, across, up) {
     }
   });
   return largest;
+}
+
+/** Index in values[u + count v] of the largest over each of the ranges `across` and `up`, laid out as the values are. */
+export function strongestOver(values, count, across, up) {
+  const found = new Uint32Array(across.length * up.length);
+  up.forEach(([v0, v1], row) => {
+    across.forEach(([u0, u1], column) => {
+      let best = u0 + count * v0;
+      for (let v = v0; v <= v1; v += 1) {
+        for (let at = u0 + count * v; at <= u1 + count * v; at += 1) if (values[at] > values[best]) best = at;
+      }
+      found[column + across.length * row] = best;
+    });
+  });
+  return found;
 }

@@ -1,83 +1,28 @@
-// The measurement: its magnitude over channel and frequency, and the range profile of the channel that was picked.
+// The measurement: maps over channels, the range profile of the channel that was picked, antennas and scene in space.
 
-import { colorAt, curveColor, inks, levelOf, pixelOf, tableOf } from "./colors.js";
-import { largestOver, pixelRanges } from "./maxima.js";
+import { channelUnder, KINDS, mapOf, paintChannelMap } from "./channel_maps.js";
+import { curveColor, inks } from "./colors.js";
 import { metres } from "./numbers.js";
 import { arrange, element } from "./panels.js";
 import { envelope, paintCurve, paintFrame, plotBox } from "./plots.js";
+import { SetupView } from "./setup_view.js";
 import { readMeasurement } from "./source.js";
+import { longestPath, magnitudes, rangeProfile } from "./sweeps.js";
 
-const LIGHT = 299792458; // m/s
-const PROFILE_POINTS = 601; // at least
-const POINTS_A_WIDTH = 8; // of an echo: the highest of them is at most 0.06 dB below the echo
-
-/** Magnitudes, frequency by frequency; -1 of channels that are missing. */
-export function magnitudes(values, { pairs, missing }) {
-  const absent = new Set(missing);
-  return Float32Array.from({ length: values.length / 2 }, (_, n) =>
-    absent.has(n % pairs.length) ? -1 : Math.hypot(values[2 * n], values[2 * n + 1]),
-  );
-}
-
-/** Magnitudes of `n` channels as a picture of a box's pixels, each the largest of the samples under it; missing is clear. */
-function mapPicture(strength, n, peak, state, box, ratio) {
-  const indices = (count) => Array.from({ length: count + 1 }, (_, at) => at);
-  const [width, height] = [box.width, box.height].map((side) => Math.max(1, Math.round(side * ratio)));
-  const across = pixelRanges(indices(n), width);
-  const up = pixelRanges(indices(strength.length / n), height).reverse();
-  const image = new ImageData(width, height);
-  const pixels = new Uint32Array(image.data.buffer);
-  const table = tableOf(state.colors);
-  largestOver(strength, n, across, up).forEach((s, at) => {
-    if (s >= 0) pixels[at] = pixelOf(colorAt(table, levelOf(s / peak, state)));
-  });
-  const canvas = new OffscreenCanvas(width, height);
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  return canvas;
-}
-
-/** Length after which a range profile repeats, metres. */
-function longestPath({ freq, permittivity }) {
-  const steps = freq.slice(1).map((f, n) => f - freq[n]).sort((a, b) => a - b);
-  return steps.length ? LIGHT / (steps[steps.length >> 1] * Math.sqrt(permittivity)) : 1;
-}
-
-/** Enough path lengths that no echo of a sweep, which is the narrower the wider the band, falls between two. */
-function profilePoints({ freq, permittivity }) {
-  const slowness = Math.sqrt(permittivity) / LIGHT;
-  const widths = (freq[freq.length - 1] - freq[0]) * slowness * longestPath({ freq, permittivity });
-  return Math.max(PROFILE_POINTS, POINTS_A_WIDTH * Math.ceil(widths) + 1);
-}
-
-/** |mean over f of y exp(+j k path)| of one channel at `count` path lengths from 0 up to where they repeat. */
-export function rangeProfile(values, { freq, permittivity, pairs }, channel, count = profilePoints({ freq, permittivity })) {
-  const slowness = (2 * Math.PI * Math.sqrt(permittivity)) / LIGHT;
-  const longest = longestPath({ freq, permittivity });
-  const paths = Float64Array.from({ length: count }, (_, n) => (n / (count - 1)) * longest);
-  const steps = freq.map((f, n) => slowness * (n ? f - freq[n - 1] : f));
-  const even = steps.every((step, n) => n < 2 || Math.abs(step - steps[1]) < 1e-9 * slowness * freq[freq.length - 1]);
-  const y = freq.map((_, n) => [values[2 * (n * pairs.length + channel)], values[2 * (n * pairs.length + channel) + 1]]);
-  const profile = Float64Array.from(paths, (path) => Math.hypot(...waveSum(y, steps, even, path)) / freq.length);
-  return { paths, profile };
-}
-
-/** Sum of y exp(+j k path), k the sum of the steps so far: the wave is turned from frequency to frequency, which is fast. */
-function waveSum(y, steps, even, path) {
-  let [re, im, c, s, turnC, turnS] = [0, 0, 1, 0, 1, 0];
-  for (let n = 0; n < y.length; n += 1) {
-    if (n < 2 || !even) [turnC, turnS] = [Math.cos(steps[n] * path), Math.sin(steps[n] * path)];
-    [c, s] = [c * turnC - s * turnS, c * turnS + s * turnC];
-    re += y[n][0] * c - y[n][1] * s;
-    im += y[n][0] * s + y[n][1] * c;
-  }
-  return [re, im];
-}
+const PICK = "Click a column, or use the left and right arrow keys, to pick a channel.";
+const HINTS = {
+  magnitude: PICK,
+  phase: `${PICK} Colours go around from \u2212180\u00b0 to 180\u00b0; white is \u00b1180\u00b0.`,
+  profiles: `${PICK} The white line is the path over the crosshair: where a target there has its echo.`,
+  matrix: "Click a square, or use the left and right arrow keys, to pick a channel.",
+};
 
 export class MeasurementTab {
   constructor(view, root) {
     Object.assign(this, { view, root });
     this.data = new Map(); // by file: {header, strength, values}
     this.articles = new Map(); // by file; they stay while the data changes, and keep the focus
+    this.buttons = []; // [kind, button] of all articles
     this.none = element("p", { className: "empty" }, "No file with a measurement.");
   }
 
@@ -95,6 +40,7 @@ export class MeasurementTab {
   build() {
     const articles = [...this.data.keys()].map((f) => this.articleOf(f));
     arrange(this.root, articles.length ? articles : [this.none]);
+    for (const [kind, button] of this.buttons) button.setAttribute("aria-pressed", kind === this.view.store.state.measured);
   }
 
   articleOf(f) {
@@ -108,24 +54,40 @@ export class MeasurementTab {
   article(f) {
     const title = element("h2", {}, this.view.facts.files[f].name);
     const message = element("p", { className: "problem" });
-    const map = element("canvas", { className: "plot", tabIndex: 0, role: "img", "aria-label": "Magnitude over channel and frequency" });
-    const profile = element("canvas", { className: "plot", role: "img", "aria-label": "Range profile of the picked channel" });
+    const map = element("canvas", { className: "plot", tabIndex: 0, role: "img", "aria-label": "Map of the channels" });
+    const profile = element("canvas", { className: "plot", role: "img", "aria-label": "Range profile of the picked channel", title: "Range profile of the picked channel" });
     const caption = element("p", { className: "facts" });
-    map.painter = (context, w, h) => this.data.get(f)?.values && this.paintMap(context, w, h, this.data.get(f));
+    const setup = new SetupView(this.view, f, () => this.channelOf(f));
+    map.title = "Click picks a channel; so do the left and right arrow keys";
+    map.painter = (context, w, h) => this.data.get(f)?.values && this.paintMap(context, w, h, f);
     profile.painter = (context, w, h) => {
       const { header, values } = this.data.get(f) ?? {};
       if (!values) return;
-      const channel = Math.min(this.view.store.state.channel, header.pairs.length - 1);
+      const channel = this.channelOf(f);
       this.paintProfile(context, w, h, f, header, values, channel);
       const text = this.captionOf(f, header, channel);
       if (caption.textContent !== text) caption.textContent = text;
     };
-    map.addEventListener("pointerdown", (event) => this.pick(event, map, this.data.get(f).header));
+    map.addEventListener("pointerdown", (event) => this.pick(event, map, f));
     map.addEventListener("keydown", (event) => this.step(event, this.data.get(f).header));
-    const hint = "Click a column, or use the left and right arrow keys, to pick a channel.";
-    const hintLine = element("p", { className: "hint" }, hint);
-    const article = element("article", { className: "panel wide measured" }, title, message, map, hintLine, caption, profile);
-    return Object.assign(article, { message });
+    const hint = element("p", { className: "hint" });
+    const article = element("article", { className: "panel wide measured" }, title, message, this.kinds(), map, hint, caption, profile, setup.element);
+    return Object.assign(article, { message, hint });
+  }
+
+  /** Buttons of what the map shows. */
+  kinds() {
+    const made = KINDS.map(([kind, text, title]) => {
+      const button = element("button", { type: "button", className: `kind-${kind}`, title, onclick: () => this.view.store.set({ measured: kind }) }, text);
+      this.buttons.push([kind, button]);
+      return button;
+    });
+    return element("div", { className: "buttons kinds", role: "group", "aria-label": "Map of the channels" }, ...made);
+  }
+
+  channelOf(f) {
+    const { header } = this.data.get(f) ?? {};
+    return header?.pairs ? Math.min(this.view.store.state.channel, header.pairs.length - 1) : 0;
   }
 
   captionOf(f, header, channel) {
@@ -153,19 +115,17 @@ export class MeasurementTab {
     return distance(tx[t]) + distance(rx[r]);
   }
 
-  paintMap(context, width, height, { header, strength, peak }) {
+  paintMap(context, width, height, f) {
     const { state } = this.view.store;
-    const [n, m] = [header.pairs.length, header.freq.length];
-    const ends = [header.freq[0] / 1e9, header.freq[m - 1] / 1e9];
-    const half = m > 1 ? (ends[1] - ends[0]) / (2 * (m - 1)) : 0.5;
-    const axes = { xs: [-0.5, n - 0.5], ys: [ends[0] - half, ends[1] + half], xName: "channel", yName: "frequency (GHz)" };
-    const box = paintFrame(context, width, height, axes);
-    const canvas = mapPicture(strength, n, peak, state, box, context.getTransform().a);
-    context.imageSmoothingEnabled = false;
-    context.drawImage(canvas, box.x, box.y, box.width, box.height);
-    const x = box.x + ((Math.min(state.channel, n - 1) + 0.5) / n) * box.width;
-    context.strokeStyle = inks().text;
-    context.strokeRect(x - Math.max(3, box.width / n / 2), box.y - 2, Math.max(6, box.width / n), box.height + 4);
+    const data = this.data.get(f);
+    const map = mapOf(state.measured, data, this.view.facts.files[f]);
+    const { hint } = this.articles.get(f);
+    hint.textContent = map ? HINTS[state.measured] : "Range profiles of all channels need evenly spaced frequencies and up to 8 million samples.";
+    if (!map) return;
+    const channel = this.channelOf(f);
+    const echo = state.measured === "profiles" && this.view.cross();
+    const paths = echo ? data.header.pairs.map((_, n) => this.pathOf(f, data.header, n)) : null;
+    paintChannelMap(context, width, height, map, state, data.header.pairs[channel], channel, paths);
   }
 
   paintProfile(context, width, height, f, header, values, channel) {
@@ -203,10 +163,12 @@ export class MeasurementTab {
     context.setLineDash([]);
   }
 
-  pick(event, map, header) {
-    const box = plotBox(map.clientWidth, map.clientHeight);
-    const n = Math.floor(((event.offsetX - box.x) / box.width) * header.pairs.length);
-    if (n >= 0 && n < header.pairs.length) this.view.store.set({ channel: n });
+  pick(event, canvas, f) {
+    const data = this.data.get(f);
+    const map = data?.values && mapOf(this.view.store.state.measured, data, this.view.facts.files[f]);
+    if (!map) return;
+    const channel = channelUnder(map, data.header, plotBox(canvas.clientWidth, canvas.clientHeight), event.offsetX, event.offsetY);
+    if (channel >= 0) this.view.store.set({ channel });
   }
 
   step(event, header) {

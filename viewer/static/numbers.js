@@ -17,11 +17,6 @@ export function decibels(value) {
   return value === -Infinity ? `${MINUS}\u221e dB` : `${plain(value, 1)} dB`;
 }
 
-export function seconds(value) {
-  if (value > 0 && value < 0.1) return `${Number((1000 * value).toPrecision(3))} ms`;
-  return value >= 100 ? `${plain(value, 0)} s` : `${Number(value.toPrecision(3))} s`;
-}
-
 /** Round numbers from low to high, at most `most` intervals: multiples of 1, 2, 2.5 or 5 times a power of ten. */
 export function ticks(low, high, most) {
   const range = high - low;

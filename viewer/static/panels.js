@@ -1,7 +1,7 @@
 // The panels: one for each image, with its caption, its 3D picture, its flat pictures and its value at the crosshair.
 
 import { HALVES, levelText } from "./volume.js";
-import { plain, seconds } from "./numbers.js";
+import { plain } from "./numbers.js";
 
 /** An element with properties, attributes (those with a dash, and role) and children. */
 export function element(tag, properties = {}, ...children) {
@@ -42,7 +42,7 @@ export function panelsOf(facts) {
 }
 
 /** Make a panel's elements. */
-export function buildPanel(panel) {
+export function buildPanel(panel, toggleAlone) {
   const label = (what) => `${what} of ${panel.title}`;
   panel.caption = element("p", { className: "facts" });
   panel.parameters = element("p", { className: "parameters" });
@@ -51,10 +51,11 @@ export function buildPanel(panel) {
   panel.stage = element("canvas", { className: "stage", tabIndex: 0, role: "img", "aria-label": label("3D view") });
   panel.coarse = element("span", { className: "coarse" });
   panel.sections = element("canvas", { className: "sections", tabIndex: 0, role: "img", "aria-label": label("Sections") });
+  panel.large = element("button", { type: "button", className: "large", onclick: () => toggleAlone(panel) });
   panel.element = element(
     "article",
     { className: "panel" },
-    element("header", {}, element("h2", {}, panel.title), panel.value),
+    element("header", {}, element("h2", {}, panel.title), panel.value, panel.large),
     panel.caption,
     panel.message,
     panel.stage,
@@ -62,7 +63,17 @@ export function buildPanel(panel) {
     panel.sections,
     panel.parameters,
   );
+  panel.stage.title = "Drag turns, Shift and drag moves, Ctrl and wheel zooms; a click puts the crosshair on the strongest voxel behind it, two show the image alone";
+  panel.sections.title = "A click moves the crosshair; Ctrl and wheel zooms, right-drag moves all sections; two clicks show the image alone";
   return panel.element;
+}
+
+/** Say on a panel's button what it does: show the panel alone, or all again. */
+export function writeLarge({ large, title }, alone) {
+  large.textContent = alone ? "\u2715" : "\u2922";
+  large.title = alone ? "Show all chosen images again (f or Escape)" : "Show this image alone at full size (f, or a double click)";
+  large.setAttribute("aria-label", `${alone ? "Show all images beside" : "Show alone"} ${title}`);
+  large.setAttribute("aria-pressed", alone);
 }
 
 /** Write what is known of a panel's image into its caption; `norm` is the state's, `watch` whether files are followed. */
@@ -74,6 +85,7 @@ export function writeCaption(panel, { norm, watch }) {
   if (Number.isFinite(panel.scores.ssim)) facts.push(`SSIM ${plain(panel.scores.ssim, 3)}`);
   if (header) facts.push(...effort(header, watch), ...(header.belief ?? []));
   if (volume && !volume.peak) facts.push("all zero");
+  if (volume?.peak && norm === "own" && !panel.relative) facts.push(`0 dB is ${plain(Number(volume.peak.toPrecision(3)))}`);
   if (volume?.inside) facts.push("hatched: outside the region");
   if (volume && panel.relative && norm === "common") facts.push("to its own maximum: it is known up to a factor only");
   writeFacts(panel.caption, facts);
@@ -90,10 +102,10 @@ function writeFacts(caption, facts) {
 }
 
 /** Time and iterations; an image that is written while its method goes on has taken no time yet. */
-function effort({ seconds: taken, iterations, peak }, watch) {
-  if (taken === 0 && iterations && peak) return [`${watch ? "running" : "unfinished"}: iteration ${iterations}`];
-  if (taken === 0 && iterations) return ["not begun yet"];
-  return [taken === undefined ? "" : seconds(taken), iterations ? `${iterations} iterations` : ""].filter(Boolean);
+function effort({ seconds, taken, iterations, peak }, watch) {
+  if (seconds === 0 && iterations && peak) return [`${watch ? "running" : "unfinished"}: iteration ${iterations}`];
+  if (seconds === 0 && iterations) return ["not begun yet"];
+  return [taken ?? "", iterations ? `${iterations} iterations` : ""].filter(Boolean);
 }
 
 function parametersText(parameters) {
@@ -115,5 +127,12 @@ export function valueAt(panel, cross, gain, scale) {
   if (!volume.imaged(cross)) return "outside the region";
   const value = HALVES[volume.halves[volume.offset(volume.nearest(cross))]];
   const level = levelText(value, volume.peak ? gain : 0);
-  return scale === "linear" ? `${plain(value * gain, 3)} (${level})` : level;
+  const magnitude = scale === "linear" ? `${plain(value * gain, 3)} (${level})` : level;
+  return panel.phase && panel.phaseOf === panel.loaded ? `${magnitude}, ${phaseText(panel, cross)}` : magnitude;
+}
+
+/** An image's phase at the crosshair, degrees. */
+function phaseText({ volume, phase }, cross) {
+  const turns = phase[volume.offset(volume.nearest(cross))] / 256;
+  return `${plain(360 * (turns > 0.5 ? turns - 1 : turns), 0)}\u00b0`;
 }

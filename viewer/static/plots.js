@@ -9,8 +9,9 @@ export function plotBox(width, height) {
   return { x: BOX.left, y: BOX.top, width: width - BOX.left - BOX.right, height: height - BOX.top - BOX.bottom };
 }
 
-/** Frame with ticks and names; `xs` and `ys` are [low, high]; `power` labels the upright axis as powers of ten. */
-export function paintFrame(context, width, height, { xs, ys, xName, yName, power = false }) {
+/** Frame with ticks and names; `xs` and `ys` are [low, high]; `power` labels the upright axis as powers of ten, `whole` names axes of whole numbers alone. */
+export function paintFrame(context, width, height, { xs, ys, xName, yName, power = false, whole = "" }) {
+  const fits = (axis) => (tick) => !whole.includes(axis) || Number.isInteger(Number(tick.toFixed(6)));
   const box = plotBox(width, height);
   const ink = inks();
   context.strokeStyle = ink.line;
@@ -19,14 +20,14 @@ export function paintFrame(context, width, height, { xs, ys, xName, yName, power
   context.fillStyle = ink.muted;
   context.textAlign = "center";
   context.textBaseline = "top";
-  for (const tick of fittingTicks(...xs, box.width, labelRoom(context))) {
+  for (const tick of fittingTicks(...xs, box.width, labelRoom(context)).filter(fits("x"))) {
     const x = box.x + ((tick - xs[0]) / (xs[1] - xs[0])) * box.width;
     context.fillRect(x - 0.5, box.y + box.height + 1, 1, 4);
     context.fillText(plain(tick), x, box.y + box.height + 8);
   }
   context.textAlign = "right";
   context.textBaseline = "middle";
-  for (const tick of fittingTicks(...ys, box.height, () => 24)) {
+  for (const tick of fittingTicks(...ys, box.height, () => 24).filter(fits("y"))) {
     const y = box.y + (1 - (tick - ys[0]) / (ys[1] - ys[0])) * box.height;
     context.fillRect(box.x - 5, y - 0.5, 4, 1);
     context.fillText(power ? plain(Number((10 ** tick).toPrecision(2))) : plain(tick), box.x - 8, y);

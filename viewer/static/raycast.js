@@ -92,6 +92,7 @@ export class Raycaster {
     this.bind([[gl.TEXTURE_3D, textures.volume], [gl.TEXTURE_3D, textures.blocks], [gl.TEXTURE_2D, this.colorsOf(look.table)], [gl.TEXTURE_3D, cells]]);
     this.setView(volume, textures.shape, camera);
     this.setLook(volume, textures.shape, look, coarse);
+    this.setClip(volume, look.clip);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
     gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4)); // waits, so that times are true
     return this.canvas;
@@ -119,6 +120,13 @@ export class Raycaster {
     gl.uniform2f(u.u_origin, camera.origin[0], camera.height - camera.origin[1]);
   }
 
+  /** Draw within a box alone; null: all of the volume. */
+  setClip(volume, clip) {
+    const { gl, uniforms: u } = this;
+    gl.uniform3fv(u.u_clip_low, clip ? clip.low.map((c, axis) => Math.max(c, volume.low[axis])) : volume.low);
+    gl.uniform3fv(u.u_clip_high, clip ? clip.high.map((c, axis) => Math.min(c, volume.high[axis])) : volume.high);
+  }
+
   setLook(volume, shape, look, coarse) {
     const { gl, uniforms: u } = this;
     const spacing = Math.min(...shape.map((n, axis) => (n > 1 ? (volume.high[axis] - volume.low[axis]) / n : Infinity)));
@@ -127,9 +135,11 @@ export class Raycaster {
     gl.uniform1i(u.u_mode, MODES[look.mode]);
     gl.uniform1i(u.u_linear, look.linear ? 1 : 0);
     gl.uniform1f(u.u_floor, look.floor);
+    gl.uniform1f(u.u_top, look.top);
     gl.uniform1f(u.u_gain, look.gain);
     gl.uniform1f(u.u_threshold, look.threshold);
     gl.uniform1f(u.u_opacity, look.opacity);
+    gl.uniform1f(u.u_ramp, look.ramp);
     gl.uniform1i(u.u_region, volume.inside ? 1 : 0);
     gl.uniform1f(u.u_step, finest * coarse);
   }

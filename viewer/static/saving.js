@@ -3,7 +3,7 @@
 import { formatState } from "./state.js";
 
 /** Name of the first file without its suffix. */
-function stemOf(view) {
+export function stemOf(view) {
   return (view.facts.files[0]?.name ?? "view").replace(/\.[^.]*$/, "");
 }
 
@@ -24,7 +24,7 @@ export async function savePage(view) {
   }
 }
 
-function download(blob, name) {
+export function download(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;

@@ -1,12 +1,18 @@
 // The 3D pictures of all panels: at once and coarse while something moves, then fine, panel by panel.
 
-import { drawAntennas, drawAxes, drawCross, drawEdges } from "./box3d.js";
+import { drawAntennas, drawAxes, drawChannel, drawCross, drawEdges, drawMark } from "./box3d.js";
 import { cameraOf, turned, union } from "./camera.js";
 import { inks, tableOf } from "./colors.js";
+import { drawMesh } from "./mesh.js";
+import { strongestAlong } from "./picking.js";
+import { pairOf } from "./sweeps.js";
+import { LOWEST, shownThreshold } from "./state.js";
+import { Touches, wheelZoom } from "./touches.js";
 
 const DRAFT_MS = 70; // a draft of all panels should take no longer
 const PANEL_MS = 900; // nor a fine picture of one
 const REST_MS = 220;
+const ALIKE = 4; // the most by which images under one camera differ in size
 
 export class Scenes3d {
   /** `view` holds store, panels and status; `raycaster` is null where there is no WebGL2. */
@@ -96,61 +102,89 @@ export class Scenes3d {
     const { volume } = panel;
     if (!volume || !width || !height) return 0;
     const state = this.view.store.state;
-    const colors = inks();
-    const camera = cameraOf(state, this.bounds(), width, height);
+    const colors = inks(panel.stage);
+    const camera = this.cameraFor(panel, width, height);
     if (state.box) drawEdges(context, camera, volume, [0, 1], colors.line);
     const ms = this.paintVolume(context, panel, state, width, height, density, coarse);
     if (state.box) drawEdges(context, camera, volume, [2], colors.faint);
     const cross = this.view.cross();
     if (cross && volume.contains(cross)) drawCross(context, camera, volume, cross, colors.line);
-    if (state.antennas) drawAntennas(context, camera, panel.facts, colors);
+    if (cross && state.mark) drawMark(context, camera, state.mark, cross, colors);
+    if (this.view.mesh) drawMesh(context, camera, this.view.mesh.edges, colors.text);
     const { tx, rx } = panel.facts;
+    if (state.antennas && tx.length) this.paintAntennas(context, camera, panel.facts, colors, cross);
     if (state.axes) drawAxes(context, camera, volume, colors, state.antennas ? [...tx, ...rx] : []);
     return ms;
+  }
+
+  /** Antennas, with those of the channel lit that was picked on the tab of the measurement. */
+  paintAntennas(context, camera, facts, colors, cross) {
+    drawAntennas(context, camera, facts, colors);
+    const [t, r] = pairOf(facts, this.view.store.state.channel);
+    drawChannel(context, camera, [facts.tx[t], facts.rx[r]], cross, colors);
   }
 
   paintVolume(context, panel, state, width, height, density, coarse) {
     if (!this.raycaster || this.raycaster.refusal(panel.volume) || this.raycaster.gl.isContextLost()) return 0;
     const started = performance.now();
     const [w, h] = [width, height].map((n) => Math.max(2, Math.round(n * density)));
-    const camera = cameraOf(state, this.bounds(), w, h);
-    const canvas = this.raycaster.draw(panel.volume, camera, lookOf(state, this.view.gainOf(panel)), coarse);
+    const look = { ...lookOf(state, this.view.gainOf(panel)), clip: this.view.clipBox() };
+    const canvas = this.raycaster.draw(panel.volume, this.cameraFor(panel, w, h), look, coarse);
     context.imageSmoothingEnabled = state.mode !== "maximum"; // a peak of one pixel keeps its colour
     context.imageSmoothingQuality = "low";
     context.drawImage(canvas, 0, 0, w, h, 0, 0, width, height);
     return performance.now() - started;
   }
 
-  /** The box that the camera looks at: of all volumes shown, with their antennas when these are drawn. */
-  bounds() {
-    const boxes = this.view.shownPanels().filter((p) => p.volume).map((p) => p.volume);
-    const { antennas } = this.view.store.state;
-    const around = antennas ? this.view.shownPanels().flatMap((p) => antennaBox(p.facts)) : [];
-    return union([...boxes, ...around]);
+  cameraFor(panel, width, height) {
+    return cameraOf(this.view.store.state, this.bounds(panel), width, height);
   }
 
-  /** Drag turns, wheel zooms, right-drag pans, double-click resets. */
-  attach(stage) {
-    const { store } = this.view;
-    let last = null;
-    stage.addEventListener("contextmenu", (event) => event.preventDefault());
-    stage.addEventListener("pointerdown", (event) => {
-      last = [event.clientX, event.clientY];
-      stage.setPointerCapture(event.pointerId);
+  /** The box that a panel's camera looks at: of all volumes shown that are about as large, with antennas when drawn. */
+  bounds(panel) {
+    const own = diagonal(panel.volume);
+    const alike = this.view.shownPanels().filter(({ volume }) => {
+      const ratio = volume ? diagonal(volume) / own : 0;
+      return ratio <= ALIKE && ratio >= 1 / ALIKE;
     });
-    stage.addEventListener("pointermove", (event) => {
-      if (!last || !event.buttons) return;
-      const [dx, dy] = [event.clientX - last[0], event.clientY - last[1]];
-      last = [event.clientX, event.clientY];
-      store.set(event.buttons & 1 && !event.shiftKey ? turned(store.state, dx, dy) : panned(store.state, stage, dx, dy));
-    });
-    stage.addEventListener("pointerup", () => (last = null));
-    stage.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      store.set(zoomed(store.state, Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015))));
-    }, { passive: false });
-    stage.addEventListener("dblclick", () => this.view.resetCamera());
+    const { antennas } = this.view.store.state;
+    const around = antennas ? alike.flatMap((p) => antennaBox(p.facts)) : [];
+    return union([panel.volume, ...alike.map((p) => p.volume), ...around]);
   }
+
+  /** A panel's 3D picture with its ground, for pictures that are saved. */
+  paintPicture(context, panel, width, height, density) {
+    context.fillStyle = inks(panel.stage).ground;
+    context.fillRect(0, 0, width, height);
+    this.paintInto(context, panel, width, height, density, 1);
+  }
+
+  /** Drag or one finger turns, right-drag moves, Ctrl and wheel or two fingers zoom; a click picks, two make it large. */
+  attach(panel) {
+    const { stage } = panel;
+    const { store } = this.view;
+    new Touches(stage, {
+      click: (event) => this.pick(panel, event.offsetX, event.offsetY),
+      drag: (event, dx, dy) =>
+        store.set(event.buttons & 1 && !event.shiftKey ? turned(store.state, dx, dy) : panned(store.state, stage, dx, dy)),
+      pinch: (event, factor, dx, dy) => store.set({ ...zoomed(store.state, factor), ...panned(store.state, stage, dx, dy) }),
+    });
+    stage.addEventListener("contextmenu", (event) => event.preventDefault());
+    stage.addEventListener("wheel", (event) => wheelZoom(event, (factor) => store.set(zoomed(store.state, factor))), { passive: false });
+    stage.addEventListener("dblclick", () => this.view.toggleAlone(panel));
+  }
+
+  /** Move the crosshair to the strongest voxel behind a pixel of a panel's 3D picture. */
+  pick(panel, x, y) {
+    if (!panel.volume) return;
+    const camera = this.cameraFor(panel, panel.stage.clientWidth, panel.stage.clientHeight);
+    const cross = strongestAlong(panel.volume, camera, [x, y], this.view.clipBox());
+    if (cross) this.view.store.set({ cross });
+  }
+}
+
+function diagonal({ low, high }) {
+  return Math.hypot(...low.map((l, axis) => high[axis] - l)) || 1;
 }
 
 export function zoomed(state, factor) {
@@ -165,9 +199,9 @@ function panned(state, stage, dx, dy) {
 
 function lookOf(state, gain) {
   const linear = state.scale === "linear";
-  const threshold = 10 ** (Math.max(state.threshold, linear ? -60 : state.floor) / 20);
-  const { mode, floor, opacity } = state;
-  return { mode, linear, floor, opacity, threshold, gain, table: tableOf(state.colors) };
+  const threshold = 10 ** (Math.max(shownThreshold(state), LOWEST) / 20);
+  const { mode, floor, top, opacity, ramp } = state;
+  return { mode, linear, floor, top, opacity, ramp, threshold, gain, table: tableOf(state.colors) };
 }
 
 function antennaBox({ tx, rx }) {

@@ -3,6 +3,7 @@
 import { Volume } from "./volume.js";
 
 export class ChangedError extends Error {}
+export class GoneError extends Error {}
 
 class ServerSource {
   canSave = true;
@@ -23,8 +24,16 @@ class ServerSource {
     return (await this.get(`volume/${file}/${item}/${scene}?version=${version}`)).arrayBuffer();
   }
 
+  async phase(file, item, scene) {
+    return (await this.get(`phase/${file}/${item}/${scene}`)).arrayBuffer();
+  }
+
   async scores(file, item, scene) {
     return (await this.get(`scores/${file}/${item}/${scene}`)).json();
+  }
+
+  async setup(file) {
+    return (await this.get(`setup/${file}`)).json();
   }
 
   async measurement(file, scene) {
@@ -46,7 +55,9 @@ class ServerSource {
   }
 
   async get(address) {
-    const answer = await fetch(address);
+    const answer = await fetch(address).catch(() => {
+      throw new GoneError("the viewer's server has ended");
+    });
     if (!answer.ok) throw new Error((await answer.text()).trim() || `the server answered ${answer.status}`);
     return answer;
   }
@@ -63,8 +74,16 @@ class EmbeddedSource {
     return this.packet(`volume/${file}/${item}/${scene}`);
   }
 
+  async phase(file, item, scene) {
+    return document.getElementById(`phase/${file}/${item}/${scene}`) ? this.packet(`phase/${file}/${item}/${scene}`) : null;
+  }
+
   async scores(file, item, scene) {
     return document.getElementById(`scores/${file}/${item}/${scene}`) ? this.json(`scores/${file}/${item}/${scene}`) : {};
+  }
+
+  async setup(file) {
+    return this.json(`setup/${file}`);
   }
 
   async measurement(file, scene) {
@@ -123,6 +142,13 @@ export function readVolume(packet, facts) {
     header,
     volume: new Volume({ shape, halves, peak: header.peak, edges: list(facts.edges), centers: list(facts.grid), inside }),
   };
+}
+
+/** Phases of an image's voxels, 256 to a turn, from a packet; null where it has none. */
+export function readPhase(packet) {
+  if (!packet) return null;
+  const { header, buffer, start } = unpack(packet);
+  return header.complex ? new Uint8Array(buffer, start) : null;
 }
 
 /** Header and complex values (real, imaginary, ...) of a measurement's packet. */

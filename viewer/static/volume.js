@@ -62,6 +62,12 @@ export class Volume {
     return point.map((p, axis) => indexOf(this.edges[axis], p));
   }
 
+  /** Length of the voxel that holds a coordinate, metres. */
+  spacingAt(axis, at) {
+    const n = indexOf(this.edges[axis], at);
+    return this.edges[axis][n + 1] - this.edges[axis][n];
+  }
+
   /** Whether the voxel that holds a point was imaged. */
   imaged(point) {
     return !this.inside || this.inside[this.offset(this.nearest(point))] === 1;

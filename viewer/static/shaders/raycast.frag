@@ -25,18 +25,21 @@ uniform vec2 u_origin;               // pixel of the centre
 uniform bool u_region;               // whether magnitudes below 0 mark what was not imaged
 uniform int u_mode;
 uniform bool u_linear;
-uniform float u_floor;               // dB, below 0
+uniform float u_floor;               // dB of the scale's lower end
+uniform float u_top;                 // dB of its upper end
+uniform vec3 u_clip_low, u_clip_high; // m, of what is drawn
 uniform float u_gain;                // own maximum over the reference
 uniform float u_threshold;           // relative to the reference
 uniform float u_opacity;
+uniform float u_ramp;                // exponent of the opacity over the level above the threshold
 uniform float u_step;                // m
 
 out vec4 color;
 
 /** Place on the colour scale, 0 to 1. */
 float level(float s) {
-  if (u_linear) return clamp(s, 0.0, 1.0);
-  return s > 0.0 ? clamp(1.0 - 20.0 * log(s) / log(10.0) / u_floor, 0.0, 1.0) : 0.0;
+  if (u_linear) return clamp(s * pow(10.0, -u_top / 20.0), 0.0, 1.0);
+  return s > 0.0 ? clamp((20.0 * log(s) / log(10.0) - u_floor) / (u_top - u_floor), 0.0, 1.0) : 0.0;
 }
 
 vec3 shown(float v) {
@@ -54,9 +57,9 @@ void ray(out vec3 from, out vec3 along) {
   if (u_distance > 0.0) along = normalize(from - u_center - u_distance * u_back);
 }
 
-/** Where the ray enters and leaves the box. */
+/** Where the ray enters and leaves what is drawn of the box. */
 vec2 span(vec3 from, vec3 inverse) {
-  vec3 a = (u_low - from) * inverse, b = (u_high - from) * inverse;
+  vec3 a = (u_clip_low - from) * inverse, b = (u_clip_high - from) * inverse;
   vec3 near = min(a, b), far = max(a, b);
   vec2 t = vec2(max(near.x, max(near.y, near.z)), min(far.x, min(far.y, far.z)));
   if (u_distance > 0.0) t.x = max(t.x, -0.95 * u_distance);
@@ -151,7 +154,7 @@ void main() {
       if (u_mode == SURFACE) { color = surface(from, along, before, at); return; }
       float v = level(s);
       float ramp = (v - least) / max(1.0 - least, 1e-3);
-      float part = 1.0 - exp(-density * (0.08 + 0.92 * ramp * ramp) * u_step);
+      float part = 1.0 - exp(-density * (0.08 + 0.92 * pow(ramp, u_ramp)) * u_step);
       sum += clear * part * shown(v);
       clear *= 1.0 - part;
       if (clear < 0.01) break;
