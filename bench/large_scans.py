@@ -79,7 +79,7 @@ def raster(n: int = 100, voxels: tuple[int, int, int] = (128, 128, 32)) -> FastO
 
 def _plate(A: ImagingOperator, n: int = 20) -> tuple[VoxelGrid, torch.Tensor]:
     """Return the echoes of a plate at the middle depth as a grid, and the measurement."""
-    side = (np.arange(n) - (n - 1) / 2) * 1.9e-3
+    side = np.asarray((np.arange(n) - (n - 1) / 2) * 1.9e-3, np.float64)
     plate = VoxelGrid(side, side, A.grid.z[[len(A.grid.z) // 2]])
     return plate, born_operator(A.array, A.sweep, plate).forward(torch.ones(plate.shape))
 
