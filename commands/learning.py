@@ -244,7 +244,9 @@ def _export_as_it_is(folder: Path, weights: Path, quiet: bool) -> bool:
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Rounds to take medians over."
 )
-@click.option("--large", is_flag=True, help="Measure image formers at scanners' sizes instead, about five minutes.")
+@click.option(
+    "--large", is_flag=True, help="Measure image formers and solvers at scanners' sizes instead, about ten minutes."
+)
 @click.option("--workers", type=click.IntRange(min=2), help="Measure batches by one and by so many processes instead.")
 @click.option(
     "--cost",
@@ -312,9 +314,11 @@ def bench(
         return
     if large:
         from mimo.bench.large_arrays import large_table, measure_large
+        from mimo.bench.large_scans import measure_scans, scans_table
 
         found = measure_large(n_rounds=min(rounds, 2), progress=tell)
-        print_json(found) if as_json else say(large_table(found))
+        scans = measure_scans(n_rounds=min(rounds, 2), progress=tell)
+        print_json(found | scans) if as_json else say(f"{large_table(found)}\n{scans_table(scans)}")
         return
     if workers:
         from mimo.bench.workers import measure_batches, worker_table

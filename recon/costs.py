@@ -1,8 +1,11 @@
 """Predict the run time of each way to back-project one scene, for `auto-physics` and ``mimo bench --cost``.
 
 Every prediction is a sum of counts (of voxels, channels, frequencies, ...), each times the seconds that one of them
-takes on one core of the machine that `docs/benchmarks.md` names. Machines differ, but the choice depends on ratios
-alone. That the exact sum may keep its factors in memory from one call to the next is not taken into account.
+takes on one core of the machine that `docs/benchmarks.md` names. They are constants, not timed where the program runs,
+so that the same measurement gives the same image every time. Machines differ, but the choice depends on ratios alone.
+On another machine a prediction may be off by a factor of 3, and the ratio of two by as much: there the choice may be
+wrong where two ways are predicted to take similar times, and then costs up to that factor. That the exact sum may keep
+its factors in memory from one call to the next is not taken into account.
 """
 
 from __future__ import annotations

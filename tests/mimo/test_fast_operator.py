@@ -39,10 +39,8 @@ def test_adjoint_pair_near_the_exact_operator_inside_a_region(name, dtype):
     assert float((seen - wanted).norm() / wanted.norm()) < 0.05
     image, other = A.adjoint(wanted), exact.adjoint(wanted) * torch.as_tensor(inside)
     assert float((image - other).norm() / other.norm()) < 0.05
-    assert torch.equal(
-        backproject(wanted, A),
-        backproject(wanted, born_operator(array, BAND, GRID, dtype=dtype)) * torch.as_tensor(inside),
-    ) or (relative_gap(backproject(wanted, A), backproject(wanted, exact) * torch.as_tensor(inside)) < TOLERANCE[dtype])
+    formed = backproject(wanted, exact) * torch.as_tensor(inside)
+    assert relative_gap(backproject(wanted, A), formed) < TOLERANCE[dtype]  # image formers stay exact
 
 
 def test_columns_and_repeated_calls_are_those_of_the_operator():
