@@ -24,6 +24,7 @@ LEARNED = {
     "phc-unet": "complex adjoint, then a 3D U-Net with hypercomplex weights, n = 2",
     "phc-unet-4": "complex adjoint, then a 3D U-Net with hypercomplex weights, n = 4",
     "two-stage": "regularised inverse and adjoint, then a fast U-Net",
+    "two-stage-any": "the same, trained on arrays, bands and grids of many kinds",
     "unrolled": "exact data steps and small networks in turn",
 }
 """Learned methods and their descriptions; each has a configuration of its name in ``train/configs``."""

@@ -101,6 +101,7 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
         f"SNR {data['snr_db'][0]:g} to {data['snr_db'][1]:g} dB"
         + (f", errors: {', '.join(wrong)}" if wrong else "")
         + f"; seed {data['seed']}",
+        *_elsewhere(data),
         f"- scenes seen: {samples:,} in steps of {steps['batch']}, the best of the validations (the run: "
         f"{checkpoint['step'] * steps['batch']:,} scenes, {checkpoint['seconds'] / 60:.0f} minutes)",
         f"- loss: mean square error, weighting `{steps['weighting']}`; AdamW, rate {steps['learning_rate']:g}, "
@@ -111,6 +112,16 @@ def reconstructor_card(weights: Path, checkpoint: dict[str, Any], *, samples: in
     ]
     note = f"Means over {_validated_on(config)}, at the SNR in dB that the column names."
     return "\n".join([*lines, *_command(command), *_curve(history, ("psnr_", "ssim_"), note)])
+
+
+def _elsewhere(data: dict[str, Any]) -> list[str]:
+    """Say on which other arrays a reconstructor was trained, if on any."""
+    if not data.get("other_arrays"):
+        return []
+    return [
+        f"- other arrays: {100 * data['other_arrays']:g} % of the steps are on arrays, bands, media and grids drawn at "
+        "random (`mimo.train.arrays`); *elsewhere* below are such that no step draws"
+    ]
 
 
 def spread_card(weights: Path, checkpoint: dict[str, Any], row: dict[str, float], *, command: str) -> str:
