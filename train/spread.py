@@ -130,11 +130,11 @@ class SpreadObjective(ReconstructionObjective):
         physics = self.physics(n_freq) if place is None else self.arrays.get(place)
         with torch.no_grad():
             images = run_prepared(
-                network.image,
+                network.image,  # type: ignore[arg-type]
                 self.config.method,
                 physics,
                 tuple(given),
-                precision=self.precision,  # type: ignore[arg-type]
+                precision=self.precision,
             )
             image, expected = self._in_units(tuple(given), images[-1].clamp_min(0), truth)
         std = network.spread(tuple(given), told, image, self.precision)  # type: ignore[operator]
@@ -271,7 +271,7 @@ def calibrate(scenes: list[Scene]) -> Intervals:
     )
     # Even shares of the logarithms, not of the voxels: nearly all voxels are empty, with the least of all values.
     ends = [[float(end) for end in np.quantile(log, (0.001, 0.999))] for log in logs]
-    borders = [np.linspace(*end, n + 1)[1:-1] for end, n in zip(ends, N_CELL, strict=True)]
+    borders = [np.linspace(end[0], end[1], n + 1)[1:-1] for end, n in zip(ends, N_CELL, strict=True)]
     place = [np.searchsorted(border, log, side="right") for border, log in zip(borders, logs, strict=True)]
     cells, filled = np.argwhere(np.ones(N_CELL)), list[int]()
     found = np.zeros((len(cells), len(LEVELS)))
