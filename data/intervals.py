@@ -16,53 +16,65 @@ __all__ = ["Intervals", "interval"]
 
 Array = npt.NDArray[np.float32]
 
+TINY = 1e-30
+"""Keeps ratios of an empty image finite."""
+
 
 @dataclass(frozen=True)
 class Intervals:
     """Says how many standard deviations an interval around an image has on each side, counted on unseen scenes.
 
-    The factor depends on the standard deviation itself, over the largest voxel of the image: errors in empty space are
-    not distributed as those on a target. Between the knots it is interpolated over the logarithm, beyond them constant.
+    The factor depends on the standard deviation over the image's largest voxel and on the image over its standard
+    deviation, as errors in empty space are not distributed as those on a target. It is constant in each cell of a table
+    of both: interpolated, it would no longer be what was counted, as it changes much from cell to cell.
 
     Attributes
     ----------
     std
-        Knots, ascending: standard deviation over the image's largest voxel.
+        Where the next row of the table begins, ascending: standard deviation over the image's largest voxel.
+    image
+        Where the next column begins, ascending: image over its standard deviation.
     factors
-        Factor at each knot for each level, a percentage: ``{"50": (0.3, ...), "90": (1.2, ...)}``.
+        For each level, a percentage, the factors by row and column: ``{"50": ((0.3, ...), ...), "90": ...}``.
     """
 
     std: tuple[float, ...]
-    factors: Mapping[str, tuple[float, ...]]
+    image: tuple[float, ...]
+    factors: Mapping[str, tuple[tuple[float, ...], ...]]
 
     def __post_init__(self) -> None:
-        if not self.std or any(len(values) != len(self.std) for values in self.factors.values()):
-            raise ValueError(f"intervals have {len(self.std)} knots: expected one or more, and as many of each factor")
+        shape = len(self.std) + 1, len(self.image) + 1
+        for level, values in self.factors.items():
+            if np.shape(values) != shape:
+                raise ValueError(
+                    f"factors {level} have shape {np.shape(values)}, the borders {shape}: expected the same"
+                )
 
-    def factor(self, level: str, std: npt.NDArray[Any], peak: float) -> Array:
-        """Return the factor of each voxel for a level such as ``"90"``.
+    def factor(self, level: str, image: npt.NDArray[Any], std: npt.NDArray[Any]) -> Array:
+        """Return the factor of each voxel of one scene for a level such as ``"90"``.
 
         Parameters
         ----------
         level
             A key of `factors`.
-        std
-            Standard deviation of each voxel, any shape.
-        peak
-            Largest voxel of the image, in the same unit.
+        image, std
+            Magnitude and standard deviation of each voxel, ``(n_x, n_y, n_z)``.
         """
-        ratio = np.maximum(np.asarray(std, np.float64), 1e-300) / max(float(peak), 1e-300)
-        return np.interp(np.log(ratio), np.log(self.std), self.factors[level]).astype(np.float32)
+        row = np.searchsorted(self.std, std / max(float(image.max()), TINY), side="right")
+        column = np.searchsorted(self.image, image / np.maximum(std, TINY), side="right")
+        return np.array(self.factors[level], np.float32)[row, column]
 
-    def to_dict(self) -> dict[str, list[float]]:
+    def to_dict(self) -> dict[str, Any]:
         """Return what files of weights and images keep: lists of numbers by name."""
-        return {"std": list(self.std), **{level: list(values) for level, values in self.factors.items()}}
+        factors = {level: [list(row) for row in rows] for level, rows in self.factors.items()}
+        return {"std": list(self.std), "image": list(self.image), **factors}
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Intervals:
         """Undo `to_dict`."""
-        knots = tuple(map(float, table["std"]))
-        return cls(knots, {level: tuple(map(float, values)) for level, values in table.items() if level != "std"})
+        std, image = (tuple(map(float, table[name])) for name in ("std", "image"))
+        levels = [name for name in table if name not in ("std", "image")]
+        return cls(std, image, {level: tuple(tuple(map(float, row)) for row in table[level]) for level in levels})
 
 
 def interval(made: Reconstruction, level: float = 0.9) -> tuple[Array, Array]:
@@ -95,7 +107,5 @@ def interval(made: Reconstruction, level: float = 0.9) -> tuple[Array, Array]:
     if name not in counted.factors:
         raise ValueError(f"level is {level:g}: expected {' or '.join(f'{float(k) / 100:g}' for k in counted.factors)}")
     magnitude = made.magnitude
-    half = np.stack(
-        [counted.factor(name, std, image.max()) * std for image, std in zip(magnitude, made.std, strict=True)]
-    )
+    half = np.stack([counted.factor(name, image, std) * std for image, std in zip(magnitude, made.std, strict=True)])
     return np.maximum(magnitude - half, 0), magnitude + half

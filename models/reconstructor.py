@@ -141,7 +141,7 @@ class Reconstructor:
                 described = build_table(NetworkConfig, info["spread"]["network"], "spread.network.")
                 spread = Spread(method, described).to(device)
                 spread.load_state_dict(of_spread)
-                Intervals.from_dict(info["spread"]["intervals"])
+                Intervals.from_dict(info["spread"]["intervals"]), float(info["spread"]["scale"])
             if network.norm == "batch" and network.algebra == "real":
                 network = replace(network, norm="none")
                 module = build_network(method, network, acquisition)
@@ -229,8 +229,8 @@ class Reconstructor:
         image = self._image(physics, given)
         if self.spread is None:
             return image, None
-        unit = image_unit(self.method, given)
-        return image, unit * self.spread(given, conditions(physics, y, noise_std), image / unit, self.precision)
+        unit, scale = image_unit(self.method, given), float(self.info["spread"]["scale"])
+        return image, unit * scale * self.spread(given, conditions(physics, y, noise_std), image / unit, self.precision)
 
     @torch.no_grad()
     def _image(self, physics: Physics, given: tuple[torch.Tensor, ...]) -> torch.Tensor:

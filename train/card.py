@@ -124,15 +124,15 @@ def _elsewhere(data: dict[str, Any]) -> list[str]:
     ]
 
 
-def spread_card(weights: Path, checkpoint: dict[str, Any], row: dict[str, float], *, command: str) -> str:
+def spread_card(weights: Path, checkpoint: dict[str, Any], row: dict[str, float], *, samples: int, command: str) -> str:
     """Return the model card of a reconstructor with a standard deviation: its own card, and what was trained upon it.
 
     Parameters
     ----------
-    weights, checkpoint, command
+    weights, checkpoint, samples, command
         As in `reconstructor_card`.
     row
-        The validation whose weights were kept.
+        Figures of the validation whose weights were kept.
     """
     config = checkpoint["config"]
     data, steps = config["data"], config["optimizer"]
@@ -153,7 +153,7 @@ def spread_card(weights: Path, checkpoint: dict[str, Any], row: dict[str, float]
         "they were",
         f"- scenes: {config['scenes']}, SNR {data['snr_db'][0]:g} to {data['snr_db'][1]:g} dB; a share of "
         f"{data['other_arrays']:g} on other arrays; seed {data['seed']}",
-        f"- scenes seen: {int(row['samples']):,} in steps of {steps['batch']}, the best of the validations (the run: "
+        f"- scenes seen: {samples:,} in steps of {steps['batch']}, the best of the validations (the run: "
         f"{checkpoint['step'] * steps['batch']:,} scenes, {checkpoint['seconds'] / 60:.0f} minutes)",
         f"- loss: negative log-likelihood of a normal distribution; AdamW, rate {steps['learning_rate']:g}",
         f"- torch {checkpoint.get('torch', 'of unknown version')}, trained in {config.get('precision', 'float32')}",

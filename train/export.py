@@ -12,7 +12,6 @@ from mimo.models.spread import join_states
 from mimo.models.weight_files import save_weights
 from mimo.train.card import denoiser_card, reconstructor_card, spread_card
 from mimo.train.checkpoint import load_checkpoint
-from mimo.train.spread import intervals_of
 
 __all__ = ["export_weights"]
 
@@ -83,13 +82,14 @@ def _export_spread(
 ) -> Path:
     """Write an image network, as it was, and its spread into one file, described as the image network was."""
     run = state["config"]
-    row = next((row for row in state["history"] if row["step"] == step), None)
-    if row is None:
+    found = state.get("objective", {}).get("calibration")
+    if not found:
         raise ValueError("the run has not been validated yet, so no interval is calibrated: train longer, then export")
-    spread = {"network": run["spread"], "intervals": intervals_of(row).to_dict(), "data": run["data"]}
+    spread = {"network": run["spread"], "intervals": found["intervals"], "scale": found["scale"], "data": run["data"]}
     spread |= {"samples": step * run["optimizer"]["batch"], "precision": run["precision"]}
     image = {name: value for name, value in run["image"].items() if name != "card"}
     save_weights(weights, join_states(tensors), image | {"spread": spread}, half=True)
-    text = spread_card(weights, state, row, command=command)
+    samples = step * run["optimizer"]["batch"]
+    text = spread_card(weights, state, found["figures"], samples=samples, command=command)
     (weights.with_suffix(".md") if card is None else Path(card)).write_text(text)
     return weights

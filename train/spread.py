@@ -33,18 +33,23 @@ from mimo.train.reconstructor import (
 from mimo.train.scenes import SceneSource
 from mimo.viewer.contact_sheets import draw_samples
 
-__all__ = ["SpreadObjective", "calibrate", "coverage", "intervals_of"]
+__all__ = ["SpreadObjective", "calibrate", "coverage"]
 
 Array = npt.NDArray[np.float32]
+Scene = tuple[Array, Array, Array]
+"""Image, truth and standard deviation, ``(n_x, n_y, n_z)``."""
 
 VALIDATION_SNRS = (30.0, 10.0, 0.0)
 """dB; intervals are calibrated on scenes at each, alike."""
 N_ELSEWHERE, ELSEWHERE_SNRS = 3, (30.0, 20.0, 10.0, 0.0)
 """Arrays of the validation besides the run's own, and the SNR of the scenes on each, dB."""
-N_KNOT = 10
-"""Knots of the factors, by the standard deviation over the image's largest voxel."""
+N_CELL = (8, 10)
+"""Cells of the factors: by the standard deviation over the image's largest voxel, by the image over it."""
+LEAST_RATIO = 1e-4
+"""Image over its standard deviation from which on voxels count alike."""
+TINY = 1e-30
 LEAST_VOXELS = 200
-"""Voxels for a knot; a range of standard deviations with fewer has none."""
+"""Voxels for a factor of its own; where there are fewer it is that of the nearest cell."""
 
 
 class SpreadObjective(ReconstructionObjective):
@@ -80,6 +85,7 @@ class SpreadObjective(ReconstructionObjective):
         )
         super().__init__(whole, acquisition, scenes, device, precision)
         self.spread_config = config
+        self.calibration: dict[str, Any] = {}
         self.image_facts = {name: value for name, value in image.items() if name != "spread"}
         self.network = fresh_network(
             lambda: WithSpread(self.network, Spread(method, config.spread)), config.data.seed, self.device
@@ -189,10 +195,10 @@ class SpreadObjective(ReconstructionObjective):
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Return the negative log-likelihood and the coverage at each SNR, and the factors of the intervals.
+        """Return the negative log-likelihood and the coverage at each SNR, and calibrate.
 
-        Factors are calibrated on every second scene; the coverage is that of the others. With scenes on other arrays
-        both count them too.
+        The scale makes the mean square of the standard deviations that of the errors. The coverage of a half of the
+        scenes is counted with the intervals of the other half; those that are kept are of all scenes.
         """
         batches = self.validation()
         each = len(batches) // len(VALIDATION_SNRS)
@@ -200,21 +206,31 @@ class SpreadObjective(ReconstructionObjective):
         if elsewhere := self.validation_elsewhere():
             sets["elsewhere"] = elsewhere
         made = {name: [self.predict(network, batch) for batch in group] for name, group in sets.items()}
-        scenes = {
-            name: [scene for batch in group for scene in zip(*batch, strict=True)] for name, group in made.items()
-        }
-        half = calibrate([scene for group in scenes.values() for scene in group[::2]])
+        scenes = {name: [one for batch in group for one in zip(*batch, strict=True)] for name, group in made.items()}
         figures = {}
         for name, group in scenes.items():
             nll = [_negative_log_likelihood(*(torch.from_numpy(a) for a in scene)) for scene in group]
             figures[f"nll_{name}"] = float(torch.stack(nll).mean())
-            for level, covered in coverage(group[1::2] or group, half).items():
-                figures[f"coverage{level}_{name}"] = covered
-        whole = calibrate([scene for group in scenes.values() for scene in group])
-        for i, knot in enumerate(whole.std):
-            figures[f"knot_{i}"] = knot
-            figures |= {f"factor{level}_{i}": values[i] for level, values in whole.factors.items()}
+        every = [scene for group in scenes.values() for scene in group]
+        scale = _scale(every)
+        scaled = {name: [(x, t, scale * s) for x, t, s in group] for name, group in scenes.items()}
+        halves = [calibrate([one for group in scaled.values() for one in group[k::2] or group]) for k in (0, 1)]
+        for name, group in scaled.items():
+            counts = [coverage(group[1 - k :: 2] or group, half) for k, half in enumerate(halves)]
+            figures |= {f"coverage{level}_{name}": (counts[0][level] + counts[1][level]) / 2 for level in counts[0]}
+        if self.score(figures) > self.calibration.get("score", -np.inf):
+            whole = calibrate([scene for group in scaled.values() for scene in group])
+            told = {"scale": scale, "intervals": whole.to_dict()}
+            self.calibration = {"score": self.score(figures), "figures": figures, **told}
         return figures
+
+    def state(self) -> dict[str, Any]:
+        """See `Objective`: scale and intervals of the best validation."""
+        return {"calibration": self.calibration}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See `Objective`."""
+        self.calibration = state.get("calibration", {})
 
     @torch.no_grad()
     def draw_samples(self, network: nn.Module, path: Path) -> None:
@@ -223,52 +239,59 @@ class SpreadObjective(ReconstructionObjective):
         draw_samples(self.acquisition.grid, {"truth": truth, "image": image, "std": std}, path)
 
 
+def _scale(scenes: list[Scene]) -> float:
+    """Return the factor that makes the mean square of standard deviations that of the errors."""
+    error = np.mean([np.square(x - t, dtype=np.float64).mean() for x, t, _ in scenes])
+    return float(np.sqrt(error / np.mean([np.square(s, dtype=np.float64).mean() for _, _, s in scenes])))
+
+
 def _negative_log_likelihood(image: torch.Tensor, truth: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
     return (std.log() + 0.5 * ((image - truth) / std).square()).mean()
 
 
-def calibrate(scenes: list[tuple[Array, Array, Array]]) -> Intervals:
-    """Count how many standard deviations hold each of `LEVELS` of the errors, by the standard deviation itself.
+def calibrate(scenes: list[Scene]) -> Intervals:
+    """Count how many standard deviations hold each of `LEVELS` of the errors; see `mimo.data.intervals`.
 
     Parameters
     ----------
     scenes
         Image, truth and standard deviation of each scene, ``(n_x, n_y, n_z)``, in units of one's own for each scene.
     """
-    peaks = [max(float(image.max()), 1e-30) for image, _, _ in scenes]
-    std = np.concatenate([s.ravel() / peak for (_, _, s), peak in zip(scenes, peaks, strict=True)])
     ratio = np.concatenate([(np.abs(x - t) / s).ravel() for x, t, s in scenes])
-    # Even shares of the logarithm, not of the voxels: nearly all voxels are empty, with the least of all values.
-    log = np.log(std)
-    low, high = (float(end) for end in np.quantile(log, (0.001, 0.999)))
-    edges = np.linspace(low, high, N_KNOT + 1)
-    place = np.digitize(log, edges[1:-1])
-    groups = [place == k for k in range(N_KNOT)]
-    groups = [group for group in groups if group.sum() >= LEAST_VOXELS] or [np.ones(len(log), bool)]
-    knots = tuple(float(np.exp(log[group].mean())) for group in groups)
-    factors = {
-        f"{100 * level:.0f}": tuple(float(np.quantile(ratio[group], level)) for group in groups) for level in LEVELS
-    }
-    return Intervals(knots, factors)
+    logs = np.array(
+        [
+            np.concatenate([np.log(s / max(float(x.max()), TINY)).ravel() for x, _, s in scenes]),
+            np.concatenate([np.log(np.maximum(x / s, LEAST_RATIO)).ravel() for x, _, s in scenes]),
+        ]
+    )
+    # Even shares of the logarithms, not of the voxels: nearly all voxels are empty, with the least of all values.
+    ends = [[float(end) for end in np.quantile(log, (0.001, 0.999))] for log in logs]
+    borders = [np.linspace(end[0], end[1], n + 1)[1:-1] for end, n in zip(ends, N_CELL, strict=True)]
+    place = [np.searchsorted(border, log, side="right") for border, log in zip(borders, logs, strict=True)]
+    cells, filled = np.argwhere(np.ones(N_CELL)), list[int]()
+    found = np.zeros((len(cells), len(LEVELS)))
+    flat = place[0] * N_CELL[1] + place[1]
+    for i in range(len(cells)):
+        inside = ratio[flat == i]
+        if len(inside) >= LEAST_VOXELS:
+            found[i] = np.quantile(inside, LEVELS)
+            filled.append(i)
+    if not filled:
+        found[:], filled = np.quantile(ratio, LEVELS), list(range(len(cells)))
+    nearest = [min(filled, key=lambda j: int(np.square(cells[i] - cells[j]).sum())) for i in range(len(cells))]
+    tables = found[nearest].reshape(*N_CELL, len(LEVELS))
+    factors = {f"{100 * level:.0f}": tuple(map(tuple, tables[..., k].tolist())) for k, level in enumerate(LEVELS)}
+    std, image = (tuple(np.exp(border).tolist()) for border in borders)
+    return Intervals(std, image, factors)
 
 
-def coverage(scenes: list[tuple[Array, Array, Array]], intervals: Intervals, *, above: float = 0.0) -> dict[str, float]:
+def coverage(scenes: list[Scene], intervals: Intervals, *, above: float = 0.0) -> dict[str, float]:
     """Return the share of the voxels whose truth lies in each interval, by its percentage: ``{"50": ..., "90": ...}``.
 
     With `above` it counts those voxels alone whose image is above so much of its largest.
     """
     found = {}
     for level in intervals.factors:
-        inside = [
-            (np.abs(x - t) <= intervals.factor(level, s, x.max()) * s)[x >= above * x.max()] for x, t, s in scenes
-        ]
+        inside = [(np.abs(x - t) <= intervals.factor(level, x, s) * s)[x >= above * x.max()] for x, t, s in scenes]
         found[level] = float(np.concatenate(inside).mean())
     return found
-
-
-def intervals_of(row: Mapping[str, float]) -> Intervals:
-    """Return the intervals that a row of the validation's history holds."""
-    n = sum(name.startswith("knot_") for name in row)
-    levels = sorted({name.removeprefix("factor").partition("_")[0] for name in row if name.startswith("factor")})
-    factors = {level: tuple(row[f"factor{level}_{i}"] for i in range(n)) for level in levels}
-    return Intervals(tuple(row[f"knot_{i}"] for i in range(n)), factors)

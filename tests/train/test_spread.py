@@ -158,8 +158,8 @@ def test_intervals_are_those_that_were_counted():
     truth = image + std * rng.standard_normal(std.shape).astype(np.float32)
     scenes = list(zip(image, truth, std, strict=True))
     found = calibrate(scenes[:3])
-    np.testing.assert_allclose(found.factors["50"], 0.6745, rtol=0.05)
-    np.testing.assert_allclose(found.factors["90"], 1.645, rtol=0.05)
+    np.testing.assert_allclose(np.median(found.factors["50"]), 0.6745, rtol=0.05)
+    np.testing.assert_allclose(np.median(found.factors["90"]), 1.645, rtol=0.05)
     covered = coverage(scenes[3:], found)
     assert covered == {"50": pytest.approx(0.5, abs=0.01), "90": pytest.approx(0.9, abs=0.01)}
     grown = [tuple(1e6 * part for part in scene) for scene in scenes[3:]]
