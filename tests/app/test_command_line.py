@@ -204,7 +204,8 @@ def test_figure_writes_every_format(images, tmp_path, suffix):
 
 
 def test_figure_of_papers_and_of_a_history(images, tmp_path):
-    good("figure", images, tmp_path / "a.pdf", "--layout", "columns", "--width-mm", 90, "--dpi", 300, "--quiet")
+    some = [part for name in GENERAL[:4] for part in ("--method", name)]
+    good("figure", images, tmp_path / "a.pdf", *some, "--layout", "columns", "--width-mm", 90, "--dpi", 300, "--quiet")
     good("figure", images, tmp_path / "h.svg", "--history", "--scene", 1, "--quiet")
     text = (tmp_path / "h.svg").read_text()
     assert "l1" in text

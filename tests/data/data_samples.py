@@ -59,7 +59,7 @@ def make_reconstructions(measurement):
             history,
             inside=inside,
         ),
-        Reconstruction("u-net_3d", np.abs(image), measurement.grid, {}, seconds),
+        Reconstruction("u-net_3d", np.abs(image), measurement.grid, {}, seconds, std=0.1 + np.abs(image) / 2),
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 from mimo.data import FileError, load, load_reconstructions, validate
 from mimo.data.files.schema import ATTRIBUTES, FIELDS, SCHEMA_VERSION, UnfitError, check_shape, markdown_table
 
-METHOD = {"reflectivity": "pnp", "magnitude": "u-net_3d", "history": "pnp"}
+METHOD = {"reflectivity": "pnp", "magnitude": "u-net_3d", "history": "pnp", "std": "u-net_3d"}
 SHAPED = [field for field in FIELDS if field.dtype != "str"]
 
 
