@@ -40,7 +40,7 @@ def test_what_changes_a_picture_is_noticed(copy):
     edit(copy / "viewer" / "surface.py", "AMBIENT = 0.45", "AMBIENT = 0.5")
     behind = stale(copy)  # the surface is imported by figures and contact sheets, at some remove
     assert {"demo.png", "b0-methods.png", "targets-paper.png"} <= behind
-    assert not {"history.png", "viewer-demo.png", "architecture.png"} & behind
+    assert not {"history.png", "costs.png", "architecture.png"} & behind
     fresh.stamp(behind, copy / "docs" / "pictures", copy)
     assert stale(copy) == set()
     edit(copy / "viewer" / "static" / "style.css", "border-radius: 3px", "border-radius: 5px")
