@@ -236,14 +236,16 @@ class ImagingOperator(OperatorAlgebra):
     def _without_empty(self, x: torch.Tensor, kernel: KernelSum) -> torch.Tensor:
         """Return the measurements of volumes (n_scene, n_voxel), those of nearly empty volumes without empty voxels.
 
-        A volume is treated by what it holds alone, so that its measurement does not depend on the others.
+        A volume is treated by what it holds alone, and filled ones always in a batch of all: how many are in a batch
+        decides how its sums are rounded, so that a measurement would depend on what the other volumes hold.
         """
         if not self.skips_empty or x[0].numel() * self.n_measurement < WORTH_SKIPPING:
             return kernel.forward(x, self._report)
         filled = [i for i in range(len(x)) if int(x[i].count_nonzero()) * SPARSE > x.shape[1]]
-        y = torch.empty((len(x), *self.measurement_shape), dtype=self.dtype, device=self.device)
         if filled:
-            y[filled] = kernel.forward(x[filled], self._report)
+            y = kernel.forward(x, self._report)
+        else:
+            y = torch.empty((len(x), *self.measurement_shape), dtype=self.dtype, device=self.device)
         for i in sorted(set(range(len(x))) - set(filled)):
             there = x[i] != 0
             if not bool(there.any()):

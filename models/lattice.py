@@ -103,13 +103,13 @@ def apply_without_lattice(network: UNet3D, inputs: torch.Tensor, precision: str 
     share = (removed_db(network.finish(inputs, raw) - out, inputs) - TRIGGER) / (FULL - TRIGGER)
     found = share > 0
     if bool(found.any()):
-        given, one = inputs[found], out[found]
-        total = one
-        for shift in SHIFTS[1:]:
-            moved = _shifted(given, shift)
-            total = total + _shifted_back(network.finish(moved, without_period_2(apply(moved))), shift)
-        mean = total / len(SHIFTS)
-        out[found] = torch.lerp(one, mean, share[found].clamp_max(1).reshape(-1, 1, 1, 1, 1))
+        # one by one: in a group the last digits of a volume would depend on how many others are in it
+        for i in torch.nonzero(found).flatten().tolist():
+            total = out[i : i + 1]
+            for shift in SHIFTS[1:]:
+                moved = _shifted(inputs[i : i + 1], shift)
+                total = total + _shifted_back(network.finish(moved, without_period_2(apply(moved))), shift)
+            out[i] = torch.lerp(out[i], total[0] / len(SHIFTS), share[i].clamp_max(1))
     return out
 
 

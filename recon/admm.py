@@ -50,7 +50,6 @@ def csalsa(
     prior: Callable[[torch.Tensor], torch.Tensor] | None = None,
     truth: torch.Tensor | None = None,
     observer: Observer | None = None,
-    keep: Callable[[torch.Tensor], None] | None = None,
 ) -> Solution:
     """Run C-SALSA, the iteration at the head of this module.
 
@@ -82,7 +81,7 @@ def csalsa(
         enough: the residual that is allowed is nearly as large as the data.
     prior
         Function that gives R of each scene, ``(n_scene,)``, for the history.
-    truth, observer, keep
+    truth, observer
         As in `mimo.recon.iteration.iterate`.
 
     Returns
@@ -125,7 +124,7 @@ def csalsa(
     state = {"image": start, "v2": first, "d1": torch.zeros_like(start), "d2": torch.zeros_like(y), "y": y, "eps": eps}
     state["balanced"], state["settled"] = balanced, settled
     state["weight"] = torch.as_tensor(weight, dtype=eps.dtype, device=eps.device).expand(len(y)).clone()
-    return iterate(update, state, max_iterations=max_iterations, truth=truth, observer=observer, keep=keep)
+    return iterate(update, state, max_iterations=max_iterations, truth=truth, observer=observer)
 
 
 def _balance(primal: torch.Tensor, change: torch.Tensor, image: torch.Tensor, dual: torch.Tensor) -> torch.Tensor:

@@ -92,31 +92,29 @@ def predict_held_out(
     data = y if mask is None else y * mask.reshape(A.measurement_shape)
     best_out = torch.full((len(y),), torch.inf, dtype=torch.float64, device=y.device)
     best_in, worse = torch.ones_like(best_out), torch.zeros_like(best_out)
-    active = torch.arange(len(y), device=y.device)
+    active = torch.ones(len(y), dtype=torch.bool, device=y.device)
     image = torch.zeros((len(masks), len(y), *A.volume_shape), dtype=y.dtype, device=y.device)
     step = 1 / (1.05 * norm) ** 2  # the norm is one from below
+    kept, held_out = data[None] * keep[:, None], data[None] * ~keep[:, None]
+    top = _each(A.adjoint, kept).abs().flatten(2).amax(2)
     for i, threshold in enumerate(THRESHOLDS):
-        part = data[None, active]
-        kept, held_out = part * keep[:, None], part * ~keep[:, None]
-        if not i:
-            top = _each(A.adjoint, kept).abs().flatten(2).amax(2)
         done = functools.partial(_part_of, report, i)
         image = _fista(A, kept, keep[:, None], image, threshold * top * step, step, done)
-        rest = _each(A.forward, image) - part
+        rest = _each(A.forward, image) - data[None]
         out = (_power(rest * ~keep[:, None]) / _power(held_out)).mean(0)
         within = (_power(rest * keep[:, None]) / _power(kept)).mean(0)
-        better = out < best_out[active]
-        worse[active] = torch.where(better, 0.0, worse[active] + 1)
-        best_out[active] = torch.where(better, out, best_out[active])
+        better = active & (out < best_out)
+        worse = torch.where(better, 0.0, worse + 1)
+        best_out = torch.where(better, out, best_out)
         # of those that predict about as well, the one that explains most
-        share = 1 - best_out[active]
-        as_good = better | ((share > 0) & (1 - out >= AS_GOOD * share))
-        best_in[active] = torch.where(as_good, within, best_in[active])
-        going = worse[active] < PATIENCE
+        share = 1 - best_out
+        as_good = better | (active & (share > 0) & (1 - out >= AS_GOOD * share))
+        best_in = torch.where(as_good, within, best_in)
+        # those that are done stay in the batch: how many are in it decides the last digits of the others
+        active &= worse < PATIENCE
         if enough is not None:
-            going &= 1 - best_out[active] < enough[active]
-        active, image, top = active[going], image[:, going], top[:, going]
-        if not len(active):
+            active &= 1 - best_out < enough
+        if not bool(active.any()):
             break
     report(1.0)
     return Predicted(best_in.sqrt(), 1 - best_out)

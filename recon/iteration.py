@@ -22,7 +22,7 @@ State = dict[str, torch.Tensor]
 """Tensors whose first axis is the scene; ``"image"`` is the result."""
 
 Update = Callable[[State, int], tuple[State, dict[str, torch.Tensor], torch.Tensor]]
-"""One iteration of the unfinished scenes: called as ``update(state, i)``, with i from 0.
+"""One iteration of all scenes: called as ``update(state, i)``, with i from 0.
 
 Returns the new state, the quantities to record, ``(n_scene,)`` each, by name, and which scenes are done, bool
 ``(n_scene,)``.
@@ -65,14 +65,16 @@ def iterate(
     max_iterations: int,
     truth: torch.Tensor | None = None,
     observer: Observer | None = None,
-    keep: Callable[[torch.Tensor], None] | None = None,
 ) -> Solution:
     """Repeat an update until every scene is done; a scene that is done does not change afterwards.
+
+    Scenes that are done stay in the batch, and what an update makes of them is thrown away. With fewer scenes products
+    are rounded in another way, so that the last digits of a scene would depend on when the others are done.
 
     Parameters
     ----------
     update
-        One iteration of the unfinished scenes. It returns new tensors and does not change the old ones.
+        One iteration of all scenes. It returns new tensors and does not change the old ones.
     state
         Initial state.
     max_iterations
@@ -81,8 +83,6 @@ def iterate(
         True magnitudes, of the shape of the image: the history then has the PSNR in dB.
     observer
         Called after each iteration.
-    keep
-        Called when scenes have stopped, with the indices of the remaining scenes among those of the last update.
 
     Returns
     -------
@@ -91,43 +91,44 @@ def iterate(
     """
     state = dict(state)
     n_scene = len(state["image"])
-    active = torch.arange(n_scene, device=state["image"].device)
+    active = torch.ones(n_scene, dtype=torch.bool, device=state["image"].device)
     solution = Solution(state["image"], [0] * n_scene, [False] * n_scene)
     started = time.perf_counter()
     try:
         for i in range(max_iterations):
-            everyone = len(active) == n_scene
-            new, figures, done = update(state if everyone else {k: v[active] for k, v in state.items()}, i)
-            if everyone:
-                state.update(new)
-            else:
-                for name, value in new.items():
-                    state[name] = state[name].index_copy(0, active, value)
+            new, figures, done = update(state, i)
+            if not bool(active.all()):
+                new = {name: torch.where(_like(active, v), v, state[name]) for name, v in new.items()}
+            state.update(new)
             solution.image = state["image"]
-            scenes = active.tolist()
+            scenes = torch.nonzero(active).flatten().tolist()
             if truth is not None:
                 figures = figures | {"psnr": _psnr(state["image"], truth, scenes)}
-            entry: Entry = {name: _spread(value, scenes, n_scene) for name, value in figures.items()}
+            entry: Entry = {name: _of_scenes(value, scenes, n_scene) for name, value in figures.items()}
             solution.history.append(entry | {"seconds": time.perf_counter() - started})
-            for scene, over in zip(scenes, done.tolist(), strict=True):
+            for scene in scenes:
                 solution.iterations[scene] += 1
-                solution.converged[scene] = over
+                solution.converged[scene] = bool(done[scene])
             if observer is not None:
                 observer(i + 1, max_iterations, lambda: state["image"], list(solution.history))
-            if bool(done.any()):
-                going = torch.nonzero(~done).flatten()
-                active = active[going]
-                if not len(active):
-                    break
-                if keep is not None:
-                    keep(going)
+            active = active & ~done
+            if not bool(active.any()):
+                break
     except KeyboardInterrupt:
         solution.interrupted = True
     return solution
 
 
 def _psnr(image: torch.Tensor, truth: torch.Tensor, scenes: list[int]) -> torch.Tensor:
-    return torch.tensor([_psnr_of(image[s].abs().cpu().numpy(), truth[s].cpu().numpy()) for s in scenes])
+    values = [float("nan")] * len(image)
+    for scene in scenes:
+        values[scene] = _psnr_of(image[scene].abs().cpu().numpy(), truth[scene].cpu().numpy())
+    return torch.tensor(values)
+
+
+def _like(scenes: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Return what is known of each scene, (n_scene,), with as many axes as some values of the scenes have."""
+    return scenes.reshape(-1, *[1] * (values.ndim - 1))
 
 
 def _psnr_of(image: npt.NDArray[np.floating], truth: npt.NDArray[np.generic]) -> float:
@@ -137,10 +138,11 @@ def _psnr_of(image: npt.NDArray[np.floating], truth: npt.NDArray[np.generic]) ->
     return float(-10 * np.log10(np.mean(np.square(np.abs(truth) / np.abs(truth).max()))))
 
 
-def _spread(values: torch.Tensor, scenes: list[int], n_scene: int) -> list[float | None]:
+def _of_scenes(values: torch.Tensor, scenes: list[int], n_scene: int) -> list[float | None]:
+    """Return the values of some scenes as a list over all, ``None`` for the others."""
     row: list[float | None] = [None] * n_scene
-    for scene, value in zip(scenes, values.tolist(), strict=True):
-        row[scene] = value
+    for scene in scenes:
+        row[scene] = float(values[scene])
     return row
 
 

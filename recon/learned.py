@@ -68,7 +68,8 @@ def _method(name: str, path: Path, summary: str) -> Method:
         "`precision` is that of the network, ``float32``, ``bfloat16`` or ``auto`` for the latter where the device has "
         "it in hardware."
     )
-    return Method(name, summary, run, scale=scale_of(path))
+    scale = scale_of(path)
+    return Method(name, summary, run, scale=scale, homogeneous=scale == "reflectivity")
 
 
 def _from_file(text: str) -> Method:

@@ -28,7 +28,7 @@ from pathlib import Path
 import torch
 
 from mimo.least_squares import Weight, per_scene
-from mimo.models import Denoiser
+from mimo.models import Denoiser, estimate_level
 from mimo.models.precision import resolve_precision
 from mimo.recon.iteration import Observer, Solution, State, iterate, relative_change
 from mimo.recon.prox import MagnitudeMap, Prox, magnitude_prox, within
@@ -43,19 +43,35 @@ SMALLEST_KAPPA = 3e-3
 """Weight of the image in the data step at the last noise level, when the data have no noise."""
 CONSTRAINED_KAPPA = 0.01
 """Weight of the image in the data step of ``admm``."""
+LEAST_SIDE = 16
+"""Voxels along the sides of the smallest volume that a denoiser is shown."""
 
 
 def denoiser_prox(denoiser: Denoiser, *, blind: bool = False) -> Prox:
     """Return the denoiser as a proximal map on complex images, whose weight is the noise level (rms).
 
     With `blind` the denoiser is given no level: it estimates one from each magnitude (`mimo.models.estimate_level`).
+    A volume all of whose sides are below `LEAST_SIDE` is put into an empty one of that side: a body that fills all that
+    the denoiser sees looks like noise to it, and nothing would be left.
     """
 
     def denoise(magnitude: torch.Tensor, sigma: Weight) -> torch.Tensor:
-        if blind:
-            return denoiser(magnitude.float()).to(magnitude.dtype)
-        level = torch.as_tensor(sigma, dtype=torch.float32, device=magnitude.device).expand(len(magnitude))
-        return denoiser(magnitude.float(), level).to(magnitude.dtype)
+        given, shape = magnitude.float(), magnitude.shape[1:]
+        small = max(shape) < LEAST_SIDE
+        before = [(LEAST_SIDE - n) // 2 if small else 0 for n in shape]
+        if small:
+            rest = [(first, LEAST_SIDE - n - first) for n, first in zip(shape, before, strict=True)]
+            given = torch.nn.functional.pad(given, [pad for pair in reversed(rest) for pad in pair])
+        if not blind:
+            level = torch.as_tensor(sigma, dtype=torch.float32, device=magnitude.device).expand(len(magnitude))
+            made = denoiser(given, level)
+        elif small:  # the level of what was there, as the empty space around it has none
+            made = denoiser(given, estimate_level(magnitude.float(), corruption=denoiser.corruption))
+        else:
+            made = denoiser(given)
+        for axis, (first, n) in enumerate(zip(before, shape, strict=True), start=1):
+            made = made.narrow(axis, first, n)
+        return made.to(magnitude.dtype)
 
     return magnitude_prox(denoise)
 

@@ -166,11 +166,6 @@ class TotalVariationProx:
         """Forget the dual variable of the previous call."""
         self._dual = None
 
-    def keep(self, scenes: torch.Tensor) -> None:
-        """Keep the dual variables of the scenes with these indices, when the others have stopped."""
-        if self._dual is not None:
-            self._dual = self._dual[scenes]
-
     def __call__(self, magnitude: torch.Tensor, weight: Weight) -> torch.Tensor:
         """Return the minimisers for magnitudes ``(n_scene, n_x, n_y, n_z)``, in that shape and non-negative."""
         weight = per_scene(weight, magnitude).expand(len(magnitude), 1, 1, 1)
@@ -200,10 +195,15 @@ class TotalVariationProx:
             ahead[active] = moved + (momentum - 1) / following * (moved - dual[active])
             dual[active], momentum = moved, following
             image = allowed(magnitude[active] + weight[active] * divergence(moved))
-            change = (image - result[active]).flatten(1).norm(dim=1)
+            change = _norms(image - result[active])
             result[active] = image
-            active = active[change > self.tolerance * image.flatten(1).norm(dim=1).clamp_min(1e-30)]
+            active = active[change > self.tolerance * _norms(image).clamp_min(1e-30)]
             if not len(active):
                 break
         self._dual = dual
         return result
+
+
+def _norms(images: torch.Tensor) -> torch.Tensor:
+    """Return the norm of each image, summed in an order that does not depend on how many there are."""
+    return torch.stack([image.norm() for image in images])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from mimo import ImagingOperator, windowed
@@ -68,6 +69,8 @@ class Problem:
         nobody said.
     prepared
         Called with the finished share of a preparation, 0 to 1; several may follow each other, each from 0.
+    unit
+        What measurement and noise of each scene were divided by, float64 ``(n_scene,)``; ``None`` for 1.
     """
 
     operator: ImagingOperator
@@ -79,6 +82,23 @@ class Problem:
     _shared: dict[str, Any] = field(default_factory=dict, repr=False)
     region: str = ""
     prepared: Report = silent
+    unit: torch.Tensor | None = None
+
+    def of_unit_size(self) -> Problem:
+        """Return the problem with each scene's measurement divided by a power of 2 that brings its maximum to 0.5 to 1.
+
+        A power of 2 changes no digit. Sums of squares then neither overflow nor vanish, whatever the data's unit, and
+        the least numbers that keep divisions from 0 / 0 are small. A scene without data stays as it is.
+        """
+        y = self.measurement
+        _, exponent = np.frexp(y.abs().flatten(1).amax(1).double().cpu().numpy())
+        unit = torch.as_tensor(np.ldexp(1.0, exponent), device=y.device)
+        # in two steps, as the reciprocal of a tiny unit is too large for single precision
+        for part in (exponent // 2, exponent - exponent // 2):
+            factor = torch.as_tensor(np.ldexp(1.0, -part), device=y.device).to(y.real.dtype)
+            y = y * factor.reshape(-1, *[1] * (y.ndim - 1))
+        std = None if self.noise_std is None else self.noise_std.to(unit.device) / unit
+        return replace(self, measurement=y, noise_std=std, unit=unit if self.unit is None else self.unit * unit)
 
     @property
     def inside(self) -> torch.Tensor | None:
@@ -151,7 +171,8 @@ class Problem:
         std = None if self.noise_std is None else self.noise_std[start:stop]
         truth = None if self.truth is None else self.truth[start:stop]
         part = self.measurement[start:stop]
-        return replace(self, measurement=part, noise_std=std, truth=truth)
+        unit = None if self.unit is None else self.unit[start:stop]
+        return replace(self, measurement=part, noise_std=std, truth=truth, unit=unit)
 
 
 @dataclass
@@ -198,6 +219,9 @@ class Method:
     scale
         Scale of its images: ``"reflectivity"``, the unit of the truth, or ``"relative"``, known only up to a factor (a
         sum over the data, or a network's image). It is stored with every image.
+    homogeneous
+        Whether data times a number give the image times that number. A network that answers in units of the brightest
+        voxel gives the same image instead.
     """
 
     name: str
@@ -205,6 +229,7 @@ class Method:
     run: Callable[..., Images]
     general: bool = True
     scale: str = "reflectivity"
+    homogeneous: bool = True
 
     @property
     def options(self) -> dict[str, Any]:

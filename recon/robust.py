@@ -65,7 +65,10 @@ def run_scaled(problem: Problem, start: Start, setup: Setup, loss: str, run: Cal
 
 
 def channel_weights(problem: Problem, image: torch.Tensor, loss: str) -> Weights:
-    """Weight channels by how well an image fits them; the scenes share the weights, as a channel is off in all."""
+    """Weight channels by how well an image fits them; the scenes share the weights, as a channel is off in all.
+
+    Scenes without data, which every image of zeros fits, have no say.
+    """
     A = problem.operator
     rest = problem.measurement - A.forward(image)
     size = rest.abs().double().square().mean(1).sqrt()  # (n_scene, *channels)
@@ -73,7 +76,9 @@ def channel_weights(problem: Problem, image: torch.Tensor, loss: str) -> Weights
     if A.array.mask is not None:
         valid = torch.as_tensor(A.array.mask.copy(), device=A.device)
     typical = size[:, valid].median(1).values.clamp_min(1e-300)
-    relative = (size / typical.reshape(-1, *(1 for _ in size.shape[1:]))).square().mean(0).sqrt()
+    relative = size / typical.reshape(-1, *(1 for _ in size.shape[1:]))
+    filled = problem.measurement.flatten(1).any(1)
+    relative = (relative[filled] if bool(filled.any()) else relative).square().mean(0).sqrt()
     if loss == "huber":
         weights = (HUBER / relative.clamp_min(1e-30)).clamp(max=1)
     else:

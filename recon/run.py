@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from mimo.imaging_operator import DEFAULT_MEMORY
 from mimo.pattern import Patterns, describe_patterns
 from mimo.progress import Report, silent
 from mimo.recon.belief import CHECKS, check_images
-from mimo.recon.registry import Images, Problem, find_method
+from mimo.recon.registry import Images, Method, Problem, find_method
 from mimo.region import Region
 
 __all__ = [
@@ -295,7 +294,7 @@ def run_method(
 
     def record(images: list[torch.Tensor], *, unfinished: bool = False, **more: Any) -> Reconstruction:
         image = problem.restrict(torch.cat(images)).cpu().numpy()
-        if not math.isfinite(float(np.abs(image).sum())):
+        if not np.isfinite(image).all():
             raise ValueError(f"{method} gave NaN or infinite values: the measurement or an option is out of range")
         parameters = {**chosen.options, **_named(options), **_joined(pieces), **_medium(problem)}
         parameters["setup_seconds"] = setup
@@ -317,6 +316,7 @@ def run_method(
 
     for start in range(0, n_scene, BATCH):
         stop = min(start + BATCH, n_scene)
+        bare = problem.scenes(start, stop).of_unit_size()
 
         def observe(
             i: int,
@@ -325,11 +325,12 @@ def run_method(
             history: list[Entry],
             start: int = start,
             stop: int = stop,
+            bare: Problem = bare,
         ) -> None:
             if progress is not None:
                 progress(start + (stop - start) * i / of, n_scene)
             if live is not None and i % live.every == 0:
-                now = image()
+                now = _restored(chosen, bare, Images(image())).image
                 rest = now.new_zeros((n_scene - stop, *now.shape[1:]))
                 so_far = _history([*(piece.history for piece in pieces), history], n_scene)
                 shown = [*(piece.image for piece in pieces), now, rest]
@@ -340,10 +341,11 @@ def run_method(
                 progress(start + (stop - start) * share, n_scene)
 
         told: dict[str, Any] = {"observer": observe, "report": report, "prepared": preparing}
-        part = replace(problem.scenes(start, stop), **told)
+        part = replace(bare, **told)
         before = problem._shared.get("seconds", 0.0)
         started = time.perf_counter()
-        pieces.append(chosen.run(part, **options))
+        made = chosen.run(part, **options)
+        pieces.append(_restored(chosen, part, made))
         if problem.operator.device.type == "cuda":
             torch.cuda.synchronize(problem.operator.device)
         cut = pieces[-1].interrupted or bool(problem._shared.get("interrupted"))
@@ -353,8 +355,8 @@ def run_method(
         setup += once
         seconds[start:stop] = (time.perf_counter() - started - once) / (stop - start)
         if check != "none":
-            bare, last = problem.scenes(start, stop), pieces[-1]
-            made = replace(last, image=problem.restrict(last.image), interrupted=cut)
+            made = replace(made, image=problem.restrict(made.image), interrupted=cut)
+            last = pieces[-1]
             try:
                 last.found |= check_images(chosen, options, bare, made, check=check)
             except KeyboardInterrupt:
@@ -372,6 +374,14 @@ def run_method(
         iterations=max(piece.iterations for piece in pieces),
         history=_history([piece.history for piece in pieces], n_scene),
     )
+
+
+def _restored(method: Method, problem: Problem, images: Images) -> Images:
+    """Return images of data of unit size in the unit that the data came in."""
+    if problem.unit is None or not method.homogeneous:
+        return images
+    unit = problem.unit[:, None, None, None].to(images.image.real.dtype)
+    return replace(images, image=images.image * unit, std=None if images.std is None else images.std * unit)
 
 
 def _spread(pieces: Sequence[Images], problem: Problem, n_scene: int) -> npt.NDArray[np.float32] | None:

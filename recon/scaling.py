@@ -333,13 +333,18 @@ def first_image(problem: Problem, start: Start) -> torch.Tensor:
     if isinstance(start, torch.Tensor):
         if tuple(start.shape) != shape:
             raise ValueError(f"start has shape {tuple(start.shape)}: expected {shape}")
-        return start.to(y)
+        return start.to(y) if problem.unit is None else (start / _of_images(problem.unit)).to(y)
     if start == "tikhonov":
         return problem.data_step().first_image(y)
     image = run_start(start, problem)
     if not image.is_complex():
         image = torch.polar(image, first_image(problem, "tikhonov").angle())
     return at_best_level(A, image, y)
+
+
+def _of_images(values: torch.Tensor) -> torch.Tensor:
+    """Return one value of each scene, shaped to multiply images."""
+    return values[:, None, None, None]
 
 
 def _norm(data: torch.Tensor) -> torch.Tensor:

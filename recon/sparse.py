@@ -97,7 +97,6 @@ def tv(
             max_iterations=problem.limit(max_iterations),
             tolerance=tolerance,
             prior=total_variation,
-            keep=inner.keep,
         )
 
     return run_scaled(problem, start, Setup(solver, sensitivity, max_iterations), loss, run)

@@ -43,18 +43,16 @@ def test_the_limit_is_kept_and_nobody_converged():
     assert torch.equal(nothing.image, state["image"])
 
 
-def test_the_observer_and_the_keeper_are_told():
-    seen, kept = [], []
+def test_the_observer_is_told():
+    seen = []
     update, state = halving([1, 3, 2])
     iterate(
         update,
         state,
         max_iterations=4,
         observer=lambda i, of, image, history: seen.append((i, of, image()[:, 0, 0, 0].tolist())),
-        keep=lambda going: kept.append(going.tolist()),
     )
     assert seen == [(1, 4, [0.5, 0.5, 0.5]), (2, 4, [0.5, 0.25, 0.25]), (3, 4, [0.5, 0.125, 0.25])]
-    assert kept == [[1, 2], [0]], "places among those of the last update"
 
 
 def test_the_truth_gives_the_psnr_of_those_that_go_on():
