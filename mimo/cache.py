@@ -24,6 +24,7 @@ __all__ = [
     "DEFAULT_SIZE",
     "Report",
     "as_text",
+    "bytes_from",
     "clear",
     "folder",
     "make_room",
@@ -82,14 +83,19 @@ def size_limit() -> int:
     ValueError
         When ``MIMO_CACHE_SIZE`` is not a size.
     """
-    text = os.environ.get("MIMO_CACHE_SIZE", "").strip()
+    return bytes_from("MIMO_CACHE_SIZE", DEFAULT_SIZE)
+
+
+def bytes_from(name: str, default: int) -> int:
+    """Return the bytes that an environment variable states, such as 500M or 4G; `ValueError` when it is no size."""
+    text = os.environ.get(name, "").strip()
     if not text:
-        return DEFAULT_SIZE
+        return default
     found = re.fullmatch(r"([0-9.]+)\s*([A-Za-z]*)", text)
     if found and found[2].upper() in UNITS:
         with suppress(ValueError, OverflowError):
             return int(float(found[1]) * 1024 ** UNITS[found[2].upper()])
-    raise ValueError(f"MIMO_CACHE_SIZE is {text!r}: expected a number of bytes, or one with a unit, such as 500M or 4G")
+    raise ValueError(f"{name} is {text!r}: expected a number of bytes, or one with a unit, such as 500M or 4G")
 
 
 def touch(path: Path) -> None:

@@ -8,7 +8,8 @@ in its layout.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -158,10 +159,12 @@ def _format_of(path: Path, format: str | None, given: Mapping[str, Any]) -> str:
         raise FileError(path, f"format {format!r} is unknown{hint}: expected one of {known}")
     if not path.exists():
         raise FileError(path, f"no such file or folder: expected one of {known}")
+    if not (path.is_file() or path.is_dir()):  # a pipe or a device would be waited for
+        raise FileError(path, f"is neither a file nor a folder: expected one of {known}")
     if format is None and "values" in given:
         format = array.NAME
     if format is None:
-        format = next((name for name, importer in IMPORTERS.items() if importer.recognise(path)), None)
+        format = next((name for name, importer in IMPORTERS.items() if _recognised(name, importer, path)), None)
     if format is None and path.suffix.lower() in SUFFIXES and given and set(given) <= set(options_of(array.read)):
         format = array.NAME
     if format is None:
@@ -190,7 +193,8 @@ def _read(importer: Importer, path: Path, options: Mapping[str, Any]) -> Measure
     motion: Motion | None = None if "motion" in own else options.get("motion")
     chirp: Chirp | None = options.get("chirp")
     try:
-        measurement = importer.read(path, **{key: value for key, value in options.items() if key in own})
+        with _whole(importer.NAME, path):
+            measurement = importer.read(path, **{key: value for key, value in options.items() if key in own})
         if motion is not None:
             measurement = one_scene(measurement, motion.track(), motion.mount)
         if chirp is not None and chirp.video_phase:
@@ -198,6 +202,30 @@ def _read(importer: Importer, path: Path, options: Mapping[str, Any]) -> Measure
     except UnfitError as error:
         raise FileError(path, str(error)) from error
     return measurement
+
+
+def _recognised(name: str, importer: Importer, path: Path) -> bool:
+    with _whole(name, path):
+        return importer.recognise(path)
+
+
+@contextmanager
+def _whole(format: str, path: Path) -> Iterator[None]:
+    """Turn whatever a damaged file raises in a reader into a `FileError`: the one boundary that all formats share."""
+    try:
+        yield
+    except (FileError, UnfitError):
+        raise
+    except MemoryError as error:
+        raise FileError(
+            path, f"does not fit in memory ({error}): expected less, select frequencies or frames"
+        ) from error
+    except Exception as error:  # a mangled file makes any library raise anything
+        said = " ".join(str(error).split())[:200]
+        what = f"{type(error).__name__}: {said}" if said else type(error).__name__
+        raise FileError(
+            path, f"cannot be read, it may be damaged ({what}): expected a whole file of {format}"
+        ) from error
 
 
 def _without(measurement: Measurement, path: Path, delay: Any) -> Measurement:

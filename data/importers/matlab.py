@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import h5py
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from scipy.io import loadmat
 from scipy.io.matlab import mat_struct
 
+from mimo.data.files.confined import ConfinedError, confined
 from mimo.data.files.hdf5 import foreign_dataset, guarded, open_hdf5
 from mimo.data.files.schema import FileError
 
@@ -36,18 +38,21 @@ class MatFile:
         self._file: h5py.File | None = None
         self._opened = None
         try:
-            is_hdf5 = h5py.is_hdf5(path)
+            is_hdf5 = path.is_file() and h5py.is_hdf5(path)  # a pipe would be waited for
         except OSError as error:
             raise FileError(path, f"cannot be read ({error}): expected a MATLAB file") from error
         if is_hdf5:
             self._opened = open_hdf5(path)
             self._file = self._opened.__enter__()
             return
+        if not path.is_file():
+            kind = "a folder" if path.is_dir() else "a device" if path.exists() else "no such file"
+            raise FileError(path, f"{kind}: expected a MATLAB file")
         try:
-            self._variables = loadmat(path, struct_as_record=False, squeeze_me=False)
-        except FileNotFoundError as error:
-            raise FileError(path, "no such file: expected a MATLAB file") from error
-        except Exception as error:  # scipy has no error of its own, and many ways to stumble over a mangled file
+            # a mangled file can crash scipy's reader, or make it take any memory or time
+            with confined(lambda file: _read_apart(path, file), path.stat().st_size) as file:
+                self._variables = _put_together(file)
+        except ConfinedError as error:
             raise FileError(path, f"is not a whole MATLAB file ({error}): expected version 5 or 7.3") from error
 
     def __enter__(self) -> Self:
@@ -179,3 +184,52 @@ def complex_of(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
             result.real, result.imag = values[names[0]], values[names[1]]
             return result
     return values
+
+
+def _read_apart(path: Path, file: BinaryIO) -> None:
+    """Read a version 5 file and write its arrays to another, one npy after the other, and then how they belong."""
+    arrays: list[npt.NDArray[Any]] = []
+    variables = loadmat(path, struct_as_record=False, squeeze_me=False)
+    tree = {name: _described(value, arrays) for name, value in variables.items() if not name.startswith("__")}
+    text = np.frombuffer(json.dumps(tree).encode(), np.uint8)
+    np.save(file, text)
+    for values in arrays:
+        np.save(file, values, allow_pickle=False)
+
+
+def _described(value: Any, arrays: list[npt.NDArray[Any]]) -> Any:
+    """Return where a value's parts are among `arrays`, to which they are added, in words that JSON has."""
+    if isinstance(value, mat_struct):
+        return {"fields": {name: _described(getattr(value, name), arrays) for name in value._fieldnames}}
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return {"cells": [_described(each, arrays) for each in value.flat], "shape": value.shape}
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        arrays.append(value)
+        return {"array": len(arrays) - 1}
+    return {"kind": type(value).__name__}
+
+
+def _put_together(file: BinaryIO) -> dict[str, Any]:
+    """Return the variables that `_read_apart` has written."""
+    tree = json.loads(np.load(file, allow_pickle=False).tobytes())
+    arrays: list[npt.NDArray[Any]] = []
+
+    def value(told: dict[str, Any]) -> Any:
+        if "array" in told:
+            while len(arrays) <= told["array"]:  # they were written in the order in which they are met
+                arrays.append(np.load(file, allow_pickle=False))
+            return arrays[told["array"]]
+        if "fields" in told:
+            made = mat_struct()
+            made._fieldnames = list(told["fields"])
+            for name, each in told["fields"].items():
+                setattr(made, name, value(each))
+            return made
+        if "cells" in told:
+            cells = np.empty(len(told["cells"]), object)
+            for i, each in enumerate(told["cells"]):
+                cells[i] = value(each)
+            return cells.reshape(told["shape"])
+        return told["kind"]
+
+    return {name: value(each) for name, each in tree.items()}
