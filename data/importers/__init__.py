@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 from mimo.data.calibration.background import with_mean_background
 from mimo.data.calibration.delay import delay_from_text, remove_delay, remove_video_phase
 from mimo.data.files.schema import FileError, UnfitError
-from mimo.data.importers import array, dataport, gotcha, merit, qar50, ti, touchstone
+from mimo.data.importers import array, cphd, crsd, dataport, gotcha, merit, qar50, ti, touchstone
 from mimo.data.importers.chirp import Chirp, parse_chirp
 from mimo.data.importers.containers import SUFFIXES, named_arrays
 from mimo.data.importers.frames import one_scene
@@ -46,7 +46,8 @@ class Importer(Protocol):
 
 
 IMPORTERS: dict[str, Importer] = {
-    module.NAME: cast(Importer, module) for module in (merit, dataport, gotcha, touchstone, qar50, ti, array)
+    module.NAME: cast(Importer, module)
+    for module in (merit, dataport, gotcha, cphd, crsd, touchstone, qar50, ti, array)
 }
 
 
