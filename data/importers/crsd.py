@@ -130,7 +130,7 @@ def _matched(product: Product, signal: Array, pvp: Array, pulses: Array, rate: f
         way = there + np.linalg.norm(rx - point, axis=1)
         rx = pvp["RcvPos"] + pvp["RcvVel"] * (way / speed_of_light - late)[:, None]
     way = there + np.linalg.norm(rx - point, axis=1)
-    gain = pvp["AmpSF"] if "AmpSF" in pvp.dtype.names else np.ones(len(pvp))
+    gain = checked_numbers(path, "AmpSF", pvp["AmpSF"].astype(np.float64))
     values = np.empty((len(freq), len(pvp)), np.complex64)
     for i, (samples, pulse) in enumerate(zip(signal, pulses, strict=True)):
         time = (np.arange(n_pulse[i]) - (n_pulse[i] - 1) / 2) / rate
