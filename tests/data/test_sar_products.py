@@ -158,7 +158,7 @@ def test_mangled_files_are_refused_in_one_line(tmp_path, kind):
         path.write_bytes(bytes(spoiled))
         with suppress(FileError):  # any other error is a failure
             read_measured(path, format=kind)
-    longer = content.replace(b"<NumSamples>220", b"<NumSamples>990").replace(b"<NumVectors>41", b"<NumVectors>99")
+    longer = content.replace(b"<NumSamples>220", b"<NumSamples>990").replace(b"<NumVectors>61", b"<NumVectors>99")
     path.write_bytes(longer)
     refused(path, "bytes: expected", "99")
 
