@@ -5,11 +5,12 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import torch
-from fixtures import sar_files as sar
 
 from mimo import VoxelGrid, backproject, born_operator
 from mimo.data import FileError, load, read_measured, save
 from mimo.extras import MissingExtraError
+
+sar = pytest.importorskip("fixtures.sar_files", reason="sarkit is not installed: pip install mimo-imaging[sar]")
 
 RESOLUTION = {"cphd": (0.31, 0.27), "crsd": (0.94, 0.27)}
 """Of the band in ground range (c / 2 B cos of 37 degrees), of the aperture across, metres."""
