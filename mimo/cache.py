@@ -163,7 +163,7 @@ def store(path: Path, n_bytes: int, write: Callable[[str], object]) -> bool:
             return False
         if n_bytes > SAY_FROM:
             _warn(f"{as_text(n_bytes)} are kept in {path.parent}: free them by `mimo info --clear-cache`")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # for the owner alone
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
         write(temporary)

@@ -13,14 +13,14 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 from filelock import FileLock
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from mimo import cache as cached
@@ -31,7 +31,7 @@ from mimo.progress import Report, silent
 
 __all__ = ["MAX_MEASUREMENTS", "GramFactor", "cache_path", "gram_blocks", "gram_matrix", "voxel_matrix"]
 
-FORMAT = 2
+FORMAT = 3
 """Part of the cache key: raise it when the stored numbers change their meaning."""
 
 MAX_MEASUREMENTS = 12_000
@@ -124,15 +124,27 @@ class GramFactor:
             return None
         try:
             stored = load_file(path)
+            with safe_open(path, "pt") as file:
+                told = (file.metadata() or {}).get("content")
+            if told != _content(stored):
+                raise ValueError("its numbers are not those that were written")
             # a copy, laid out like a new factor: the memory layout of a matrix decides the last bits of its products
             blocks = range(len(stored) // 2)
             values = [stored[f"values.{i}"].to(A.device) for i in blocks]
             vectors = [torch.view_as_complex(stored[f"vectors.{i}"]).to(A.device, A.dtype, copy=True) for i in blocks]
             sizes = [len(block.rows) for block in mirror_blocks(A.acquisition)]
-            if [tuple(v.shape) for v in vectors] == [(n, n) for n in sizes]:
-                cached.touch(path)
-                return cls(A, values, vectors)
-        except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+            shapes = [(tuple(s.shape), tuple(v.shape)) for s, v in zip(values, vectors, strict=True)]
+            if shapes != [((n,), (n, n)) for n in sizes]:
+                raise ValueError(f"it has blocks of shape {shapes}: expected sizes {sizes}")
+            if any(s.dtype != torch.float64 or not bool(s.isfinite().all()) for s in values):
+                raise ValueError("its eigenvalues are not finite numbers of double precision")
+            if any(bool((s.diff() < 0).any()) for s in values):
+                raise ValueError("its eigenvalues do not ascend")
+            if any(stored[f"vectors.{i}"].dtype != A.dtype.to_real() for i in blocks):
+                raise ValueError(f"its eigenvectors are of another precision than {A.dtype}")
+            cached.touch(path)
+            return cls(A, values, vectors)
+        except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
             warnings.warn(f"{path} cannot be read and is made again: {error}", RuntimeWarning, stacklevel=3)
             with suppress(OSError):
                 path.unlink()
@@ -159,7 +171,11 @@ class GramFactor:
         for i, (values, vectors) in enumerate(zip(self._values(), self._vectors, strict=True)):
             tensors[f"values.{i}"] = values.cpu()
             tensors[f"vectors.{i}"] = torch.view_as_real(vectors.cpu()).contiguous()
-        cached.store(path, sum(t.nbytes for t in tensors.values()), lambda place: save_file(tensors, place))
+        cached.store(
+            path,
+            sum(t.nbytes for t in tensors.values()),
+            lambda place: save_file(tensors, place, {"content": _content(tensors)}),
+        )
 
     def _values(self) -> list[torch.Tensor]:
         """Return the eigenvalues of each block."""
@@ -363,6 +379,15 @@ def cache_path(A: ImagingOperator, cache: bool | Path = True) -> Path:
     return folder / f"gram-{_fingerprint(A)}.safetensors"
 
 
+def _content(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return a checksum of names, dtypes, shapes and numbers: a flipped bit would be another image, without a word."""
+    digest = hashlib.sha256()
+    for name, values in sorted(tensors.items()):
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+        digest.update(values.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
 def _fingerprint(A: ImagingOperator) -> str:
     digest = hashlib.sha256()
     array, grid = A.array, A.grid
@@ -387,7 +412,7 @@ def _alone(path: Path) -> Iterator[None]:
     """
     lock = FileLock(path.with_suffix(".lock"), timeout=LONGEST_WAIT)
     with suppress(OSError, NotImplementedError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock.acquire()
     try:
         yield
