@@ -26,6 +26,7 @@ from mimo.data.importers.presets import PRESETS, preset_settings
 from mimo.data.importers.settings import checked_settings, load_toml, nested, parse_settings
 from mimo.data.measurement import Measurement
 from mimo.data.provenance import recorded
+from mimo.extras import MissingExtraError
 from mimo.options import merge_tables, options_of
 
 __all__ = ["IMPORTERS", "PRESETS", "Importer", "explain_formats", "load_toml", "parse_settings", "read_measured"]
@@ -219,7 +220,7 @@ def _whole(format: str, path: Path) -> Iterator[None]:
     """Turn whatever a damaged file raises in a reader into a `FileError`: the one boundary that all formats share."""
     try:
         yield
-    except (FileError, UnfitError):
+    except (FileError, UnfitError, MissingExtraError):
         raise
     except MemoryError as error:
         raise FileError(
