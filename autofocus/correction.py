@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def corrected(measurement: Measurement, found: Found, *, method: str, scenes: li
     if not found.gained:
         return recorded(measurement, "autofocus", **step)
     errors, array, freq = found.errors, measurement.array, measurement.sweep.freq
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     if errors.tx_shift.any() or errors.rx_shift.any():
         step |= {"nominal_tx_pos": array.tx_pos.tolist(), "nominal_rx_pos": array.rx_pos.tolist()}
         changes["array"] = replace(
@@ -56,10 +56,10 @@ def corrected(measurement: Measurement, found: Found, *, method: str, scenes: li
         if measurement.gain is None:
             changes |= {"gain": response.astype(np.complex64), "delay": delay}
         else:
-            known = measurement.delay is not None
+            known = measurement.delay
             changes |= {
                 "gain": (measurement.gain * response).astype(np.complex64),
-                "delay": measurement.delay + delay if known else None,
+                "delay": None if known is None else known + delay,
             }
     step["layers"] = [float(factor) for factor in errors.medium] if len(errors.medium) > 1 else None
     step["found"] = found.table()

@@ -60,7 +60,7 @@ def divide(unknowns: Unknowns, n_freq: int) -> Division:
         for channel in rng.permutation(n_channel):
             if (~kept).sum() >= max(FEWEST, round(SHARE * n_channel)):
                 break
-            if all(2 * (l[g[channel]] - 1) >= s[g[channel]] for l, g, s in zip(left, groups, size, strict=True)):
+            if all(2 * (n[g[channel]] - 1) >= all_[g[channel]] for n, g, all_ in zip(left, groups, size, strict=True)):
                 kept[channel] = False
                 for count, group in zip(left, groups, strict=True):
                     count[group[channel]] -= 1

@@ -12,15 +12,15 @@ import torch
 
 from mimo import Acquisition, ImagingOperator, LayeredMedium, VoxelGrid
 from mimo.autofocus.correction import corrected
-from mimo.autofocus.held_out import Division, Score, divide
+from mimo.autofocus.held_out import Score, divide
 from mimo.autofocus.marginal import Evidence, Marginal, Step, solve_step
 from mimo.autofocus.support import Support
 from mimo.autofocus.unknowns import RadarErrors, Unknowns
 from mimo.data import Measurement, divide_gain
 from mimo.data.calibration import channel_values
 from mimo.pattern import Patterns
-from mimo.recon.registry import find_method
 from mimo.recon.noise import estimate_noise_std
+from mimo.recon.registry import find_method
 from mimo.recon.run import build_problem, make_operator, region_of, run_method
 
 __all__ = ["Found", "autofocus"]

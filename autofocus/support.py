@@ -37,20 +37,20 @@ class Fields:
         Derivatives by the place of the channel's transmitter and receiver along x, y, z, per metre, ``(3, n_freq,
         n_channel)``; ``None`` where nobody asked.
     by_medium
-        Derivatives by the permittivities, as shares of them, ``(n_layer, n_freq, n_channel)``; ``None`` where nobody
+        Derivatives by the permittivities, as shares of them, ``(n_layer, n_freq, n_channel)``; empty where nobody
         asked.
     """
 
     freq: npt.NDArray[np.float64]
     values: torch.Tensor
-    by_tx: torch.Tensor | None = None
-    by_rx: torch.Tensor | None = None
-    by_medium: torch.Tensor | None = None
+    by_tx: torch.Tensor
+    by_rx: torch.Tensor
+    by_medium: torch.Tensor
 
     def times(self, response: torch.Tensor) -> Fields:
         """Return the fields of channels of a gain, complex ``(n_freq, n_channel)``."""
-        scaled = (None if one is None else one * response for one in (self.by_tx, self.by_rx, self.by_medium))
-        return Fields(self.freq, self.values * response, *scaled)
+        every = (self.values, self.by_tx, self.by_rx, self.by_medium)
+        return Fields(self.freq, *(one * response for one in every))
 
 
 class Support:
@@ -96,7 +96,7 @@ class Support:
         image = image.to(torch.complex128)
         tx, rx = (_factor(self.acquisition, side, self.points) for side in (0, 1))
         values = self._sum(self.acquisition, tx, rx, image)
-        by_tx = by_rx = by_medium = None
+        by_tx = by_rx = by_medium = values.new_empty((0, *values.shape))
         if places:
             by_tx = torch.stack([self._sum(self.acquisition, f, rx, image) for f in self._by_place(0)])
             by_rx = torch.stack([self._sum(self.acquisition, tx, f, image) for f in self._by_place(1)])

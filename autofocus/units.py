@@ -64,5 +64,7 @@ def table_text(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             mine = [{"of": f"rms of {len(mine)}", "value": size, "std": std, "determined": known}]
         for row in mine:
             value, std = row["value"] / scale, row["std"] / scale
-            lines.append(f"{kind:<14}{row['of']:<22}{value:>10.3g}{std:>10.2g}  {100 * row['determined']:.0f} %  ({unit})")
+            lines.append(
+                f"{kind:<14}{row['of']:<22}{value:>10.3g}{std:>10.2g}  {100 * row['determined']:.0f} %  ({unit})"
+            )
     return lines

@@ -168,7 +168,7 @@ class Unknowns:
         return int(self._pulse.max()) + 1
 
     def channel_groups(self) -> list[npt.NDArray[np.int64]]:
-        """Return the groups whose unknowns a channel depends on, one array ``(n_channel,)`` of numbers for each side."""
+        """Return the groups whose unknowns a channel depends on: an array ``(n_channel,)`` of numbers for each side."""
         if self.per == "antenna":
             return [self.tx, self.rx]
         return [np.arange(len(self.tx)) if self.per == "channel" else self._pulse]
@@ -306,7 +306,7 @@ class Unknowns:
         """
         whole = Unknowns.__new__(Unknowns)
         whole.__dict__.update(self.__dict__, per="antenna")
-        columns = [] if fields.by_tx is None else whole._of_poses(fields)
+        columns = whole._of_poses(fields) if len(fields.by_tx) else []
         columns += [1j * fields.values.reshape(-1, 1), fields.values.reshape(-1, 1)]
         return torch.cat(columns, 1)
 

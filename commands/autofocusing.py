@@ -47,7 +47,11 @@ __all__ = ["autofocus"]
     help="What has errors of its own; auto: pulses where antennas moved, else antennas.",
 )
 @click.option(
-    "--prior", "priors", multiple=True, metavar="WHAT=STD", help="How large errors may be: phase=30deg, delay=20ps, position=2mm."
+    "--prior",
+    "priors",
+    multiple=True,
+    metavar="WHAT=STD",
+    help="How large errors may be: phase=30deg, delay=20ps, position=2mm.",
 )
 @click.option("--method", default="pnp", show_default=True, help="What makes the images that errors are found with.")
 @click.option("--scene", "scenes", multiple=True, type=int, help="Scenes to find errors from; the first by default.")
@@ -60,7 +64,7 @@ __all__ = ["autofocus"]
 @click.option("--device", default="auto", show_default=True, help="cpu or cuda.")
 @quiet
 @as_json
-@example("mimo autofocus out/one.h5 out/focused.h5 --solve phase --method tikhonov --iterations 2")
+@example("mimo autofocus out/demo.h5 out/focused.h5 --method tikhonov --iterations 2")
 def autofocus(
     source: Path,
     out: Path,
@@ -160,7 +164,7 @@ def _draw(
     from mimo.viewer.figures import figure, panels_from, save
 
     panels = []
-    used = grid or before.grid
+    used = before.acquisition(grid).grid
     for name, share, data in (("before", found.before, before), ("after", found.after, after)):
         image = reconstruct(method, data.scenes([scene]), used, region=region, **around)
         panel = panels_from(None, [image])[0]

@@ -224,14 +224,14 @@ def apply_calibration(measurement: Measurement, calibration: Measurement) -> Mea
     """
     if measurement.gain is not None:
         raise UnfitError("calibration/gain is in the scan already: expected a scan without one, or divide it out first")
-    focused = next((step for step in reversed(calibration.steps) if step["step"] == "autofocus"), {})
+    focused: Mapping[str, Any] = next((step for step in reversed(calibration.steps) if step["step"] == "autofocus"), {})
     measurement = _as_found(focused, calibration, measurement)
     check_same_antennas(calibration.array, measurement.array, "calibration")
     if calibration.gain is None:
         if focused.get("gained"):
             return recorded(measurement, "calibrate", source=calibration.source, estimated={"step": "autofocus"})
         raise UnfitError(
-            "calibration/gain is absent: expected a file that `prepare --reference` or `autofocus` made, with a correction"
+            "calibration/gain is absent: expected a file that `prepare --reference` made, or `autofocus` corrected"
         )
     gain = _gain_at(calibration, measurement.sweep.freq)
     place = {(int(t), int(r)): i for i, (t, r) in enumerate(calibration.array.channel_indices())}
@@ -250,9 +250,7 @@ def apply_calibration(measurement: Measurement, calibration: Measurement) -> Mea
     return recorded(result, "calibrate", source=calibration.source, estimated=steps[-1] if steps else None)
 
 
-def _as_found(
-    focused: Mapping[str, Any], calibration: Measurement, measurement: Measurement
-) -> Measurement:
+def _as_found(focused: Mapping[str, Any], calibration: Measurement, measurement: Measurement) -> Measurement:
     """Return the scan with the places and the permittivity that autofocus found.
 
     `UnfitError` where the scan states other antennas than autofocus was given.
@@ -262,9 +260,7 @@ def _as_found(
             calibration.array, tx_pos=focused["nominal_tx_pos"], rx_pos=focused["nominal_rx_pos"], name=""
         )
         check_same_antennas(nominal, measurement.array, "calibration, before autofocus,")
-        moved = replace(
-            measurement.array, tx_pos=calibration.array.tx_pos, rx_pos=calibration.array.rx_pos, name=""
-        )
+        moved = replace(measurement.array, tx_pos=calibration.array.tx_pos, rx_pos=calibration.array.rx_pos, name="")
         measurement = replace(measurement, array=moved)
     if "nominal_permittivity" in focused:
         measurement = replace(measurement, permittivity=calibration.permittivity)

@@ -177,5 +177,7 @@ def test_both_ways_to_solve_with_the_covariance_agree():
         found = Marginal(A, p, y, 0.5)
         K = (A.to(torch.complex128) * found.variance) @ A.mH.to(torch.complex128) + 0.25 * torch.eye(n_data)
         wanted = torch.linalg.solve(K, y.to(torch.complex128))
-        assert torch.allclose(found.solved.to(torch.complex128), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max()))
+        assert torch.allclose(
+            found.solved.to(torch.complex128), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max())
+        )
         assert found.misfit == pytest.approx(float((y.conj() * wanted).real.sum()), rel=1e-3)

@@ -9,8 +9,8 @@ import torch
 from mimo import Acquisition, ArrayGeometry, operator_of
 from mimo.autofocus import KINDS, Unknowns
 from mimo.autofocus.support import Support
-from mimo.autofocus.unknowns import pulses_of
 from mimo.autofocus.units import read_priors, table_text
+from mimo.autofocus.unknowns import pulses_of
 from tests.cases import ARRAY, FLAT, GRID, HORN, LIST_PATHS, MASKED, PAIRED, PATHS, SCAN, SWEEP, UNEVEN, WALL
 
 ACQUISITIONS = {
