@@ -12,6 +12,7 @@ import click
 
 from mimo import kernels
 from mimo.commands.array_geometry import array
+from mimo.commands.autofocusing import autofocus
 from mimo.commands.evaluation import evaluate
 from mimo.commands.generate import demo, synth
 from mimo.commands.images import reconstruct
@@ -29,6 +30,7 @@ COMMANDS: list[click.Command] = [
     array,
     import_,
     prepare,
+    autofocus,
     info,
     reconstruct,
     evaluate,

@@ -32,6 +32,7 @@ DUTIES = {
     "bench": "speed against the published way",
     "train": "training of the networks",
     "viewer": "figures, exports, the interactive page",
+    "autofocus": "errors of a radar found from a scene",
     "recon": "reconstructors by name, metrics",
     "synth": "targets, scenes, datasets",
     "models": "networks, physics stages, weights",

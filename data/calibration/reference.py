@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -206,7 +207,8 @@ def apply_calibration(measurement: Measurement, calibration: Measurement) -> Mea
         A scan with the same antennas (to a micrometre). Its channels may be fewer; those that the calibration masks
         must be masked in it too.
     calibration
-        What `estimate_gain` returned, or any measurement with a gain. With a delay it serves every frequency inside its
+        What `estimate_gain` or `mimo.autofocus` returned, or any measurement with a gain. Antennas and medium that
+        autofocus corrected are corrected in the scan too. With a delay it serves every frequency inside its
         band; without one it must hold each frequency, to 1e-6 of the highest.
 
     Returns
@@ -220,11 +222,17 @@ def apply_calibration(measurement: Measurement, calibration: Measurement) -> Mea
         When the calibration has no gain, other antennas, lacks a channel or a frequency, or the scan has a gain of its
         own that is not divided out.
     """
-    if calibration.gain is None:
-        raise UnfitError("calibration/gain is absent: expected a file that `prepare --reference` made")
     if measurement.gain is not None:
         raise UnfitError("calibration/gain is in the scan already: expected a scan without one, or divide it out first")
+    focused: Mapping[str, Any] = next((step for step in reversed(calibration.steps) if step["step"] == "autofocus"), {})
+    measurement = _as_found(focused, calibration, measurement)
     check_same_antennas(calibration.array, measurement.array, "calibration")
+    if calibration.gain is None:
+        if focused.get("gained"):
+            return recorded(measurement, "calibrate", source=calibration.source, estimated={"step": "autofocus"})
+        raise UnfitError(
+            "calibration/gain is absent: expected a file that `prepare --reference` made, or `autofocus` corrected"
+        )
     gain = _gain_at(calibration, measurement.sweep.freq)
     place = {(int(t), int(r)): i for i, (t, r) in enumerate(calibration.array.channel_indices())}
     channels = [(int(t), int(r)) for t, r in measurement.array.channel_indices()]
@@ -238,8 +246,25 @@ def apply_calibration(measurement: Measurement, calibration: Measurement) -> Mea
     response = gain[:, [place[channel] for channel in channels]]
     full = _spread(measurement.array, response, 1.0 + 0j)
     result = divide_gain(replace(measurement, gain=full), record=False)
-    steps = [entry for entry in calibration.steps if entry["step"] == "estimate gain"]
+    steps = [entry for entry in calibration.steps if entry["step"] in ("estimate gain", "autofocus")]
     return recorded(result, "calibrate", source=calibration.source, estimated=steps[-1] if steps else None)
+
+
+def _as_found(focused: Mapping[str, Any], calibration: Measurement, measurement: Measurement) -> Measurement:
+    """Return the scan with the places and the permittivity that autofocus found.
+
+    `UnfitError` where the scan states other antennas than autofocus was given.
+    """
+    if "nominal_tx_pos" in focused:
+        nominal = replace(
+            calibration.array, tx_pos=focused["nominal_tx_pos"], rx_pos=focused["nominal_rx_pos"], name=""
+        )
+        check_same_antennas(nominal, measurement.array, "calibration, before autofocus,")
+        moved = replace(measurement.array, tx_pos=calibration.array.tx_pos, rx_pos=calibration.array.rx_pos, name="")
+        measurement = replace(measurement, array=moved)
+    if "nominal_permittivity" in focused:
+        measurement = replace(measurement, permittivity=calibration.permittivity)
+    return measurement
 
 
 def divide_gain(measurement: Measurement, *, record: bool = True) -> Measurement:

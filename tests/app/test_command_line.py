@@ -94,6 +94,7 @@ def test_the_examples_of_the_help_work(tmp_path, measured, monkeypatch):
         "array",
         "import",
         "prepare",
+        "autofocus",
         "info",
         "reconstruct",
         "evaluate",

@@ -12,7 +12,7 @@ import pytest
 import mimo
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("data", "synth", "models", "recon", "viewer", "train", "bench", "commands")
+PARTS = ("data", "synth", "models", "recon", "autofocus", "viewer", "train", "bench", "commands")
 FACES = ("mimo", "mimo.data", "mimo.recon", "mimo.synth", "mimo.train", "mimo.viewer")
 """What the documentation may import from."""
 
