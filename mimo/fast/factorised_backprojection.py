@@ -11,7 +11,7 @@ from scipy.constants import speed_of_light
 
 from mimo.acquisition import Acquisition
 from mimo.array import ArrayGeometry
-from mimo.fast.range_profiles import image_by_profiles
+from mimo.fast.profile_sum import ProfileSum
 from mimo.fast.subapertures import Blocks, Floats, Group, frequency_nodes, grouped
 from mimo.grid import VoxelGrid
 from mimo.imaging_operator import ImagingOperator
@@ -168,7 +168,7 @@ def _image(A: ImagingOperator, plan: Plan, y: torch.Tensor) -> torch.Tensor:
             grid = VoxelGrid(*(axis[part] for axis, part in zip(axes, box, strict=True)))
             some = None if inside is None else inside[box]
             acquisition = Acquisition(gather.nodes, plan.sweep, grid, A.permittivity, inside=some)
-            image = acquisition.voxels.put(image_by_profiles(acquisition, PROFILE_PADDING, data))
+            image = acquisition.voxels.put(ProfileSum(acquisition, padding=PROFILE_PADDING, dtype=data.dtype, device=data.device).adjoint(data))
             out[(slice(None), *box)] = image.view(-1, *grid.shape)
         A.report(min(1.0, (first + at_once) / len(wanted)))
     return A.acquisition.voxels.pick(out.flatten(1))
