@@ -282,8 +282,10 @@ def run(name: str, dtype: torch.dtype, tasks: Sequence[Task]) -> None:
 
 
 def run_channels(name: str, dtype: torch.dtype, tasks: Sequence[ChannelTask]) -> None:
-    """Run tasks over listed channels in the same way: "forward" and "spread" (channels.h), "compressed" and "scattered"
-    (profiles.h)."""
+    """Run tasks over listed channels in the same way.
+
+    Kernels are "forward" and "spread" (channels.h), and "compressed" and "scattered" (profiles.h).
+    """
     space = _loaded()[f"channel_space_{_SUFFIX[dtype]}_{instruction_set()}"]
     space.restype = ctypes.c_ssize_t
     _run(f"channel_{name}", dtype, (ChannelTask * len(tasks))(*tasks), -(-space() // 64) * 64)

@@ -39,6 +39,8 @@ PAIR_SECONDS, ROW_SECONDS, TRANSFORM_SECONDS, CALL_SECONDS = 1.7e-9, 0.2e-9, 30e
 """For predictions, on one core: seconds for a voxel of a channel, a voxel of an antenna, a number of the measurement in
 the FFT, and any call."""
 
+Tile = tuple[slice, slice, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+
 
 class ProfileSum:
     """Computes sums over listed channels or every pair through range profiles; a `KernelSum` of the same model.
@@ -159,7 +161,9 @@ class ProfileSum:
                 rows[:, some].scatter_add_(2, where, value * weights[..., tap])
         return rows
 
-    def _tiles(self, report: Report) -> Iterator[tuple[slice, slice, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
+    def _tiles(
+        self, report: Report
+    ) -> Iterator[tuple[slice, slice, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Yield tiles of channels and voxels: both slices, first sample, weights, factor exp(+j k_c d), two paths."""
         acquisition, profiles, channels, device = self._acquisition, self.profiles, self._channels, self._device
         n_voxel = acquisition.voxels.n_voxel
