@@ -152,7 +152,8 @@ class ChannelSums:
         more = {"n_profile": profiles.shape[3] - taps, "weights": weights.data_ptr(), "n_moment": profiles.shape[1]}
         for chunk in self._chunks(self._parts(SPREAD_PARTS), report):
             data = [profiles] * len(chunk)
-            self._run("compressed", chunk, data, planar, step=step, carrier=carrier, to=reference, **more)
+            at = {"step": step, "carrier": carrier}
+            self._run("compressed", chunk, data, planar, **at, to=reference, channels=None, **more)
         return self._complex(planar)
 
     def scattered(
@@ -178,11 +179,11 @@ class ChannelSums:
         bounds = [self.n_channel * i // n_task for i in range(n_task + 1)]
         channels = [slice(*pair) for pair in itertools.pairwise(bounds)]
         data = [torch.zeros((len(x), c.stop - c.start, n_profile + taps), dtype=self._dtype) for c in channels]
-        more = {"n_profile": n_profile, "weights": weights.data_ptr(), "channels": channels}
+        more = {"n_profile": n_profile, "weights": weights.data_ptr()}
         parts = self._parts(1)
         for i, part in enumerate(parts):
-            at = {"step": step, "carrier": carrier, "to": reference}
-            self._run("scattered", [part] * n_task, data, planar, **at, **more)
+            at = {"step": step, "carrier": carrier}
+            self._run("scattered", [part] * n_task, data, planar, **at, to=reference, channels=channels, **more)
             report((i + 1) / len(parts))
         return data[0] if n_task == 1 else torch.cat(data, dim=1)
 

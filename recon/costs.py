@@ -37,6 +37,9 @@ FACTOR, FACTOR_STEP, TERM = 65 * NANO, 2.4 * NANO, 0.06 * NANO
 PAIR, PAIR_STEP = 6 * NANO, 0.05 * NANO
 """Exact sum of listed channels, seconds: a voxel of a channel, each frequency of it."""
 
+KIRCHHOFF_PROFILES = 3
+"""Times that fast Kirchhoff migration takes of fast back-projection: it has three profiles a channel."""
+
 CALL, PLAN = 2e-3, 0.2
 """Seconds that any call of the exact sum takes, and that the planning of sub-apertures takes."""
 
@@ -101,6 +104,8 @@ def former_seconds(name: str, A: ImagingOperator) -> float:
     if name == "auto-physics":
         return min(predict(A).values())
     try:
+        if name == "kirchhoff-fast":
+            return KIRCHHOFF_PROFILES * profile_seconds(A)
         return MODELS.get(name, exact_seconds)(A)
     except (ValueError, ImportError):  # the method says so itself
         return 0.0

@@ -74,9 +74,9 @@ def kirchhoff_fast(
 
     Notes
     -----
-    The largest difference from `mimo.kirchhoff`, over the largest magnitude of the image, is that of
-    `backproject_fast`: below -57 dB for pure noise at the default padding. The near-field factor depends on the
-    frequency and takes three profiles a channel instead of one, and about twice the time.
+    The largest difference from `mimo.kirchhoff`, over the largest magnitude of the image, is as small as that of
+    `backproject_fast`, below -55 dB for pure noise at the default padding. The near-field factor depends on the
+    frequency and takes three profiles a channel instead of one, and about three times the time.
     """
     return _image(y, A, KIRCHHOFF_COMPENSATED if compensate_aperture else KIRCHHOFF, padding)
 

@@ -107,16 +107,23 @@ class ProfileSum:
         rows = self.profiles.of(moments.flatten(0, 1)).unflatten(0, moments.shape[:2]).to(self._wide)
         if not self._compiled:
             return self._image(rows, report)
-        at = {**self._at, "reference": self.profiles.middle}
-        return self._sums.compressed(rows.contiguous(), self._weights, report=report, **at).to(self._dtype)
+        reference = self.profiles.middle
+        image = self._sums.compressed(rows.contiguous(), self._weights, reference=reference, report=report, **self._at)
+        return image.to(self._dtype)
 
     def forward(self, x: torch.Tensor, report: Report = silent) -> torch.Tensor:
         """Measurements (n_scene, n_freq, *channels) of volumes (n_scene, n_voxel)."""
         if self._model.near_field:
             raise ValueError(f"{self._model.name} forms images alone: expected a model without a near field")
         if self._compiled:
-            at = {**self._at, "reference": self.profiles.middle, "n_profile": self.profiles.n_profile}
-            rows = self._sums.scattered(x.to(self._wide), self._weights, report=report, **at).to(self._dtype)
+            rows = self._sums.scattered(
+                x.to(self._wide),
+                self._weights,
+                n_profile=self.profiles.n_profile,
+                reference=self.profiles.middle,
+                report=report,
+                **self._at,
+            ).to(self._dtype)
         else:
             rows = self._project(x, report)
         y = self.profiles.back(rows)

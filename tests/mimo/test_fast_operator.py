@@ -101,14 +101,15 @@ def test_patterns_that_change_with_the_frequency_are_refused():
     fails(("pattern", "real one"), lambda: FastOperator(Acquisition(FINE, SWEEP, GRID, pattern=HORN)))
 
 
-def test_iterations_by_fast_sums_come_near_those_by_exact_ones():
+@pytest.mark.parametrize("array", [FINE, ArrayGeometry.mills_cross(n_tx=9, n_rx=10, width=0.2)], ids=["scan", "cross"])
+def test_iterations_by_fast_sums_come_near_those_by_exact_ones(array):
     grid = VoxelGrid.from_extent(x=(-0.05, 0.05, 11), y=(-0.04, 0.05, 10), z=(0.25, 0.31, 7))
-    A = born_operator(FINE, BAND, grid)
+    A = born_operator(array, BAND, grid)
     truth = torch.zeros(grid.shape, dtype=A.dtype)
     truth[3:6, 4:7, 2:4] = 1
     truth[8, 2, 5] = 2
     values = A.forward(truth)
-    measurement = Measurement(values[None].numpy(), FINE, BAND, grid=grid, snr_db=np.array([40.0]))
+    measurement = Measurement(values[None].numpy(), array, BAND, grid=grid, snr_db=np.array([40.0]))
     options = {"max_iterations": 12, "check": "none", "device": "cpu"}
     exact, fast = (reconstruct("l1", measurement, sums=sums, **options) for sums in ("exact", "fast"))
     assert fast.parameters["sums"] == "fast" and "sums" not in exact.parameters
