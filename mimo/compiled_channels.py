@@ -152,8 +152,9 @@ class ChannelSums:
         more = {"n_profile": profiles.shape[3] - taps, "weights": weights.data_ptr(), "n_moment": profiles.shape[1]}
         for chunk in self._chunks(self._parts(SPREAD_PARTS), report):
             data = [profiles] * len(chunk)
-            at = {"step": step, "carrier": carrier}
-            self._run("compressed", chunk, data, planar, **at, to=reference, channels=None, **more)
+            self._run(
+                "compressed", chunk, data, planar, step=step, carrier=carrier, to=reference, channels=None, **more
+            )
         return self._complex(planar)
 
     def scattered(
@@ -182,8 +183,17 @@ class ChannelSums:
         more = {"n_profile": n_profile, "weights": weights.data_ptr()}
         parts = self._parts(1)
         for i, part in enumerate(parts):
-            at = {"step": step, "carrier": carrier}
-            self._run("scattered", [part] * n_task, data, planar, **at, to=reference, channels=channels, **more)
+            self._run(
+                "scattered",
+                [part] * n_task,
+                data,
+                planar,
+                step=step,
+                carrier=carrier,
+                to=reference,
+                channels=channels,
+                **more,
+            )
             report((i + 1) / len(parts))
         return data[0] if n_task == 1 else torch.cat(data, dim=1)
 
