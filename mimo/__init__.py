@@ -26,8 +26,8 @@ from mimo.array import ArrayGeometry
 from mimo.born import BornOperator, PairedBornOperator, born_operator, operator_of
 from mimo.fast.factorised_backprojection import backproject_factorised
 from mimo.fast.fast_operator import FastOperator
+from mimo.fast.profile_imaging import backproject_fast, kirchhoff_fast
 from mimo.fast.range_migration import range_migration
-from mimo.fast.range_profiles import backproject_fast
 from mimo.gram import GramFactor
 from mimo.grid import VoxelGrid
 from mimo.imaging import backproject, kirchhoff
@@ -59,6 +59,7 @@ __all__ = [
     "born_operator",
     "expected_sampling",
     "kirchhoff",
+    "kirchhoff_fast",
     "operator_of",
     "range_migration",
     "windowed",

@@ -139,20 +139,63 @@ class ChannelSums:
         carrier: float,
         report: Report = silent,
     ) -> torch.Tensor:
-        """Images (n_scene, n_voxel) of range profiles (n_scene, n_channel, n_profile + taps).
+        """Images (n_scene, n_voxel) of range profiles (n_scene, n_moment, n_channel, n_profile + taps).
 
-        `weights` (512, taps) is the interpolation kernel; `reference` the path of each channel at the middle of its
-        profile, metres; `step` the wavenumber whose phase turns once over a profile and `carrier` the one that was
-        taken out of the profiles, radians a metre. See `mimo.fast.range_profiles.RangeProfiles`.
+        Moments are profiles of y, k y and k^2 y where the model has a near field, else of y alone. `weights`
+        (512, taps) is the interpolation kernel; `reference` the path of each channel at the middle of its profile,
+        metres; `step` the wavenumber whose phase turns once over a profile and `carrier` the one that was taken out of
+        the profiles, radians a metre. See `mimo.fast.range_profiles.RangeProfiles`.
         """
         planar = torch.zeros((len(profiles), 2, self._padded), dtype=self._real)
         taps = weights.shape[1]
         weights = weights.repeat_interleave(2, dim=1).contiguous()  # twice, for real and imaginary parts
-        more = {"n_profile": profiles.shape[2] - taps, "weights": weights.data_ptr()}
+        more = {"n_profile": profiles.shape[3] - taps, "weights": weights.data_ptr(), "n_moment": profiles.shape[1]}
         for chunk in self._chunks(self._parts(SPREAD_PARTS), report):
             data = [profiles] * len(chunk)
-            self._run("compressed", chunk, data, planar, step=step, carrier=carrier, to=reference, **more)
+            self._run(
+                "compressed", chunk, data, planar, step=step, carrier=carrier, to=reference, channels=None, **more
+            )
         return self._complex(planar)
+
+    def scattered(
+        self,
+        x: torch.Tensor,
+        weights: torch.Tensor,
+        *,
+        n_profile: int,
+        reference: npt.NDArray[np.float64],
+        step: float,
+        carrier: float,
+        report: Report = silent,
+    ) -> torch.Tensor:
+        """Range profiles (n_scene, n_channel, n_profile + taps) of volumes (n_scene, n_voxel).
+
+        It is the conjugate transpose of `compressed` for models without a near field; the other arguments are its own.
+        """
+        n_voxel, taps = x.shape[1], weights.shape[1]
+        planar = torch.zeros((len(x), 2, self._padded), dtype=self._real)
+        planar[:, :, :n_voxel] = torch.view_as_real(x).movedim(-1, 1)
+        weights = weights.repeat_interleave(2, dim=1).contiguous()
+        n_task = min(self.n_channel, torch.get_num_threads())  # channels are independent: results do not depend on it
+        bounds = [self.n_channel * i // n_task for i in range(n_task + 1)]
+        channels = [slice(*pair) for pair in itertools.pairwise(bounds)]
+        data = [torch.zeros((len(x), c.stop - c.start, n_profile + taps), dtype=self._dtype) for c in channels]
+        more = {"n_profile": n_profile, "weights": weights.data_ptr()}
+        parts = self._parts(1)
+        for i, part in enumerate(parts):
+            self._run(
+                "scattered",
+                [part] * n_task,
+                data,
+                planar,
+                step=step,
+                carrier=carrier,
+                to=reference,
+                channels=channels,
+                **more,
+            )
+            report((i + 1) / len(parts))
+        return data[0] if n_task == 1 else torch.cat(data, dim=1)
 
     def _complex(self, planar: torch.Tensor) -> torch.Tensor:
         n = self._voxels.n_voxel
@@ -193,24 +236,30 @@ class ChannelSums:
         carrier: float = 0.0,
         n_moment: int = 1,
         to: npt.NDArray[np.float64] | None = None,
+        channels: list[slice] | None = None,
         **more: int,
     ) -> None:
-        """Run one kernel ("forward", "spread" or "compressed") on these partitions, one task each."""
+        """Run one kernel ("forward", "spread", "compressed" or "scattered") on these partitions, one task each.
+
+        A task sums over all channels, or over those of its slice in `channels`.
+        """
         reference = self.reference if to is None else to
         voxels, shape = self._voxels, self._acquisition.grid.shape
         places = dict(zip(("x", "y", "z"), (values.ctypes.data for values in voxels.coordinates), strict=True))
         common = more | places | {"listed": int(voxels.listed)}
-        common |= {"n_freq": len(self._turns), "n_channel": self.n_channel, "n_scene": len(planar)}
+        common |= {"n_freq": len(self._turns), "n_scene": len(planar)}
         common |= {"n_moment": n_moment, "n_voxel": voxels.n_voxel, "n_y": shape[1], "n_z": shape[2]}
         common |= {"plane": self._padded, "positions": self._positions.ctypes.data, "n_row": self._n_row}
-        common |= {"channels": self._channels.ctypes.data, "reference": reference.ctypes.data}
         common |= {"turns": self._turns.ctypes.data, "spreading": int(self._model.divides), "image": planar.data_ptr()}
         turns = {"step": step / (2 * np.pi), "carrier": carrier / (2 * np.pi)}
-        kept = [self._tables(*part) if self._tabulated else {} for part in parts]
+        kept = {part: self._tables(*part) if self._tabulated else {} for part in set(parts)}
+        channels = channels or [slice(0, self.n_channel)] * len(parts)
         tasks = []
-        for (first, last), values, tables in zip(parts, data, kept, strict=True):
-            pointers = {key: table.data_ptr() for key, table in tables.items()}
-            task = {"first": first, "last": last, "table": last - first, "data": values.data_ptr(), **pointers}
+        for part, values, some in zip(parts, data, channels, strict=True):
+            task = {"first": part[0], "last": part[1], "table": part[1] - part[0], "data": values.data_ptr()}
+            task |= {key: table.data_ptr() for key, table in kept[part].items()}
+            task |= {"n_channel": some.stop - some.start, "channels": self._channels[some].ctypes.data}
+            task |= {"reference": reference[some].ctypes.data}  # slices are views, which the whole arrays keep alive
             tasks.append(kernels.ChannelTask(**common, **turns, **task))
         kernels.run_channels(name, self._real, tasks)
 

@@ -74,7 +74,7 @@ _VECTOR_BYTES = {"avx512": 64, "avx2": 32, "base": 16}
 _SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
 _KERNELS = (
     *("forward_blocks", "spread_blocks", "forward_batches", "spread_batches"),
-    *("channel_space", "channel_forward", "channel_spread", "channel_compressed"),
+    *("channel_space", "channel_forward", "channel_spread", "channel_compressed", "channel_scattered"),
 )
 
 
@@ -282,7 +282,10 @@ def run(name: str, dtype: torch.dtype, tasks: Sequence[Task]) -> None:
 
 
 def run_channels(name: str, dtype: torch.dtype, tasks: Sequence[ChannelTask]) -> None:
-    """Run tasks over listed channels in the same way: "forward", "spread" or "compressed" (channels.h, profiles.h)."""
+    """Run tasks over listed channels in the same way.
+
+    Kernels are "forward" and "spread" (channels.h), and "compressed" and "scattered" (profiles.h).
+    """
     space = _loaded()[f"channel_space_{_SUFFIX[dtype]}_{instruction_set()}"]
     space.restype = ctypes.c_ssize_t
     _run(f"channel_{name}", dtype, (ChannelTask * len(tasks))(*tasks), -(-space() // 64) * 64)

@@ -9,6 +9,7 @@ Sci. Stat. Comput. 2 (1981) 474).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,11 +121,10 @@ def bidiagonalise(
     mask = None if keep is None else keep.expand(y.shape).flatten(1)
     flat = y.flatten(1) if mask is None else y.flatten(1) * mask
     steps = min(steps, flat.shape[1], int(np.prod(A.volume_shape)))
-    left: list[torch.Tensor] = []
-    right: list[torch.Tensor] = []
+    left, right = (_Basis(steps + 1, like) for like in (flat, flat.new_empty((n_scene, math.prod(A.volume_shape)))))
+    seen = flat.new_empty((steps, *flat.shape))
     alphas = torch.zeros((steps, n_scene), dtype=torch.float64)
     betas = torch.zeros((steps + 1, n_scene), dtype=torch.float64)
-    seen = []
 
     exhausted = 1e-5 if y.dtype == torch.complex64 else 1e-12
     largest = torch.zeros(n_scene, dtype=y.real.dtype, device=y.device)
@@ -139,19 +139,19 @@ def bidiagonalise(
         return A.adjoint(u.reshape(y.shape)).flatten(1)
 
     u, betas[0] = unit(flat)
-    left.append(u)
+    left.add(u)
     v = adjoint(u)
     for k in range(steps):
         if k:
-            v = _apart(v - betas[k].to(v)[:, None] * right[-1], right)
+            v = right.apart(v - betas[k].to(v)[:, None] * right.last)
         v, alphas[k] = unit(v)
         largest = torch.maximum(largest, alphas[k].to(largest))
-        right.append(v)
+        right.add(v)
         forward = A.forward(v.reshape(n_scene, *A.volume_shape)).flatten(1)
-        seen.append(forward)
+        seen[k] = forward
         kept = forward if mask is None else forward * mask
-        u, betas[k + 1] = unit(_apart(kept - alphas[k].to(v)[:, None] * left[-1], left))
-        left.append(u)
+        u, betas[k + 1] = unit(left.apart(kept - alphas[k].to(v)[:, None] * left.last))
+        left.add(u)
         if k + 1 < steps:
             v = adjoint(u)
         report((k + 1) / steps)
@@ -159,8 +159,8 @@ def bidiagonalise(
     index = np.arange(steps)
     small[:, index, index] = alphas.T.double().numpy()
     small[:, index + 1, index] = betas[1:].T.double().numpy()
-    images = torch.stack(right).reshape(steps, n_scene, *A.volume_shape)
-    return Bidiagonal(images, torch.stack(seen), small, betas[0].double().numpy())
+    images = right.vectors[:, :steps].transpose(0, 1).unflatten(2, A.volume_shape)
+    return Bidiagonal(images, seen, small, betas[0].double().numpy())
 
 
 def krylov_tikhonov(
@@ -219,9 +219,26 @@ def weights_of(norm: float, *, lowest: float = 1e-3, count: int = 41) -> npt.NDA
     return norm**2 * np.geomspace(lowest, 10, count)
 
 
-def _apart(x: torch.Tensor, basis: list[torch.Tensor]) -> torch.Tensor:
-    """Return `x` less what the orthonormal vectors before it hold of it, (n_scene, n) each."""
-    every = torch.stack(basis)
-    for _ in range(2):  # twice is enough
-        x = x - torch.einsum("ksn,ks->sn", every, torch.einsum("ksn,sn->ks", every.conj(), x))
-    return x
+class _Basis:
+    """Holds up to `n` orthonormal vectors for each scene; `like` (n_scene, m) says how long and of what kind."""
+
+    def __init__(self, n: int, like: torch.Tensor) -> None:
+        self.vectors, self._count = like.new_empty((len(like), n, like.shape[1])), 0
+
+    def add(self, vector: torch.Tensor) -> None:
+        """Add a vector (n_scene, m)."""
+        self.vectors[:, self._count] = vector
+        self._count += 1
+
+    @property
+    def last(self) -> torch.Tensor:
+        """The vector that was added last, (n_scene, m)."""
+        return self.vectors[:, self._count - 1]
+
+    def apart(self, x: torch.Tensor) -> torch.Tensor:
+        """Return `x` (n_scene, m) less what the vectors hold of it."""
+        x = x.clone()
+        for one, vectors in zip(x, self.vectors[:, : self._count], strict=True):
+            for _ in range(2):  # twice is enough
+                one -= vectors.T @ (vectors @ one.conj()).conj()
+        return x

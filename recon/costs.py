@@ -14,7 +14,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from mimo import ImagingOperator
-from mimo.fast.factorised_backprojection import Plan
+from mimo.fast.factorised_sum import NODE_TOLERANCE, Plan
+from mimo.fast.profile_sum import profile_seconds
 from mimo.fast.range_migration import migration_seconds
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "factorised_seconds",
     "former_seconds",
     "predict",
-    "profile_seconds",
     "quickest",
 ]
 
@@ -37,14 +37,11 @@ FACTOR, FACTOR_STEP, TERM = 65 * NANO, 2.4 * NANO, 0.06 * NANO
 PAIR, PAIR_STEP = 6 * NANO, 0.05 * NANO
 """Exact sum of listed channels, seconds: a voxel of a channel, each frequency of it."""
 
-PROFILE, ROW, TRANSFORM = 1.7 * NANO, 0.2 * NANO, 30 * NANO
-"""Range profiles, seconds: a voxel of a channel, a voxel of an antenna, and a number of the measurement in the FFT."""
+KIRCHHOFF_PROFILES = 3
+"""Times that fast Kirchhoff migration takes of fast back-projection: it has three profiles a channel."""
 
 CALL, PLAN = 2e-3, 0.2
-"""Seconds that any call of the exact sum or of range profiles takes, and that the planning of sub-apertures takes."""
-
-TOLERANCE = 1e-2
-"""The default of `backprojection-factorised`."""
+"""Seconds that any call of the exact sum takes, and that the planning of sub-apertures takes."""
 
 WORTH_A_PLAN = 0.5
 """Sub-apertures and pairs of plane waves are planned only where every other way takes more than these seconds."""
@@ -65,19 +62,11 @@ def exact_seconds(A: ImagingOperator) -> float:
     return CALL + voxels * (antennas * (FACTOR + FACTOR_STEP * n_freq) + channels * n_freq * TERM)
 
 
-def profile_seconds(A: ImagingOperator) -> float:
-    """Predict the seconds of `mimo.backproject_fast`; `ValueError` when a pattern does not allow range profiles."""
-    if not A.acquisition.flat:
-        raise ValueError("the antennas' pattern is complex or depends on the frequency: expected a real one")
-    channels, antennas = A.array.n_channel, A.array.n_tx + A.array.n_rx
-    return CALL + A.n_voxel * (channels * PROFILE + antennas * ROW) + channels * A.sweep.n_freq * TRANSFORM
-
-
 def factorised_seconds(A: ImagingOperator) -> float:
     """Predict the seconds of `mimo.backproject_factorised`, by planning it; `ValueError` for other geometries."""
     if A.array.paired or A.acquisition.layers is not None or any(A.acquisition.patterns):
         raise ValueError("expected isotropic antennas of every pair in a homogeneous medium for sub-apertures")
-    return PLAN + Plan.best(A, TOLERANCE).seconds(A)
+    return PLAN + Plan.best(A, NODE_TOLERANCE).seconds(A)
 
 
 MODELS: dict[str, Callable[[ImagingOperator], float]] = {
@@ -115,6 +104,8 @@ def former_seconds(name: str, A: ImagingOperator) -> float:
     if name == "auto-physics":
         return min(predict(A).values())
     try:
+        if name == "kirchhoff-fast":
+            return KIRCHHOFF_PROFILES * profile_seconds(A)
         return MODELS.get(name, exact_seconds)(A)
     except (ValueError, ImportError):  # the method says so itself
         return 0.0

@@ -115,7 +115,9 @@ def warning(name: str, predicted: Forecast) -> str:
     if not told:
         return ""
     ways = ["fewer frequencies (`mimo prepare --count`)", "a smaller --grid or --region"]
-    if name not in ("auto-physics", "backprojection-fast", "range-migration"):
+    if name == "kirchhoff":
+        ways.insert(0, "--method kirchhoff-fast")
+    elif name not in ("auto-physics", "backprojection-fast", "kirchhoff-fast", "range-migration"):
         ways.insert(0, "--method auto-physics")
     return f"{name} {' and '.join(told)}: {predicted.why}. Quicker: {', '.join(ways)}"
 

@@ -128,8 +128,8 @@ def make_problem(
     device, dtype, memory
         As in `mimo.BornOperator`; ``auto`` takes CUDA where there is one.
     sums
-        One of `SUMS`: ``exact``, or ``fast`` for planar scans (`mimo.FastOperator`), which makes iterations possible on
-        large rasters, to an error of some hundredths.
+        One of `SUMS`: ``exact``, or ``fast`` (`mimo.FastOperator`), which makes iterations possible on large arrays, to
+        an error of a thousandth, or of some hundredths where the array is a planar scan.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Apply the Born model of a planar scan through plane waves: the operator of iterative methods on large rasters."""
+"""Apply the Born model by the quickest of the fast sums: the operator of iterative methods on large arrays."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import torch
 
 from mimo.acquisition import Acquisition
 from mimo.born import BornOperator, operator_of
+from mimo.fast.factorised_sum import NODE_TOLERANCE, FactorisedSum, Plan
+from mimo.fast.profile_sum import ProfileSum, profile_seconds
 from mimo.fast.scan_migration import ScanPlan
 from mimo.imaging_operator import DEFAULT_MEMORY, ImagingOperator, KernelSum
 from mimo.progress import Report, silent
@@ -14,7 +16,10 @@ from mimo.propagation import BORN, FactorModel
 __all__ = ["FAST_TOLERANCE", "FastOperator", "MigrationSum"]
 
 FAST_TOLERANCE = 0.05
-"""Residual phase of channels whose transmitter stands apart from its receiver, radians."""
+"""Residual phase of a scan's channels whose transmitter stands apart from its receiver, radians."""
+
+WORTH_A_PLAN = 0.5
+"""Nodes of an array of every pair are planned where range profiles take more than these seconds."""
 
 
 class MigrationSum:
@@ -59,37 +64,50 @@ class MigrationSum:
 
 
 class FastOperator(BornOperator):
-    """Applies the Born model of a planar scan through plane waves: nearly `mimo.PairedBornOperator`, far quicker.
+    """Applies the Born model through plane waves, nodes or range profiles: nearly the exact operator, far quicker.
 
-    For scans that `mimo.range_migration` takes, monostatic or of a board that moves as a whole. `adjoint` is the exact
-    conjugate transpose of `forward`; both differ from the sums of the exact operator by some hundredths: 2 to 4 % of
-    the norm of a measurement, most of it from the edges of the scene's angles and from the residual phase
-    (`FAST_TOLERANCE`). Image formers that are called with it are the exact ones.
+    It takes whichever of three sums is predicted to be the quickest for the geometry (`way`):
+
+    - ``"migration"``, for scans that `mimo.range_migration` takes, monostatic or of a board that moves as a whole. It
+      differs from the exact operator by some hundredths: 2 to 4 % of the norm of a measurement, most of it from the
+      edges of the scene's angles and from the residual phase (`FAST_TOLERANCE`).
+    - ``"factorised"``, the sums of `mimo.backproject_factorised`, for arrays of every pair with many antennas;
+    - ``"profiles"``, the sums of `mimo.backproject_fast`, for any other array: both within 0.2 % of the norm.
+
+    `adjoint` is the exact conjugate transpose of `forward`, to rounding. Image formers that are called with it are the
+    exact ones.
 
     Parameters
     ----------
     acquisition
-        A planar scan in a homogeneous medium with isotropic antennas.
+        Any array and medium; patterns are real and the same at every frequency.
     dtype, device, memory
         As in `mimo.BornOperator`.
+
+    Attributes
+    ----------
+    way
+        ``"migration"``, ``"factorised"`` or ``"profiles"``.
 
     Raises
     ------
     ValueError
-        When the geometry or the medium does not fit.
+        When a pattern is complex or depends on the frequency, or a voxel lies on an antenna.
 
     Examples
     --------
     >>> from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
-    >>> scan = ArrayGeometry.planar_scan(shape=(30, 26), width=0.2)
-    >>> grid = VoxelGrid.from_extent(x=(-0.05, 0.05, 9), y=(-0.05, 0.05, 11), z=(0.3, 0.35, 7))
+    >>> scan = ArrayGeometry.planar_scan(shape=(60, 52), width=0.2)
+    >>> grid = VoxelGrid.from_extent(x=(-0.05, 0.05, 29), y=(-0.05, 0.05, 31), z=(0.3, 0.35, 17))
     >>> A = FastOperator(Acquisition(scan, FrequencySweep.linear(10e9, 20e9, 30), grid))
-    >>> y = A.forward(torch.ones(9, 11, 7))
+    >>> A.way
+    'migration'
+    >>> y = A.forward(torch.ones(29, 31, 17))
     >>> y.shape, A.adjoint(y).shape
-    (torch.Size([30, 780]), torch.Size([9, 11, 7]))
+    (torch.Size([30, 3120]), torch.Size([29, 31, 17]))
     """
 
-    skips_empty = False  # the transforms take as long for few voxels as for many
+    way: str
 
     def __init__(
         self,
@@ -101,15 +119,38 @@ class FastOperator(BornOperator):
     ) -> None:
         ImagingOperator.__init__(self, acquisition, dtype=dtype, device=device, memory=memory)
 
-    def _kernel_sum(self, model: FactorModel) -> KernelSum:
-        if model is BORN:
-            return MigrationSum(self)
-        exact = operator_of(self.acquisition, dtype=self.dtype, device=self.device, memory=self.memory)
-        return exact.kernel_sum(model)
-
     @property
-    def product_seconds(self) -> float:
-        """Predicted seconds of a product with A on one core."""
-        made = self.kernel_sum(BORN)
-        assert isinstance(made, MigrationSum)  # noqa: S101 - for the type checker
-        return made.plan.seconds()
+    def skips_empty(self) -> bool:  # type: ignore[override]
+        """Whether empty voxels are left out one by one: transforms take as long, and nodes skip empty blocks."""
+        return self.way == "profiles"
+
+    def _kernel_sum(self, model: FactorModel) -> KernelSum:
+        if model is not BORN:
+            exact = operator_of(self.acquisition, dtype=self.dtype, device=self.device, memory=self.memory)
+            return exact.kernel_sum(model)
+        before = self._sums.get(BORN.name)
+        if isinstance(before, ProfileSum):  # of the same channels and other voxels: the same map to rounding
+            return ProfileSum(self.acquisition, BORN, dtype=self.dtype, device=self.device, profiles=before.profiles)
+        made, seconds = self._chosen()
+        self.product_seconds = seconds
+        return made
+
+    def _chosen(self) -> tuple[KernelSum, float]:
+        """Return the quickest sums, and their predicted seconds of a product on one core."""
+        seconds = profile_seconds(self)
+        self.way = "profiles"
+        if self.array.paired:
+            try:
+                migration = MigrationSum(self)
+            except ValueError:  # no such scan
+                pass
+            else:
+                if migration.plan.seconds() < seconds:
+                    self.way = "migration"
+                    return migration, migration.plan.seconds()
+        elif seconds > WORTH_A_PLAN and not any((*self.acquisition.patterns, *self.array.far, self.acquisition.layers)):
+            plan = Plan.best(self, NODE_TOLERANCE, spreading=True)
+            if plan.seconds(self) < seconds:
+                self.way = "factorised"
+                return FactorisedSum(self, BORN, plan=plan), plan.seconds(self)
+        return ProfileSum(self.acquisition, BORN, dtype=self.dtype, device=self.device), seconds

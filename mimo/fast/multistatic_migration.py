@@ -1,4 +1,4 @@
-"""Image planar MIMO arrays by range migration: back-projection carried out on pairs of plane waves, one of each side.
+"""Image planar bistatic arrays by range migration: back-projection carried out on pairs of plane waves of both sides.
 
 Each side of the path is a sum of plane waves over its own antennas' plane, by Weyl's integral as in
 `mimo.fast.scan_migration`,
@@ -48,6 +48,9 @@ TOLERANCE = {torch.complex64: 1e-4, torch.complex128: 1e-7}
 
 SECONDS_A_PAIR = 2e-7
 """Seconds for a pair of waves on one core, for predictions."""
+
+SECONDS_A_TERM = 3e-10
+"""Seconds for a listed channel in the strength of a pair of waves, likewise."""
 
 
 def load_finufft() -> Any:
@@ -149,6 +152,8 @@ class _Side:
 class MultistaticPlan:
     """Holds everything of a migration that does not depend on the data; parameters as in `mimo.range_migration`.
 
+    The array is one of every pair or a list of channels, whose sum over antennas has a term for each channel.
+
     Attributes
     ----------
     n_pair
@@ -177,15 +182,18 @@ class MultistaticPlan:
         self.n_pair = len(k) * float(
             np.mean([math.prod(side.n_wave(float(one)) for side in self._sides) for one in some])
         )
-        if self.n_pair > MAX_PAIRS:
-            raise ValueError(_too_many(f"{self.n_pair:.2g} pairs of plane waves"))
+        self._channels = A.array.channel_indices() if A.array.paired else None
+        if self.seconds() > MAX_PAIRS * SECONDS_A_PAIR:
+            listed = "" if self._channels is None else f" of {len(self._channels)} channels each"
+            raise ValueError(_too_many(f"{self.n_pair:.2g} pairs of plane waves{listed}"))
 
     def seconds(self) -> float:
         """Predict the time of `image` on one core, seconds."""
-        return self.n_pair * SECONDS_A_PAIR
+        terms = 0 if self._channels is None else len(self._channels)
+        return self.n_pair * (SECONDS_A_PAIR + terms * SECONDS_A_TERM)
 
     def image(self, y: torch.Tensor, report: Report) -> torch.Tensor:
-        """Return the image (n_voxel,) of one scene (n_freq, n_tx, n_rx)."""
+        """Return the image (n_voxel,) of one scene (n_freq, n_tx, n_rx), or (n_freq, n_channel) of a list."""
         A, (tx, rx) = self._A, self._sides
         plan = self._finufft.Plan(
             1,
@@ -205,7 +213,11 @@ class MultistaticPlan:
             p, kz_r, ar = rx.waves(float(k))
             from_tx = (self._band[i] * tx.amplitudes(q, kz_t, at)).astype(data.dtype)
             from_rx = rx.amplitudes(p, kz_r, ar).astype(data.dtype)
-            rows = data[i] @ from_rx.T  # receivers to their waves once, then some of the transmitters' waves at a time
+            if self._channels is None:
+                rows = data[i] @ from_rx.T  # receivers to their waves once, then some of the transmitters' at a time
+            else:  # a row for each channel, so that the product below sums over channels
+                from_tx = from_tx[:, self._channels[:, 0]]
+                rows = data[i][:, None] * from_rx[:, self._channels[:, 1]].T
             at_once = max(1, PAIRS_AT_ONCE // len(p))
             for first in range(0, len(q), at_once):
                 which = slice(first, first + at_once)
@@ -228,8 +240,8 @@ class MultistaticPlan:
 
 def _too_many(found: str) -> str:
     return (
-        f"{found}: expected {MAX_PAIRS:.1g} pairs at most for range migration of an array of every pair; "
-        "backprojection-factorised takes as many antennas, padding below 1 needs fewer waves"
+        f"{found}: expected {MAX_PAIRS:.1g} pairs at most for range migration of an array that is no scan; "
+        "backprojection-factorised or backprojection-fast takes as many antennas, padding below 1 needs fewer waves"
     )
 
 

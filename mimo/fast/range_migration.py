@@ -2,7 +2,7 @@
 
 `mimo.fast.scan_migration` does it for scans, monostatic ones and those of a board of transmitters and receivers that
 moves as a whole, to a stated phase error; `mimo.fast.multistatic_migration` for arrays in which every transmitter is
-received by every receiver, exactly.
+received by every receiver, and for lists of channels that are no scan to that error, without one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def range_migration(
           constant z on a grid of rows and columns (in any order, at any spacing, quickest at an even one; missing
           points count as zero), one grid for each offset between the two: none for a monostatic scan, one for each
           pair of antennas of a board on a scanner; the voxels' x and y are any;
-        - an array of every pair, with each side anywhere in a plane of constant z; x and y are evenly spaced.
+        - an array of every pair, or a list of channels that is no such scan or would be left with a larger phase error
+          than `tolerance`, with each side anywhere in a plane of constant z; the voxels' x and y are evenly spaced.
     padding
         0.25 to 16. Sampling the plane waves makes the plane repeat; its period is `padding` times the shortest one at
         which no wave within the angles of the scene wraps around into it. Time grows with its square, for an array of
@@ -52,7 +53,8 @@ def range_migration(
         left when the scan is made monostatic, 0.001 to 1 radians; it is computed from the geometry
         (`mimo.fast.compensation`). 0.1 rad is an error of a tenth of that channel's contribution, -20 dB, and as it is
         systematic, at most so much of the image at the nearest and the farthest voxels; less elsewhere. A smaller
-        number takes more reference depths, and time in proportion; what takes too many is refused.
+        number takes more reference depths, and time in proportion; what takes too many is imaged like an array of every
+        pair, from pairs of waves, which leave no such error, or refused where these are too many.
 
     Returns
     -------
@@ -64,7 +66,7 @@ def range_migration(
     ValueError
         When the geometry or the medium does not fit; the message says what was found and what is expected.
     ImportError
-        For an array of every pair, when ``finufft`` is not installed.
+        For an array that is imaged from pairs of waves, when ``finufft`` is not installed.
 
     Notes
     -----
@@ -76,9 +78,10 @@ def range_migration(
     ``n_X n_ky n_freq + n_x n_ky n_z`` numbers. n_freq counts the frequencies at which the sweep is gathered, about the
     scene's extent of paths times the bandwidth over the speed of light.
 
-    For an array of every pair the differences are about -30 dB and -16 to -22 dB. Time goes with the pairs of waves,
+    From pairs of waves the differences are about -30 dB and -16 to -22 dB. Time goes with the pairs of waves,
     ``(n_kx n_ky)^2 n_freq``, some 3 to 5 million a second and core, and neither with antennas nor with voxels: it pays
-    where both are many and the aperture is few wavelengths wide; `mimo.backproject_factorised` is quicker otherwise.
+    where both are many and the aperture is few wavelengths wide; `mimo.backproject_factorised` is quicker otherwise. A
+    list adds a term for each channel and pair of waves, some 3 thousand million a second.
     """
     for name, share in (("aperture_taper", aperture_taper), ("band_taper", band_taper)):
         if not (isinstance(share, int | float) and 0 <= share <= 1):
@@ -106,6 +109,14 @@ def migration_seconds(A: ImagingOperator) -> float:
 def _plan(
     A: ImagingOperator, padding: float, aperture_taper: float, band_taper: float, tolerance: float
 ) -> ScanPlan | MultistaticPlan:
-    if A.array.paired:
+    if not A.array.paired:
+        return MultistaticPlan(A, padding, aperture_taper, band_taper)
+    try:
         return ScanPlan(A, padding, aperture_taper, band_taper, tolerance=tolerance)
-    return MultistaticPlan(A, padding, aperture_taper, band_taper)
+    except ValueError as refused:
+        try:
+            return MultistaticPlan(A, padding, aperture_taper, band_taper)
+        except (ValueError, ImportError) as error:
+            if str(error) == str(refused):
+                raise
+            raise ValueError(f"{refused}; nor pairs of plane waves: {error}") from error

@@ -1,4 +1,4 @@
-"""Back-project range profiles, at a cost per voxel that does not grow with the number of frequencies.
+"""Turn measurements into range profiles, in which voxels interpolate at a cost that no frequency adds to.
 
 A channel's sum over frequencies depends on a voxel through its path alone. So it is computed once for evenly spaced
 paths, the channel's range profile (range compression, a zero-padded transform), and each voxel interpolates in it:
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +23,8 @@ from scipy.fft import next_fast_len
 
 from mimo import kernels
 from mimo.acquisition import Acquisition
-from mimo.compiled_channels import ChannelSums
-from mimo.imaging_operator import ImagingOperator
-from mimo.progress import Report, silent
-from mimo.propagation import BACKPROJECTION, Side, phasor
 
-__all__ = ["RangeProfiles", "backproject_fast", "image_by_profiles", "path_bounds"]
+__all__ = ["FRACTIONS", "TAPS", "RangeProfiles", "path_bounds"]
 
 TAPS = kernels.CONSTANTS["TAPS"]
 """Samples of a profile that one interpolated value is made of."""
@@ -38,75 +35,8 @@ FRACTIONS = kernels.CONSTANTS["PARTS"]
 MAX_PROFILE = 2**20
 """Samples of a profile at most: a position in it, in 512ths of a sample, is a 32-bit number."""
 
-MAX_SINGLE = 2**23
-"""Positions (512ths of a sample) in a profile up to which float32 tells neighbours apart; beyond it, float64."""
-
-PAIRS_AT_ONCE = 2**16
-"""(channel, voxel) pairs treated together on the torch path."""
-
 DIRECT_BYTES = 2**27
 """For a sweep without a constant step: bytes of the transform's matrix that are made at a time."""
-
-
-def backproject_fast(y: torch.Tensor, A: ImagingOperator, *, padding: float = 2.0) -> torch.Tensor:
-    """Back-project coherently through range profiles: nearly `mimo.backproject`, quicker for many frequencies.
-
-    Parameters
-    ----------
-    y
-        Measurement ``(..., *A.measurement_shape)``; masked channels do not count.
-    A
-        The operator whose geometry, medium, reference path, flat patterns, precision and device are used.
-    padding
-        Samples of a profile for each frequency, 1.5 to 64. A larger number is more accurate but takes memory and, once
-        a profile exceeds the first-level cache, time.
-
-    Returns
-    -------
-    torch.Tensor
-        ``(..., n_x, n_y, n_z)``, complex, scaled as `mimo.backproject`.
-
-    Raises
-    ------
-    ValueError
-        When `padding` is out of range, or the antennas' pattern is not real or depends on the frequency.
-
-    Notes
-    -----
-    The largest difference from `mimo.backproject`, over the largest magnitude of the image, is below -57 dB at the
-    default padding and -50 dB at 1.5 for pure noise, the hardest measurement; where an image has a peak it is about
-    -75 dB and -65 dB. About 40 operations for each (channel, voxel) pair, whatever the number of frequencies, after a
-    transform of each channel; profiles take ``padding n_freq`` numbers a channel. A sweep without
-    a constant step is transformed as a matrix product over the scene's extent of paths instead of by an FFT.
-    """
-    if not (isinstance(padding, int | float) and 1.5 <= padding <= 64):
-        raise ValueError(f"padding is {padding!r}: expected a number from 1.5 to 64")
-    if not A.acquisition.flat:
-        raise ValueError(
-            "the antennas' pattern is complex or depends on the frequency: expected a real one, the same at every "
-            "frequency, for range profiles; backprojection takes any"
-        )
-    return A.image_by(y, lambda flat: image_by_profiles(A.acquisition, float(padding), flat, A.report))
-
-
-def image_by_profiles(
-    acquisition: Acquisition, padding: float, y: torch.Tensor, report: Report = silent
-) -> torch.Tensor:
-    """Return images (n_scene, n_voxel) of measurements (n_scene, n_freq, *channels), in their dtype and device."""
-    sums = ChannelSums(acquisition, BACKPROJECTION, dtype=y.dtype)
-    channels = torch.as_tensor(acquisition.array.channel_indices().copy(), dtype=torch.long, device=y.device)
-    if not acquisition.array.paired:
-        y = y[:, :, channels[:, 0], channels[:, 1]]
-    profiles = RangeProfiles(acquisition, sums.reference, padding)
-    rows = profiles.of(y)
-    if y.device.type == "cpu" and kernels.available():
-        if profiles.n_profile * FRACTIONS > MAX_SINGLE and y.dtype == torch.complex64:
-            sums, rows = ChannelSums(acquisition, BACKPROJECTION, dtype=torch.complex128), rows.to(torch.complex128)
-        weights = torch.as_tensor(profiles.weights, dtype=rows.dtype.to_real())
-        at = {"step": profiles.step, "carrier": profiles.carrier}
-        image = sums.compressed(rows, weights, reference=profiles.middle, report=report, **at)
-        return image.to(y.dtype)
-    return _image_torch(acquisition, profiles, rows, channels, report)
 
 
 class RangeProfiles:
@@ -188,6 +118,16 @@ class RangeProfiles:
         samples = self._fft(rows) if self._even else self._direct(rows)
         return torch.cat([samples[:, :, -1:], samples, samples[:, :, : TAPS - 1]], dim=2)
 
+    def back(self, profiles: torch.Tensor) -> torch.Tensor:
+        """Return measurements (n_scene, n_freq, n_channel) of profiles: the conjugate transpose of `of`."""
+        samples = profiles[:, :, 1 : 1 + self.n_profile].clone()
+        samples[:, :, -1] += profiles[:, :, 0]
+        samples[:, :, : TAPS - 1] += profiles[:, :, 1 + self.n_profile :]
+        gain = torch.as_tensor(self._gain, dtype=samples.dtype.to_real(), device=samples.device)
+        turned = torch.as_tensor(self._phasor, dtype=samples.dtype, device=samples.device).conj()
+        rows = self._fft_back(samples) if self._even else self._direct_back(samples)
+        return rows.mT * gain * turned
+
     def _fft(self, rows: torch.Tensor) -> torch.Tensor:
         """Transform rows (n_scene, n_channel, n_freq) by an FFT; the signs in `_gain` centre its result on `middle`."""
         n, half = self.n_profile, rows.shape[2] // 2
@@ -195,15 +135,31 @@ class RangeProfiles:
         values[:, :, : rows.shape[2] - half], values[:, :, n - half :] = rows[:, :, half:], rows[:, :, :half]
         return torch.fft.ifft(values, norm="forward")
 
+    def _fft_back(self, samples: torch.Tensor) -> torch.Tensor:
+        """Apply the conjugate transpose of `_fft`: rows (n_scene, n_channel, n_freq)."""
+        n_freq = len(self._turn)
+        values = torch.fft.fft(samples, norm="backward")
+        return torch.cat([values[:, :, self.n_profile - n_freq // 2 :], values[:, :, : n_freq - n_freq // 2]], dim=2)
+
     def _direct(self, rows: torch.Tensor) -> torch.Tensor:
         """Transform rows by a matrix product, for frequencies without a constant step."""
-        parts = []
+        return torch.cat([rows @ matrix for _, matrix in self._matrices(rows)], dim=2)
+
+    def _direct_back(self, samples: torch.Tensor) -> torch.Tensor:
+        """Apply the conjugate transpose of `_direct`."""
+        rows = samples.new_zeros((*samples.shape[:2], len(self._turn)))
+        for part, matrix in self._matrices(samples):
+            rows += samples[:, :, part] @ matrix.mH
+        return rows
+
+    def _matrices(self, like: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Yield parts of the transform's matrix, (n_freq, n), in the dtype of `like`, and the samples they make."""
         at_once = max(1, DIRECT_BYTES // (len(self._turn) * 16))
         for first in range(0, self.n_profile, at_once):
-            sample = np.arange(first, min(first + at_once, self.n_profile)) - self.n_profile // 2
+            part = slice(first, min(first + at_once, self.n_profile))
+            sample = np.arange(part.start, part.stop) - self.n_profile // 2
             matrix = _phasor_of_phase(2 * np.pi * np.multiply.outer(self._turn, sample))
-            parts.append(rows @ torch.as_tensor(matrix, dtype=rows.dtype, device=rows.device))
-        return torch.cat(parts, dim=2)
+            yield part, torch.as_tensor(matrix, dtype=like.dtype, device=like.device)
 
 
 @functools.cache
@@ -243,33 +199,3 @@ def path_bounds(acquisition: Acquisition) -> tuple[npt.NDArray[np.float64], npt.
         below += index.min() * nearest[column]
         above += index.max() * farthest[column]
     return below, above
-
-
-def _image_torch(
-    acquisition: Acquisition, profiles: RangeProfiles, rows: torch.Tensor, channels: torch.Tensor, report: Report
-) -> torch.Tensor:
-    """Do what profiles.h does with torch, for tiles of channels and voxels."""
-    voxels = acquisition.voxels
-    n_voxel = voxels.n_voxel
-    sides = [Side(acquisition, side, rows.device) for side in (0, 1)]
-    middle = torch.as_tensor(profiles.middle.copy(), device=rows.device)
-    weights = torch.as_tensor(profiles.weights, dtype=rows.dtype.to_real(), device=rows.device)
-    carrier = torch.full((1, 1, 1), profiles.carrier, dtype=torch.float64, device=rows.device)
-    out = torch.zeros((len(rows), n_voxel), dtype=rows.dtype, device=rows.device)
-    wide = min(len(channels), math.isqrt(PAIRS_AT_ONCE))
-    for first in range(0, n_voxel, PAIRS_AT_ONCE // wide):
-        points = voxels.points(first, min(first + PAIRS_AT_ONCE // wide, n_voxel), rows.device)
-        (tx_path, tx_size), (rx_path, rx_size) = (side.path_and_amplitude(BACKPROJECTION, points) for side in sides)
-        for c in range(0, len(channels), wide):
-            tx, rx = channels[c : c + wide].T
-            path = tx_path[tx] + rx_path[rx]
-            turn = (path - middle[c : c + wide, None]) * (profiles.step / (2 * math.pi))
-            at = ((turn - turn.round() + 0.5) * (profiles.n_profile * FRACTIONS)).round().long()
-            near, part = at // FRACTIONS, at % FRACTIONS
-            value = torch.zeros((len(rows), *near.shape), dtype=rows.dtype, device=rows.device)
-            for tap in range(TAPS):
-                value += rows[:, c : c + wide].take_along_dim((near + tap)[None], 2) * weights[part, tap]
-            factor = phasor(path, carrier)[0].conj() * tx_size[tx] * rx_size[rx]
-            out[:, first : first + PAIRS_AT_ONCE // wide] += (value * factor.to(rows.dtype)).sum(1)
-        report(min(1.0, (first + PAIRS_AT_ONCE // wide) / n_voxel))
-    return out

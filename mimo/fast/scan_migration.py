@@ -188,7 +188,7 @@ class ScanPlan:
         n_channel = sum(len(channel) for channel, _ in self._places)
         gather = self._gather.numel() * n_channel
         out = n_class * n_node * (n_x * 2 * m_y * math.log2(4 * m_y) + 4 * m_x * m_y * math.log2(4 * m_x))
-        back = 2 * m_x * n_z * (2 * m_y * (n_node + len(self._y.to_voxels)) + n_x * n_y)
+        back = 2 * m_x * n_z * (2 * m_y * (n_node + len(self._y.cosine)) + n_x * n_y)
         waves = m_x * m_y * n_node
         touched = waves * (60 + min(DEPTHS, n_z) + (QUADRANTS + 1) * -(-n_z // DEPTHS))
         if self._scan.bistatic:
@@ -206,25 +206,26 @@ class ScanPlan:
             scan.index_add_(1, place, nodes[:, channel] * weight[place])  # channels at the same point add up
             columns.append(self._y.from_positions[i].forward(scan.view(len(nodes), len(one.x), len(one.y))))
         n_ky, n_z = len(self._ky), len(self._depth)
-        rows = torch.empty((len(self._x.to_voxels), 2, n_ky, n_z), dtype=y.dtype, device=y.device)
+        n_x, n_y = len(self._x.cosine), len(self._y.cosine)
+        rows = torch.empty((2, n_ky, n_x, n_z), dtype=y.dtype, device=y.device)
         for which in self._parts():
             waves = []
             for transform, column in zip(self._x.from_positions, columns, strict=True):
                 part = self._two_signs(column, which).movedim(1, 3).contiguous()  # (n_node, sign, n, n_x)
                 waves.append(transform.forward(part).unflatten(3, (2, len(self._kx))))
             depths = self._to_depths(waves, which)  # (sign of kx, n_kx, sign of ky, n, n_z)
-            rows[:, :, which] = (self._x.to_voxels @ depths.flatten(0, 1).flatten(1)).view(-1, *depths.shape[2:])
+            rows[:, which] = self._x.to_voxels(depths.flatten(2)).view(n_x, *depths.shape[2:]).permute(1, 2, 0, 3)
             report(min(1.0, which.stop / n_ky))
-        return (self._y.to_voxels @ rows.flatten(1, 2)).flatten()
+        return self._y.to_voxels(rows.flatten(2)).view(n_y, n_x, n_z).transpose(0, 1).flatten()
 
     def project(self, x: torch.Tensor, report: Report = silent) -> torch.Tensor:
         """Return the data (n_freq, n_channel) of one volume (n_x, n_y, n_z): the exact adjoint of `image`."""
         n_ky = len(self._ky)
-        rows = (self._y.to_voxels.mH @ x).unflatten(1, (2, n_ky))
+        rows = self._y.from_voxels(x.transpose(0, 1).flatten(1)).unflatten(2, (x.shape[0], x.shape[2]))
         columns = [x.new_empty((len(self._K), len(one.x), 2 * n_ky)) for one in self._scan.classes]
         for which in self._parts():
-            part = rows[:, :, which]  # (n_X, sign, n, n_z)
-            by_x = (self._x.to_voxels.mH @ part.flatten(1)).view(2, -1, *part.shape[1:])
+            part = rows[:, which].permute(2, 0, 1, 3)  # (n_X, sign, n, n_z)
+            by_x = self._x.from_voxels(part.flatten(1)).view(2, -1, *part.shape[1:])
             waves = self._from_depths(by_x, which)
             for transform, column, wave in zip(self._x.from_positions, columns, waves, strict=True):
                 self._two_signs(column, which)[...] = transform.adjoint(wave.flatten(3)).movedim(3, 1)
@@ -255,36 +256,37 @@ class ScanPlan:
 
         The result is (sign of kx, n_kx, sign of ky, n, n_z).
         """
-        kz, weight = self._kernel(which)
         n_node, _, n, _, n_kx = classes[0].shape
         out = torch.empty((2, n_kx, 2, n, len(self._depth)), dtype=self.dtype, device=self.device)
         for slab in self.compensation.slabs:
-            waves = torch.zeros_like(classes[0])
+            waves = None
             for i, one in enumerate(classes):
-                turned = self._compensating(i, slab, which, kz)
-                waves = waves.add_(one) if turned is None else waves.addcmul_(one, turned)
+                turned = self._compensating(i, slab, which)
+                part = one if turned is None else one * turned
+                waves = part if waves is None else waves + part
+            assert waves is not None  # noqa: S101 - a scan has a class, for the type checker
             by_wave = waves.permute(2, 4, 1, 3, 0).reshape(n * n_kx, QUADRANTS, n_node)
-            depths = by_wave @ self._phasors(slab, which, kz, weight)
+            depths = by_wave @ self._phasors(slab, which)
             out[..., slab.start : slab.stop] = depths.view(n, n_kx, 2, 2, -1).permute(3, 1, 2, 0, 4)
         return out.mul_(self._gain)
 
     def _from_depths(self, depths: torch.Tensor, which: slice) -> list[torch.Tensor]:
         """Return the waves of each class, in the shapes of `_to_depths`, by its adjoint."""
-        kz, weight = self._kernel(which)
-        n_node, n, n_kx = kz.shape
-        shape = (n_node, 2, n, 2, n_kx)
-        classes = [torch.zeros(shape, dtype=self.dtype, device=self.device) for _ in self._scan.classes]
+        classes: list[torch.Tensor | None] = [None] * len(self._scan.classes)
         for slab in self.compensation.slabs:
             part = depths[..., slab.start : slab.stop] * self._gain[slab.start : slab.stop]
-            by_wave = part.permute(3, 1, 2, 0, 4).reshape(n * n_kx, QUADRANTS, -1)
-            waves = by_wave @ self._phasors(slab, which, kz, weight).mH
-            waves = waves.view(n, n_kx, 2, 2, n_node).permute(4, 2, 0, 3, 1).contiguous()
+            _, n_kx, _, n, n_z = part.shape
+            by_wave = part.permute(3, 1, 2, 0, 4).reshape(n * n_kx, QUADRANTS, n_z)
+            # conjugated before and after, as the table of phasors is larger than both
+            waves = by_wave.conj().resolve_conj() @ self._phasors(slab, which).mT
+            waves = waves.view(n, n_kx, 2, 2, -1).permute(4, 2, 0, 3, 1).conj().resolve_conj().contiguous()
             for i, one in enumerate(classes):
-                turned = self._compensating(i, slab, which, kz)
-                one.add_(waves) if turned is None else one.addcmul_(waves, turned.conj().resolve_conj())
-        return classes
+                turned = self._compensating(i, slab, which)
+                more = waves if turned is None else waves * turned.conj()
+                classes[i] = more if one is None else one + more
+        return [one for one in classes if one is not None]
 
-    def _phasors(self, slab: Slab, which: slice, kz: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    def _phasors(self, slab: Slab, which: slice) -> torch.Tensor:
         """Return weight exp(j kz d) for the depths of a slab, (n n_kx, n_node, n_z), a view with n_z outermost.
 
         Every `DEPTHS`-th is an exact one, the others are made by multiplication. Tables that fit into the operator's
@@ -293,6 +295,7 @@ class ScanPlan:
         key = slab.start, which.start
         if key in self._kept:
             return self._kept[key]
+        kz, weight = self._kernel(which)
         n_z = slab.stop - slab.start
         table = torch.empty((n_z, *kz.shape[1:], kz.shape[0]), dtype=self.dtype, device=self.device)
         kz, weight = kz.movedim(0, 2).contiguous(), weight.movedim(0, 2).contiguous()
@@ -307,14 +310,21 @@ class ScanPlan:
             self._kept[key] = table
         return table
 
-    def _compensating(self, i: int, slab: Slab, which: slice, kz: torch.Tensor) -> torch.Tensor | None:
+    def _compensating(self, i: int, slab: Slab, which: slice) -> torch.Tensor | None:
         """Return the phasor that makes class `i` monostatic, (n_node, 1 or 2, n, 1 or 2, n_kx); ``None`` for none."""
         half = self._scan.classes[i].half
         if not half.any():
             return None
         real = self.dtype.to_real()
         kx, ky = self._kx.to(real), self._ky[which].to(real)[:, None]
-        return compensating(half, kx, ky, kz.to(real), self._K.to(real)[:, None, None], slab.depth, self._sign)
+        kz = self._kz(which).to(real)
+        return compensating(half, kx, ky, kz, self._K.to(real)[:, None, None], slab.depth, self._sign)
+
+    def _kz(self, which: slice) -> torch.Tensor:
+        """Return kz, float64 (n_node, n, n_kx): finite for steep and evanescent waves, whose weight is 0."""
+        K = self._K[:, None, None]
+        kz = (K**2 - self._kx**2 - self._ky[which][:, None] ** 2).clamp_min(0).sqrt()
+        return torch.maximum(kz, K / (4 * STEEPEST))
 
     def _kernel(self, which: slice) -> tuple[torch.Tensor, torch.Tensor]:
         """Return kz, float64, and the weight of each wave, complex, both (n_node, n, n_kx).
@@ -325,8 +335,7 @@ class ScanPlan:
         """
         real = self.dtype.to_real()
         kx, ky, K = self._kx, self._ky[which][:, None], self._K[:, None, None]
-        kz = (K**2 - kx**2 - ky**2).clamp_min(0).sqrt()
-        kz = torch.maximum(kz, K / (4 * STEEPEST))  # finite for steeper and evanescent waves, whose weight is 0
+        kz = self._kz(which)
         inverse = (1 / kz).to(real)
         fade = torch.ones_like(inverse)
         for wave, slope in ((kx, self._x.slope), (ky, self._y.slope)):  # 1 to 0, smoothly

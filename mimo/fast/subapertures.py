@@ -97,7 +97,9 @@ class Group:
     weight: Floats
 
 
-def grouped(positions: Floats, blocks: Blocks, k_max: float, tolerance: float) -> list[Group]:
+def grouped(
+    positions: Floats, blocks: Blocks, k_max: float, tolerance: float, *, spreading: bool = False
+) -> list[Group]:
     """Divide antennas into groups that need few nodes in all.
 
     Parameters
@@ -110,8 +112,13 @@ def grouped(positions: Floats, blocks: Blocks, k_max: float, tolerance: float) -
         Largest wavenumber, radians a metre.
     tolerance
         Largest error of an interpolated phasor along one axis.
+    spreading
+        Whether amplitudes that fall with the distance are interpolated, too.
     """
     sample = blocks.sample()
+
+    def nodes(index: npt.NDArray[np.int64]) -> Group:
+        return _nodes(positions, index, sample, k_max, tolerance, spreading=spreading)
 
     def split(whole: Group, depth: int) -> list[Group]:
         """Cut a group in two, and the halves again, where that leaves fewer nodes; else return it as it is."""
@@ -127,14 +134,14 @@ def grouped(positions: Floats, blocks: Blocks, k_max: float, tolerance: float) -
                 widest = int(gaps.argmax()) + 1
                 cut = widest if gaps[widest - 1] > 4 * np.median(gaps) else len(order) // 2
                 halves = (np.sort(whole.antenna[part]) for part in (order[:cut], order[cut:]))
-                tried.append([_nodes(positions, half, sample, k_max, tolerance) for half in halves])
+                tried.append([nodes(half) for half in halves])
         fewest = min(tried, key=_count)  # as many nodes as before are allowed here: the halves may be cut again
         if _count(fewest) > len(whole.node):
             return [whole]
         cut_on = [group for half in fewest for group in split(half, depth - 1)]
         return cut_on if _count(cut_on) < len(whole.node) else [whole]
 
-    whole = _nodes(positions, np.arange(len(positions)), sample, k_max, tolerance)
+    whole = nodes(np.arange(len(positions)))
     return split(whole, _MAX_DEPTH if len(positions) > 3 else 0)
 
 
@@ -153,7 +160,13 @@ def _box(points: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def _nodes(
-    positions: Floats, index: npt.NDArray[np.int64], sample: tuple[Floats, Floats], k_max: float, tolerance: float
+    positions: Floats,
+    index: npt.NDArray[np.int64],
+    sample: tuple[Floats, Floats],
+    k_max: float,
+    tolerance: float,
+    *,
+    spreading: bool,
 ) -> Group:
     """Choose the nodes of one group: Chebyshev points of its box, or the antennas where these are as few."""
     middle, axes, coordinate = _box(positions[index])
@@ -168,6 +181,16 @@ def _nodes(
         turn = _unit(corner - p) - _unit(center - p)[:, None]
         swing = np.maximum(swing, k_max * half * np.abs(turn @ axes.T).max((0, 1)))
     counts = [chebyshev_count(s, tolerance) for s in swing]
+    if spreading:
+        # An amplitude P_p(c) / P_p(v) is analytic in p up to the complex points at the distance of v from the box; so
+        # n nodes leave an error that falls like rho^-n, from about its change |v - c| / P (Bernstein's ellipse).
+        away = [points @ axes.T - middle @ axes.T for points in (center[:, None], corner)]
+        apart = min(float(np.linalg.norm(np.maximum(np.abs(p) - half, 0), axis=-1).min()) for p in away)
+        change = float(np.linalg.norm(corner - center[:, None], axis=-1).max()) / max(apart, 1e-12)
+        counts = [
+            max(n, _amplitude_count(apart / h, change, tolerance) if h else 1)
+            for n, h in zip(counts, half, strict=True)
+        ]
     if math.prod(counts) >= len(index):
         return Group(index, positions[index], np.eye(len(index)))
     places = [np.cos(np.pi * (np.arange(n) + 0.5) / n) for n in counts]
@@ -192,6 +215,17 @@ def chebyshev_count(swing: float, tolerance: float) -> int:
     tail = np.cumsum(terms[::-1])[::-1]
     good = np.flatnonzero(tail < tolerance)
     return max(1, int(good[0])) if len(good) else _MAX_NODES**3  # more than any group has: it keeps its antennas
+
+
+def _amplitude_count(distance: float, change: float, tolerance: float) -> int:
+    """Return how many nodes interpolate an amplitude to a tolerance.
+
+    `distance` is that of its singularity in half extents of the box, `change` its relative change across a block.
+    """
+    rho = distance + math.hypot(1, distance)
+    if rho < 1.01:
+        return _MAX_NODES**3
+    return max(1, math.ceil(math.log(4 * change / (tolerance * (rho - 1))) / math.log(rho))) if change else 1
 
 
 def _lagrange(nodes: Floats, at: Floats) -> Floats:

@@ -93,7 +93,11 @@ class FftTransform:
 
         self._n, self._span = n, int(place.max()) + 1
         self._dense = len(place) == self._span
+        self._taken: slice | torch.Tensor = slice(0, self._span)
+        if not self._dense:
+            self._taken = put(place, torch.long)
         self._place, self._wave = put(place, torch.long), put(order % n, torch.long)
+        self._apart = len(np.unique(order % n)) == len(order)
         # exp(-j kappa (first + step place)) with kappa = 2 pi (order + 1/2) / (n step), in three factors
         self._before = put(_turned(-0.5 * place / n), dtype)
         self._after = put(_turned(-(order + 0.5) * (first / (n * step))), dtype)
@@ -105,13 +109,17 @@ class FftTransform:
             spaced = values.new_zeros((*values.shape[:-1], self._span))
             spaced[..., self._place] = values
             values = spaced
-        return fft_rows(values, self._n)[..., self._wave] * self._after
+        return fft_rows(values, self._n).index_select(-1, self._wave).mul_(self._after)
 
     def adjoint(self, waves: torch.Tensor) -> torch.Tensor:
         """See `Transform`."""
         spectrum = waves.new_zeros((*waves.shape[:-1], self._n))
-        spectrum.index_add_(-1, self._wave, waves * self._after.conj().resolve_conj())
-        return fft_rows(spectrum, self._n, inverse=True)[..., self._place] * self._before.conj()
+        waves = waves * self._after.conj()
+        if self._apart:
+            spectrum.index_copy_(-1, self._wave, waves)
+        else:
+            spectrum.index_add_(-1, self._wave, waves)
+        return fft_rows(spectrum, self._n, inverse=True)[..., self._taken] * self._before.conj()
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,15 +132,17 @@ class WaveAxis:
         The positive wavenumbers, float64 (n,), radians a metre; waves are ordered (wavenumber, -wavenumber).
     from_positions
         A transform for each class of the scan.
-    to_voxels
-        From waves to voxels, complex (n_voxel, 2 n).
+    cosine, sine
+        Of each wave at each voxel over the period, real (n_voxel, n): a pair of opposite waves takes half the products
+        with these that it takes with complex numbers.
     slope
         Largest wavenumber / kz that the scene needs.
     """
 
     wavenumber: Floats
     from_positions: tuple[Transform, ...]
-    to_voxels: torch.Tensor
+    cosine: torch.Tensor
+    sine: torch.Tensor
     slope: float
 
     @classmethod
@@ -196,9 +206,27 @@ class WaveAxis:
             else:
                 leaving = _turned(-np.multiply.outer(turns, p - middle))
                 transforms.append(ProductTransform(torch.as_tensor(leaving, dtype=dtype, device=device)))
-        arriving = _turned(np.multiply.outer(voxels - middle, turns)) / period
-        to_voxels = torch.as_tensor(arriving, dtype=dtype, device=device)
-        return cls(2 * np.pi * turns[:n], tuple(transforms), to_voxels, slope)
+        arriving = _turned(np.multiply.outer(voxels - middle, turns[:n])) / period
+        cosine, sine = (
+            torch.as_tensor(p, dtype=dtype.to_real(), device=device) for p in (arriving.real, arriving.imag)
+        )
+        return cls(2 * np.pi * turns[:n], tuple(transforms), cosine, sine, slope)
+
+    def to_voxels(self, waves: torch.Tensor) -> torch.Tensor:
+        """Values at the voxels, (n_voxel, m), of waves (2, n, m), those of positive wavenumber first."""
+        plus, minus = waves
+        together, apart = torch.view_as_real(plus + minus), torch.view_as_real(1j * (plus - minus))
+        made = torch.addmm(self.cosine @ together.flatten(1), self.sine, apart.flatten(1))
+        return torch.view_as_complex(made.unflatten(1, (-1, 2)))
+
+    def from_voxels(self, values: torch.Tensor) -> torch.Tensor:
+        """Waves (2, n, m) of values (n_voxel, m): the conjugate transpose of `to_voxels`."""
+        flat = torch.view_as_real(values.resolve_conj()).flatten(1)
+        together, apart = (
+            torch.view_as_complex((part.T @ flat).unflatten(1, (-1, 2))) for part in (self.cosine, self.sine)
+        )
+        apart = 1j * apart
+        return torch.stack([together - apart, together + apart])
 
 
 def even_places(positions: Sequence[Floats], limit: float) -> tuple[float, list[npt.NDArray[np.int64]]]:

@@ -31,6 +31,7 @@ def planar(tmp_path_factory):
 
 def test_every_image_former_has_one():
     relative = {"backprojection", "backprojection-fast", "backprojection-factorised", "range-migration", "kirchhoff"}
+    relative |= {"kirchhoff-fast"}
     assert set(FORMERS) == {*relative, "auto-physics"}
 
 

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 
 from mimo.bench import large_scans
 from mimo.bench.large_scans import board_scan, fft_times, measure_scan, measure_solver, raster, scans_table
@@ -26,8 +27,17 @@ def test_migration_of_a_plate_is_near_the_exact_sum(result):
 def test_the_solver_is_run_until_it_stops(result):
     found = result["raster 100 x 100"]["l1"]
     assert 3 < found["iterations"] < 10_000
-    # at this size voxels are finer than the resolution: how near to the truth, only the large scan tells
-    assert 0 < found["correlation of magnitudes"] < 1
+    # at this size there is one point, and voxels are finer than the resolution; the rest only the large scan tells
+    assert 0 < found["correlation of range migration"] < found["correlation of magnitudes"] < 1
+    assert found["points found"] in (0, 1)
+
+
+def test_points_are_found_where_they_were_planted_and_nowhere_else():
+    truth = large_scans._points((43, 35, 8))
+    assert int(truth.sum()) == 4 * 3
+    assert large_scans._found(truth * torch.rand(truth.shape).clamp_min(0.2), truth) == 12
+    assert large_scans._found(truth.roll(1, 0), truth) == 12
+    assert large_scans._found(truth.roll(3, 0), truth) == 0
 
 
 def test_every_row_is_printed(result):

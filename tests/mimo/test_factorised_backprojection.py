@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from cases import PAIRED
-from helper import fails, relative_gap
+from helper import TOLERANCE, fails, relative_gap
 
 from mimo import (
     ArrayGeometry,
@@ -19,8 +19,9 @@ from mimo import (
     backproject_factorised,
     born_operator,
 )
-from mimo.fast.factorised_backprojection import Plan
+from mimo.fast.factorised_sum import FactorisedSum, Plan
 from mimo.fast.subapertures import Blocks, chebyshev_count, frequency_nodes, grouped
+from mimo.propagation import BORN
 
 BAND = FrequencySweep.linear(20e9, 30e9, 25)
 BENT = FrequencySweep(20e9 + 10e9 * np.linspace(0, 1, 27) ** 1.3)
@@ -132,6 +133,50 @@ def test_removed_paths_batches_masks_and_precisions():
     spoiled = torch.where(torch.as_tensor(MASK), y, torch.full_like(y, torch.nan))
     assert torch.equal(backproject_factorised(spoiled, A), images)
     assert backproject_factorised(y[:0], A).shape == (0, 3, *UNEVEN.shape)
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128], ids=str)
+@pytest.mark.parametrize("name", CASES)
+def test_sums_are_an_adjoint_pair_near_the_born_model(name, dtype):
+    """Inside a region, with removed paths, and two scenes that differ; blocks so small that nodes replace antennas."""
+    array, sweep, grid, medium = CASES[name]
+    inside = np.random.default_rng(0).uniform(size=grid.shape) < 0.8
+    inside.flat[0] = True
+    path = np.random.default_rng(3).uniform(1, 3, array.measurement_shape)
+    A = born_operator(array, sweep, grid, dtype=dtype, reference_path=path, **medium)
+    A = type(A).of(A.acquisition.replace(inside=inside), dtype=dtype)
+    sums = FactorisedSum(A, BORN, plan=Plan.of(A, 0.03, 1e-3, spreading=True))
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(2, A.n_voxel, dtype=dtype, generator=rng)
+    y = torch.randn(2, *A.measurement_shape, dtype=dtype, generator=rng)
+    if array.mask is not None:
+        y = y * torch.as_tensor(array.mask.copy())
+    ax, ay = sums.forward(x), sums.adjoint(y)
+    assert ax.shape == y.shape and ay.shape == x.shape
+    both = [
+        torch.vdot(a.flatten().to(torch.complex128), b.flatten().to(torch.complex128)) for a, b in ((ax, y), (x, ay))
+    ]
+    assert float((both[0] - both[1]).abs() / (ax.norm() * y.norm())) < TOLERANCE[dtype]
+    volumes = A.acquisition.voxels.put(x).view(2, *grid.shape)
+    exact = A.forward(volumes)
+    assert float((ax - exact).norm() / exact.norm()) < 2e-3
+    wanted = A.acquisition.voxels.pick(A.adjoint(y).flatten(1))
+    assert float((ay - wanted).norm() / wanted.norm()) < 2e-3
+
+
+def test_blocks_without_a_filled_voxel_are_left_out(monkeypatch):
+    array, sweep, grid, _ = CASES["square"]
+    A = born_operator(array, sweep, grid)
+    sums = FactorisedSum(A, BORN, plan=Plan.of(A, 0.03, 1e-2))
+    x = torch.zeros(2, grid.n_voxel, dtype=A.dtype)
+    x[0, 5], x[1, -3] = 1, 2j
+    made, back = [], sums._gather.back
+    monkeypatch.setattr(sums._gather, "back", lambda data, which, y: made.extend(which) or back(data, which, y))
+    y = sums.forward(x)
+    assert len(made) == 2 and len(sums.plan.blocks.center) > 20
+    assert relative_gap(y, A.forward(x.view(2, *grid.shape))) < 1e-2
+    assert torch.equal(sums.columns(5, 6)[:, 0], sums.forward(x[:1]).flatten())
+    assert not sums.forward(torch.zeros_like(x)).any()
 
 
 @pytest.mark.parametrize("swing", [0.0, 0.3, 4.0, 25.0])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from cases import HORN, SWEEP
 from helper import TOLERANCE, adjoint_gap, fails, relative_gap
 from test_bistatic_migration import BAND, GRID, SCANS, body
 
@@ -11,13 +12,16 @@ from mimo import (
     BornOperator,
     CosinePattern,
     FastOperator,
+    FrequencySweep,
     VoxelGrid,
     backproject,
     born_operator,
     imaging_operator,
+    operator_of,
 )
 from mimo.acquisition import Acquisition
 from mimo.data import Measurement
+from mimo.fast import fast_operator
 from mimo.recon import reconstruct
 
 FINE = ArrayGeometry.planar_scan(shape=(31, 28), width=0.2, height=0.18)
@@ -54,22 +58,58 @@ def test_columns_and_repeated_calls_are_those_of_the_operator():
     assert torch.equal(A.forward(unit.view(GRID.shape)), none.forward(unit.view(GRID.shape)))
 
 
-def test_what_is_no_scan_is_refused():
-    fails(
-        ("every pair", "expected a scan"),
-        lambda: FastOperator(Acquisition(ArrayGeometry.mills_cross(n_tx=2, n_rx=3, width=0.3), BAND, GRID)),
-    )
-    fails(("pattern", "isotropic"), lambda: FastOperator(Acquisition(FINE, BAND, GRID, pattern=CosinePattern(1))))
+def large_frame() -> ArrayGeometry:
+    """Sixty transmitters on two sides of a square, sixty-two receivers on the others."""
+    side, other, edge = np.linspace(-0.1, 0.1, 30), np.linspace(-0.1, 0.1, 31), 0.104
+    tx = np.concatenate([np.column_stack([side, np.full(30, y), np.zeros(30)]) for y in (edge, -edge)])
+    rx = np.concatenate([np.column_stack([np.full(31, x), other, np.zeros(31)]) for x in (edge, -edge)])
+    return ArrayGeometry(tx, rx)
 
 
-def test_iterations_by_fast_sums_come_near_those_by_exact_ones():
+BROAD = VoxelGrid.from_extent(x=(-0.1, 0.1, 47), y=(-0.1, 0.1, 43), z=(0.25, 0.3, 17))
+WAYS = {
+    "migration": Acquisition(ArrayGeometry.planar_scan(shape=(60, 57), width=0.2), BAND, BROAD),
+    "factorised": Acquisition(large_frame(), BAND, BROAD),
+    "profiles": Acquisition(ArrayGeometry.mills_cross(n_tx=3, n_rx=5, width=0.3), BAND, GRID, pattern=CosinePattern(1)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_array_is_taken_the_quickest_way(way, monkeypatch):
+    monkeypatch.setattr(fast_operator, "WORTH_A_PLAN", 0)
+    A = FastOperator(WAYS[way])
+    assert A.way == way and 0 < A.product_seconds < 60
+    exact = operator_of(WAYS[way])
+    assert adjoint_gap(A, torch.Generator().manual_seed(0)) < TOLERANCE[A.dtype]
+    x = body(A.grid).to(A.dtype)
+    seen, wanted = A.forward(x), exact.forward(x)
+    assert float((seen - wanted).norm() / wanted.norm()) < (0.05 if way == "migration" else 0.002)
+
+
+def test_few_voxels_of_an_array_are_summed_alone_and_alike(monkeypatch):
+    """Empty voxels are left out of range profiles; the measurement is that of the whole volume to rounding."""
+    uneven = FrequencySweep(BAND.freq[0] * np.linspace(1, 1.3, 23) ** 1.5)
+    A = FastOperator(Acquisition(ArrayGeometry.mills_cross(n_tx=3, n_rx=5, width=0.3), uneven, GRID))
+    x = torch.zeros(GRID.shape, dtype=A.dtype)
+    x[3, 4, 5], x[7, 2, 1] = 1, 2j
+    whole = A.forward(x)
+    monkeypatch.setattr(imaging_operator, "WORTH_SKIPPING", 0)
+    assert relative_gap(A.forward(x), whole) < TOLERANCE[A.dtype]
+
+
+def test_patterns_that_change_with_the_frequency_are_refused():
+    fails(("pattern", "real one"), lambda: FastOperator(Acquisition(FINE, SWEEP, GRID, pattern=HORN)))
+
+
+@pytest.mark.parametrize("array", [FINE, ArrayGeometry.mills_cross(n_tx=9, n_rx=10, width=0.2)], ids=["scan", "cross"])
+def test_iterations_by_fast_sums_come_near_those_by_exact_ones(array):
     grid = VoxelGrid.from_extent(x=(-0.05, 0.05, 11), y=(-0.04, 0.05, 10), z=(0.25, 0.31, 7))
-    A = born_operator(FINE, BAND, grid)
+    A = born_operator(array, BAND, grid)
     truth = torch.zeros(grid.shape, dtype=A.dtype)
     truth[3:6, 4:7, 2:4] = 1
     truth[8, 2, 5] = 2
     values = A.forward(truth)
-    measurement = Measurement(values[None].numpy(), FINE, BAND, grid=grid, snr_db=np.array([40.0]))
+    measurement = Measurement(values[None].numpy(), array, BAND, grid=grid, snr_db=np.array([40.0]))
     options = {"max_iterations": 12, "check": "none", "device": "cpu"}
     exact, fast = (reconstruct("l1", measurement, sums=sums, **options) for sums in ("exact", "fast"))
     assert fast.parameters["sums"] == "fast" and "sums" not in exact.parameters

@@ -10,6 +10,7 @@ from helper import fails, relative_gap
 
 from mimo import ArrayGeometry, CosinePattern, FrequencySweep, LayeredMedium, VoxelGrid, backproject, born_operator
 from mimo.fast.range_migration import migration_seconds, range_migration
+from mimo.fast.scan_migration import ScanPlan
 
 pytest.importorskip("finufft")
 
@@ -27,11 +28,20 @@ CROSS = ArrayGeometry.mills_cross(n_tx=9, n_rx=10, width=0.2)
 IRREGULAR = ArrayGeometry(scattered(16, 0.2, 0.0, 0), scattered(9, 0.16, 0.0, 1))
 TWO_PLANES = ArrayGeometry(scattered(12, 0.2, 0.02, 2), scattered(11, 0.18, -0.03, 3))
 OPPOSITE = ArrayGeometry(scattered(12, 0.12, 0.0, 4), scattered(11, 0.12, 0.65, 5))
+SOME = np.argwhere(np.random.default_rng(6).uniform(size=(16, 9)) < 0.6)
+STRIPS = np.column_stack([np.tile(np.linspace(-0.1, 0.1, 40), 3), np.repeat([-0.02, 0.0, 0.02], 40), np.zeros(120)])
 GEOMETRIES = {
     "cross": (CROSS, AHEAD, {}),
     "irregular": (IRREGULAR, AHEAD, {"permittivity": 1.4}),
     "two planes, grid behind": (TWO_PLANES, BEHIND, {}),
     "grid between the sides": (OPPOSITE, BETWEEN, {}),
+    "listed channels": (ArrayGeometry(IRREGULAR.tx_pos, IRREGULAR.rx_pos, SOME[::-1]), AHEAD, {}),
+    # one transmitter that stands still, as in a bistatic scan: midpoints and offsets change together
+    "receiver scanned": (
+        ArrayGeometry([[0.05, -0.04, 0.0]], STRIPS, np.column_stack([np.zeros(120, int), np.arange(120)])),
+        AHEAD,
+        {},
+    ),
 }
 
 
@@ -43,6 +53,23 @@ def correlation(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def noise(A, batch: tuple[int, ...] = ()) -> torch.Tensor:
     return torch.randn(*batch, *A.measurement_shape, dtype=A.dtype, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_scan_is_imaged_from_pairs_of_waves_where_the_tolerance_asks_for_it():
+    """A board whose transmitter stands far from its receiver: to a residual phase, or without one."""
+    at = np.column_stack([np.repeat(np.linspace(-0.1, 0.1, 14), 12), np.tile(np.linspace(-0.08, 0.08, 12), 14)])
+    at = np.column_stack([at, np.zeros(len(at))])
+    index = np.arange(len(at))
+    board = ArrayGeometry(at, np.add(at, [0.2, 0, 0]), np.column_stack([index, index]))
+    A = born_operator(board, BAND, AHEAD)
+    y = noise(A)
+    with pytest.raises(ValueError, match="option tolerance"):
+        ScanPlan(A, tolerance=1e-3)
+    exact, errors = backproject(y, A), []
+    for tolerance in (0.8, 1e-3):
+        errors.append(relative_gap(range_migration(y, A, tolerance=tolerance), exact))
+    assert errors[1] < 0.25 and errors[1] < errors[0]
+    assert migration_seconds(A) > 0
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)

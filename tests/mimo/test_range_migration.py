@@ -17,6 +17,7 @@ from mimo import (
     born_operator,
     range_migration,
 )
+from mimo.fast.scan_migration import ScanPlan
 
 BAND = FrequencySweep.linear(10e9, 20e9, 24)
 BENT = FrequencySweep(10e9 + 10e9 * np.linspace(0, 1, 22) ** 1.2)
@@ -157,17 +158,21 @@ def test_what_does_not_fit_is_refused():
         y = torch.zeros(A.measurement_shape, dtype=A.dtype)
         fails(parts, lambda: range_migration(y, A, **(options or {})))
 
+    def no_scan(parts, array):
+        """What is no scan may be imaged from pairs of waves, so the plan of a scan is asked."""
+        fails(parts, lambda: ScanPlan(born_operator(array, BAND, NEAR)))
+
     expected = ("expected a scan", "z = const")
     points = FINE.tx_pos
     wide = ArrayGeometry(points, np.add(points, [0.4, 0, 0]), FINE.channels)
-    refuse(("0.4 m apart", "22 reference depths", "option tolerance", "backprojection-fast"), wide)
+    no_scan(("0.4 m apart", "22 reference depths", "option tolerance", "backprojection-fast"), wide)
     fixed = ArrayGeometry(points[:1], points, np.column_stack([0 * FINE.channels[:, 0], FINE.channels[:, 1]]))
-    refuse(("1440 different offsets", "board", *expected), fixed)
+    no_scan(("1440 different offsets", "board", *expected), fixed)
     bowl = points + np.column_stack([np.zeros((len(points), 2)), points[:, 0] ** 2])
-    refuse(("along z", *expected), ArrayGeometry(bowl, bowl, FINE.channels))
+    refuse(("along z", *expected, "nor pairs of plane waves"), ArrayGeometry(bowl, bowl, FINE.channels))
     rng = np.random.default_rng(0)
-    refuse(("200 positions", "columns", *expected), scan_of(np.sort(rng.uniform(-3, 3, (200, 2)), axis=0)))
-    refuse(("off its row or column", *expected), scan_of(rng.uniform(-0.02, 0.02, (200, 2))))
+    no_scan(("200 positions", "columns", *expected), scan_of(np.sort(rng.uniform(-3, 3, (200, 2)), axis=0)))
+    no_scan(("off its row or column", *expected), scan_of(rng.uniform(-0.02, 0.02, (200, 2))))
     refuse(("layers", "homogeneous"), layers=LayeredMedium([0.1], [1, 2]))
     refuse(("pattern", "isotropic"), pattern=CosinePattern(1))
     refuse(("z -0.1 to 0.1", "0 m", "one side"), grid=VoxelGrid.from_extent(x=(0, 1, 2), y=(0, 1, 2), z=(-0.1, 0.1, 5)))

@@ -10,7 +10,7 @@ from cases import ARRAY, CASES, FLAT, GRID, HORN, MASKED, PAIRED, PATHS, PRECISI
 from helper import fails, relative_gap
 
 from mimo import CosinePattern, FrequencySweep, VoxelGrid, backproject, backproject_fast, born_operator
-from mimo.fast import range_profiles
+from mimo.fast import profile_sum
 
 TAKEN = [case for case in CASES if "table pattern" not in case]
 MANY = FrequencySweep.linear(4e9, 16e9, 424)
@@ -27,9 +27,9 @@ def rng() -> torch.Generator:
 def path(request, monkeypatch):
     """Both ways of interpolating."""
     if request.param == "torch":
-        monkeypatch.setattr(range_profiles.kernels, "available", lambda: False)
-        monkeypatch.setattr(range_profiles, "PAIRS_AT_ONCE", 100)  # several tiles, uneven ones
-    elif not range_profiles.kernels.available():
+        monkeypatch.setattr(profile_sum.kernels, "available", lambda: False)
+        monkeypatch.setattr(profile_sum, "PAIRS_AT_ONCE", 100)  # several tiles, uneven ones
+    elif not profile_sum.kernels.available():
         pytest.skip("the compiled kernels are not built here")
     return request.param
 

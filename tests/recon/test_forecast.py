@@ -37,6 +37,7 @@ def test_the_default_method_on_a_large_array_is_told_of(large):
     said = warning("pnp", forecast(METHODS["pnp"], large, {}))
     assert "may take" in said and "--method auto-physics" in said and "mimo prepare --count" in said
     assert warning("auto-physics", forecast(METHODS["auto-physics"], large, {})) == ""
+    assert "--method kirchhoff-fast" in warning("kirchhoff", Forecast(1e4, 1e6, "many"))
 
 
 def test_fewer_iterations_take_less(large):
