@@ -14,7 +14,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 
@@ -25,14 +24,13 @@ from mimo.data.history import Curves, History
 from mimo.display_defaults import page_defaults, seconds_text
 from mimo.recon.metrics import psnr, ssim
 from mimo.recon.verdicts import STORED, outdone, summary
-from mimo.viewer.files import STD
+from mimo.viewer.color_maps import color_tables
+from mimo.viewer.image_names import STD, TRUTH
 from mimo.viewer.projections import voxel_edges
 from mimo.viewer.reference import is_relative
 from mimo.viewer.setup_facts import distinct_names
 
 __all__ = [
-    "COLOR_MAPS",
-    "color_tables",
     "file_facts",
     "items_of",
     "measurement_packet",
@@ -45,10 +43,6 @@ __all__ = [
     "version_of",
     "volume_packet",
 ]
-
-COLOR_MAPS = ("viridis", "inferno", "cividis", "jet", "gray")
-PHASE_MAPS = ("twilight", "RdBu_r")
-"""Maps of phases, which begins as it ends, and of real and imaginary parts, whose middle is 0."""
 
 MOST_SAMPLES = 2**23  # of a measurement, 64 MiB on the wire
 MOST_SCORED = 2**25  # voxels; beyond, PSNR and SSIM would take minutes
@@ -80,16 +74,6 @@ def version_of(path: Path) -> str:
     return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
 
 
-def color_tables() -> dict[str, str]:
-    """Return colour maps of matplotlib by name: 256 x 3 bytes, red green blue, in base64."""
-    steps = np.arange(256)
-    tables = {
-        n: np.rint(255 * matplotlib.colormaps[n].resampled(256)(steps)[:, :3]).astype(np.uint8)
-        for n in (*COLOR_MAPS, *PHASE_MAPS)
-    }
-    return {name: base64.b64encode(table.tobytes()).decode() for name, table in tables.items()}
-
-
 def page_facts(paths: list[Path], *, watch: bool = False) -> dict[str, Any]:
     """Return all that the page knows before it asks for a volume, ready for JSON."""
     files = [file_facts(path, name) for path, name in zip(paths, distinct_names(paths), strict=True)]
@@ -117,7 +101,7 @@ def items_of(file: MeasurementFile) -> list[str]:
     if file.grid is None:
         return []
     methods = [name + part for name in file.methods for part in ("", STD) if not part or file.has_std(name)]
-    return (["truth"] if file.has_truth else []) + methods
+    return ([TRUTH] if file.has_truth else []) + methods
 
 
 def _facts(file: MeasurementFile) -> dict[str, Any]:

@@ -20,9 +20,8 @@ from mimo.data import FileError
 from mimo.display_defaults import COLOR_MAP
 from mimo.extras import missing
 from mimo.viewer import page_files
-from mimo.viewer.files import figure_of_file
+from mimo.viewer.color_maps import COLOR_MAPS
 from mimo.viewer.payload import (
-    COLOR_MAPS,
     file_facts,
     measurement_packet,
     packet,
@@ -196,6 +195,8 @@ class Source:
 
     def figure(self, request: Request) -> Response:
         """Answer with the static figure of one scene as PNG, for browsers that cannot draw volumes."""
+        from mimo.viewer.files import figure_of_file  # loads matplotlib, which the page itself does not need
+
         path = self._path(request)
         cmap = request.query_params.get("colors", COLOR_MAP)
         if path is None:

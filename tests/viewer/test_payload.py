@@ -11,9 +11,9 @@ from viewer_samples import GRID, PEAK, make_file, spoil, truncate
 from mimo import VoxelGrid, data
 from mimo.data import divide_gain, restore_reference_path
 from mimo.recon.metrics import psnr, ssim
+from mimo.viewer.color_maps import COLOR_MAPS, PHASE_MAPS, color_tables
 from mimo.viewer.payload import (
     _curves,
-    color_tables,
     file_facts,
     measurement_packet,
     packet,
@@ -127,9 +127,11 @@ def _parts(path):
 
 
 def test_colours_are_those_of_the_figures():
-    for name, text in color_tables().items():
-        table = np.frombuffer(base64.b64decode(text), np.uint8).reshape(256, 3)
-        np.testing.assert_allclose(table / 255, matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3], atol=1 / 255)
+    stored = color_tables()
+    assert tuple(stored) == (*COLOR_MAPS, *PHASE_MAPS)
+    for name, text in stored.items():  # what `color_maps.json` is made by
+        table = np.rint(255 * matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)
+        assert text == base64.b64encode(table.tobytes()).decode(), name
 
 
 def test_the_measurement_is_given_calibrated(tmp_path):
