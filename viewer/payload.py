@@ -157,8 +157,9 @@ def volume_packet(path: Path, item: int, scene: int) -> bytes:
     The body is float16: the magnitude divided by the largest one (``peak`` in the header), x varying fastest, as a 3D
     texture needs it: voxel (i, j, k) is at ``i + n_x (j + n_y k)``. Half precision has 11 bits, 0.004 dB, down to
     -84 dB. The header has ``shape``, ``peak``, and for a method ``seconds``, ``iterations``, ``parameters``,
-    ``taken`` (the seconds as text), ``history`` (`mimo.data.history.History.curves`) and ``belief`` (what the image
-    explains, sentences). Where only a region was imaged it has ``inside``: a bit a voxel in the order of the body,
+    ``taken`` (the seconds as text), ``history`` (`mimo.data.history.History.curves`), ``norms`` (of the bound, at which a
+    recorded residual is 1, and of the noise, both relative to the measurement's; see `_norms`) and ``belief`` (what the
+    image explains, sentences). Where only a region was imaged it has ``inside``: a bit a voxel in the order of the body,
     lowest bit first, in base64.
     """
     header: dict[str, Any] = {"item": item, "scene": scene}
@@ -214,6 +215,7 @@ def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[np
         "iterations": made.iterations,
         "parameters": json.loads(json.dumps(known, default=str), parse_constant=str),
         "history": _curves(made.history, scene, file.n_scene),
+        "norms": _norms(made.parameters, scene),
         "belief": _belief(file, name, made.parameters, scene),
     }
     if made.inside is not None:
@@ -222,6 +224,22 @@ def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[np
     if name.endswith(STD) and made.std is not None:  # the run is told beside the image
         return made.std[0], {key: facts[key] for key in ("inside",) if key in facts}
     return made.magnitude[0], facts
+
+
+def _norms(parameters: dict[str, Any], scene: int) -> dict[str, float]:
+    """Return the norms of the bound and of the noise, relative to the measurement's; empty where that is not known.
+
+    A solver records its residual in units of its bound: of the noise's norm, or of `eps` times the measurement's where
+    that was stated (without constraint, `splitting`, always of the noise's). Where channels were weighted by how well
+    they fit (`loss`), the residual is of the weighted measurement, whose norm nobody knows.
+    """
+    shares = parameters.get("noise_std_relative")
+    if not isinstance(shares, list) or scene >= len(shares) or parameters.get("loss", "squares") != "squares":
+        return {}
+    noise, eps = shares[scene], parameters.get("eps", "auto")
+    stated = isinstance(eps, float) and parameters.get("splitting", "admm") == "admm"
+    found = {"bound": eps if stated else noise or 1.0, "noise": noise}
+    return {name: float(v) for name, v in found.items()} if found["bound"] > 0 and math.isfinite(noise) else {}
 
 
 def _belief(file: MeasurementFile, name: str, parameters: dict[str, Any], scene: int) -> list[str]:

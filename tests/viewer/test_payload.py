@@ -6,14 +6,17 @@ import json
 import matplotlib
 import numpy as np
 import pytest
+import torch
 from viewer_samples import GRID, PEAK, make_file, spoil, truncate
 
-from mimo import VoxelGrid, data
+from mimo import ArrayGeometry, BornOperator, FrequencySweep, VoxelGrid, data
 from mimo.data import divide_gain, restore_reference_path
+from mimo.recon import reconstruct
 from mimo.recon.metrics import psnr, ssim
 from mimo.viewer.color_maps import COLOR_MAPS, PHASE_MAPS, color_tables
 from mimo.viewer.payload import (
     _curves,
+    _norms,
     file_facts,
     measurement_packet,
     packet,
@@ -205,3 +208,33 @@ def test_curves_of_every_shape_of_history():
     assert _curves([{"a": float("nan")}, {"b": True}, "text"], 0, 1) == {}
     for nothing in (None, [], "text", 3, [[]], [None]):
         assert _curves(nothing, 0, 1) == {}
+
+
+@pytest.mark.parametrize("options", [{}, {"eps": 0.3}], ids=["noise", "stated"])
+def test_norms_turn_a_recorded_residual_into_that_of_the_measurement(tmp_path, options):
+    rng = np.random.default_rng(3)
+    array = ArrayGeometry(rng.uniform(-0.3, 0.3, (3, 3)) * [1, 1, 0], rng.uniform(-0.3, 0.3, (5, 3)) * [1, 1, 0])
+    sweep = FrequencySweep(np.linspace(4e9, 8e9, 7))
+    A = BornOperator(array, sweep, GRID)
+    truth = np.zeros((1, *GRID.shape), np.complex64)
+    truth[0][PEAK] = 3
+    clean = A.forward(torch.as_tensor(truth)).numpy()
+    noise = rng.normal(size=clean.shape) + 1j * rng.normal(size=clean.shape)
+    y = (clean + 0.2 * np.sqrt((np.abs(clean) ** 2).mean()) * noise / np.sqrt(2)).astype(np.complex64)
+    measurement = data.Measurement(y, array, sweep, GRID, snr_db=np.array([20 * np.log10(5)]))
+    made = reconstruct("l1", measurement, max_iterations=200, **options)
+    data.save(tmp_path / "a.h5", measurement, reconstructions=[made])
+    header, _ = unpack(volume_packet(tmp_path / "a.h5", 0, 0))
+    left = np.linalg.norm(A.forward(torch.as_tensor(made.image)).numpy() - y)
+    size = np.linalg.norm(y)
+    assert header["norms"]["noise"] == pytest.approx(0.2 / np.hypot(1, 0.2), rel=0.02)
+    assert header["norms"]["bound"] == pytest.approx(options.get("eps", header["norms"]["noise"]))
+    assert header["history"]["residual"][-1] * header["norms"]["bound"] * size == pytest.approx(left, rel=0.05)
+
+
+def test_norms_are_not_guessed():
+    assert _norms({}, 0) == {}
+    assert _norms({"noise_std_relative": [0.5]}, 1) == {}
+    assert _norms({"noise_std_relative": [0.5], "loss": "robust"}, 0) == {}
+    assert _norms({"noise_std_relative": [0.25, 0.5], "eps": 0.1, "splitting": "hqs"}, 1) == {"bound": 0.5, "noise": 0.5}
+    assert _norms({"noise_std_relative": [0.0], "splitting": "annealed"}, 0) == {"bound": 1.0, "noise": 0.0}

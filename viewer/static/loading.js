@@ -15,7 +15,7 @@ export class Loading {
     const generation = (this.generation += 1);
     const scene = this.view.scene();
     writeHeading(this.view);
-    const wanted = this.view.shownPanels().filter((p) => !p.loaded || p.loaded !== this.stamp(p, scene));
+    const wanted = this.view.neededPanels().filter((p) => !p.loaded || p.loaded !== this.stamp(p, scene));
     let loaded;
     try {
       loaded = await Promise.all(wanted.map((panel) => this.loadPanel(panel, scene)));
@@ -30,7 +30,7 @@ export class Loading {
     });
     this.view.notices.tell("image", "");
     this.view.settle();
-    if (this.view.store.state.tab === "measurement") await this.loadMeasurement();
+    if (["measurement", "history"].includes(this.view.store.state.tab)) await this.loadMeasurement();
     await this.loadPhases();
     await this.loadScores(wanted, scene, generation);
     await this.loadSetups();
@@ -99,7 +99,7 @@ export class Loading {
   async loadPhases() {
     const { view } = this;
     if (view.store.state.show === "magnitude") return;
-    for (const panel of view.shownPanels().filter((p) => p.volume && p.phaseOf !== p.loaded)) {
+    for (const panel of view.neededPanels().filter((p) => p.volume && p.phaseOf !== p.loaded)) {
       const { loaded } = panel;
       const packet = await view.source.phase(panel.file, panel.item, view.scene()).catch(() => null); // magnitudes stand
       if (loaded === panel.loaded) Object.assign(panel, { phase: readPhase(packet), phaseOf: loaded });
@@ -124,6 +124,7 @@ export class Loading {
       await this.view.measurement.load(this.view.scene());
       this.measurementStamp = stamp;
       this.view.measurement.build();
+      this.view.history.takeMeasurement();
       this.view.paintPlots();
       this.view.notices.tell("measurement", "");
     } catch (error) {

@@ -30,7 +30,8 @@ const LAYOUT = ["hidden", "alone", "columns", "sheets", "theme", "tab"];
 const MESH = ["meshScale", "meshTurn", "meshShift"];
 const IN_3D = [...CAMERA, ...LEVELS, ...LAYOUT, "mode", "threshold", "opacity", "ramp", "axes", "box", "antennas", "channel", "cross", "mark", "clip", ...MESH];
 const ON_TABS = { "bar-box": ["images", "measurement"] };
-const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark", "show", "compare", "threshold", ...MESH];
+const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark", "show", "compare", "against", "divider", "threshold", ...MESH];
+const MEASURED = ["measurement", "history"]; // tabs that need the measurement
 const $ = (id) => document.getElementById(id);
 
 class View extends Shown {
@@ -213,8 +214,8 @@ class View extends Shown {
     if (names.has("norm")) this.writeCaptions();
     const has = (list) => list.some((name) => names.has(name));
     if (has(LAYOUT) || names.has("colors")) this.showTab();
-    if (has(["scene", "hidden", "alone"])) this.load();
-    if (names.has("tab") && state.tab === "measurement") this.loading.loadMeasurement();
+    if (has(["scene", "hidden", "alone", "compare", "against"])) this.load();
+    if (names.has("tab") && MEASURED.includes(state.tab)) this.loading.loadMeasurement();
     if (has(MESH)) this.placeMesh();
     if (names.has("compare")) this.blink();
     if (names.has("show")) this.loading.loadPhases();
