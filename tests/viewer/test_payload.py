@@ -236,5 +236,8 @@ def test_norms_are_not_guessed():
     assert _norms({}, 0) == {}
     assert _norms({"noise_std_relative": [0.5]}, 1) == {}
     assert _norms({"noise_std_relative": [0.5], "loss": "robust"}, 0) == {}
-    assert _norms({"noise_std_relative": [0.25, 0.5], "eps": 0.1, "splitting": "hqs"}, 1) == {"bound": 0.5, "noise": 0.5}
+    assert _norms({"noise_std_relative": [0.25, 0.5], "eps": 0.1, "splitting": "hqs"}, 1) == {
+        "bound": 0.5,
+        "noise": 0.5,
+    }
     assert _norms({"noise_std_relative": [0.0], "splitting": "annealed"}, 0) == {"bound": 1.0, "noise": 0.0}
