@@ -157,10 +157,10 @@ def volume_packet(path: Path, item: int, scene: int) -> bytes:
     The body is float16: the magnitude divided by the largest one (``peak`` in the header), x varying fastest, as a 3D
     texture needs it: voxel (i, j, k) is at ``i + n_x (j + n_y k)``. Half precision has 11 bits, 0.004 dB, down to
     -84 dB. The header has ``shape``, ``peak``, and for a method ``seconds``, ``iterations``, ``parameters``,
-    ``taken`` (the seconds as text), ``history`` (`mimo.data.history.History.curves`), ``norms`` (of the bound, at which a
-    recorded residual is 1, and of the noise, both relative to the measurement's; see `_norms`) and ``belief`` (what the
-    image explains, sentences). Where only a region was imaged it has ``inside``: a bit a voxel in the order of the body,
-    lowest bit first, in base64.
+    ``taken`` (the seconds as text), ``history`` (`mimo.data.history.History.curves`), ``norms`` (of the bound, at which
+    a recorded residual is 1, and of the noise, both relative to the measurement's; see `_norms`) and ``belief`` (what
+    the image explains, sentences). Where only a region was imaged it has ``inside``: a bit a voxel in the order of the
+    body, lowest bit first, in base64.
     """
     header: dict[str, Any] = {"item": item, "scene": scene}
     try:

@@ -126,5 +126,15 @@ export class SectionPointer {
     const index = panel.volume.nearest(this.view.cross());
     index[axis] = Math.min(panel.volume.shape[axis] - 1, Math.max(0, index[axis] + by * times));
     this.view.store.set({ cross: index.map((i, n) => panel.volume.centers[n][i]) });
+    this.keepInSight(panel);
+  }
+
+  /** Where the sections show a part of the image, let it follow the crosshair. */
+  keepInSight({ volume }) {
+    const { state } = this.view.store;
+    const ranges = shownRanges(volume, state);
+    const cross = this.view.cross();
+    const middle = ranges.map(([low, high], axis) => (cross[axis] < low || cross[axis] > high ? cross[axis] : (low + high) / 2));
+    if (state.sectionZoom > 1) this.show(volume, state.sectionZoom, middle);
   }
 }
