@@ -45,6 +45,8 @@ __all__ = [
 ]
 
 MOST_SAMPLES = 2**23  # of a measurement, 64 MiB on the wire
+SLAB = 16  # planes of an image that are turned around at once
+MOST_COARSE = 2**22  # voxels of an image's first, coarse version
 MOST_SCORED = 2**25  # voxels; beyond, PSNR and SSIM would take minutes
 ABSENT = "absent"
 
@@ -151,7 +153,7 @@ def _curves(history: Any, scene: int, n_scene: int) -> Curves:
     return dict(list(found.items())[:MOST_CURVES])
 
 
-def volume_packet(path: Path, item: int, scene: int) -> bytes:
+def volume_packet(path: Path, item: int, scene: int, *, coarse: bool = False) -> bytes:
     """Return one image in half precision as a packet.
 
     The body is float16: the magnitude divided by the largest one (``peak`` in the header), x varying fastest, as a 3D
@@ -161,19 +163,43 @@ def volume_packet(path: Path, item: int, scene: int) -> bytes:
     a recorded residual is 1, and of the noise, both relative to the measurement's; see `_norms`) and ``belief`` (what
     the image explains, sentences). Where only a region was imaged it has ``inside``: a bit a voxel in the order of the
     body, lowest bit first, in base64.
+
+    `coarse` asks for the first version of a large image: each voxel is the largest of ``cells`` voxels along each axis,
+    so many that at most `MOST_COARSE` are left.
     """
     header: dict[str, Any] = {"item": item, "scene": scene}
     try:
         with open_measurement(path) as file:
             name = _item(path, file, item, scene)
             header["name"] = name
-            volume, facts = _volume(file, item, name, scene)
+            volume, inside, facts = _volume(file, item, name, scene)
     except FileError as error:
         return packet(header | {"problem": told(error)})
+    cells = 1
+    while coarse and math.prod(-(-n // cells) for n in volume.shape) > MOST_COARSE:
+        cells *= 2
+    volume = _largest_in_cells(volume, cells)
+    if inside is not None:
+        bits = np.packbits(_largest_in_cells(inside, cells).transpose(2, 1, 0), axis=None, bitorder="little")
+        facts["inside"] = base64.b64encode(bits.tobytes()).decode()
     peak = float(volume.max())
-    halves = np.divide(volume, peak or 1.0).astype(np.float16)
-    body = np.ascontiguousarray(halves.transpose(2, 1, 0)).astype("<f2", copy=False).tobytes()
-    return packet(header | facts | {"shape": list(volume.shape), "peak": peak}, body)
+    halves = np.empty(volume.shape[::-1], "<f2")
+    for start in range(0, len(volume), SLAB):  # what is turned around at once stays in the cache
+        part = slice(start, start + SLAB)
+        halves[:, :, part] = np.divide(volume[part], peak or 1.0).astype(np.float16).transpose(2, 1, 0)
+    return packet(header | facts | {"shape": list(volume.shape), "peak": peak, "cells": cells}, halves.tobytes())
+
+
+def _largest_in_cells(volume: npt.NDArray[Any], cells: int) -> npt.NDArray[Any]:
+    """Return the largest of `cells` voxels along each axis, or of those that there are at the end."""
+    for axis in range(3 if cells > 1 else 0):
+        parts = np.moveaxis(volume, axis, 0)
+        largest = parts[::cells].copy()
+        for first in range(1, cells):
+            part = parts[first::cells]
+            np.maximum(largest[: len(part)], part, out=largest[: len(part)])
+        volume = np.moveaxis(largest, 0, axis)
+    return volume
 
 
 def phase_packet(path: Path, item: int, scene: int) -> bytes:
@@ -200,10 +226,12 @@ def phase_packet(path: Path, item: int, scene: int) -> bytes:
     return packet(header | {"complex": True}, np.ascontiguousarray(turns.transpose(2, 1, 0)).tobytes())
 
 
-def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-    """Return the magnitude ``(n_x, n_y, n_z)`` of an image, and the facts of its caption."""
+def _volume(
+    file: MeasurementFile, item: int, name: str, scene: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_] | None, dict[str, Any]]:
+    """Return the magnitude ``(n_x, n_y, n_z)`` of an image, which voxels were imaged, and the facts of its caption."""
     if file.has_truth and item == 0:
-        return np.abs(file.truth(scene)), {}
+        return np.abs(file.truth(scene)), None, {}
     made = file.reconstruction(name.removesuffix(STD), [scene])
     told_apart = made.parameters.keys() & STORED
     known = {
@@ -218,12 +246,9 @@ def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[np
         "norms": _norms(made.parameters, scene),
         "belief": _belief(file, name, made.parameters, scene),
     }
-    if made.inside is not None:
-        bits = np.packbits(made.inside.transpose(2, 1, 0), axis=None, bitorder="little")
-        facts["inside"] = base64.b64encode(bits.tobytes()).decode()
     if name.endswith(STD) and made.std is not None:  # the run is told beside the image
-        return made.std[0], {key: facts[key] for key in ("inside",) if key in facts}
-    return made.magnitude[0], facts
+        return made.std[0], made.inside, {}
+    return made.magnitude[0], made.inside, facts
 
 
 def _norms(parameters: dict[str, Any], scene: int) -> dict[str, float]:

@@ -165,7 +165,9 @@ class Source:
         wanted = request.query_params.get("version")
         if wanted is not None and wanted != version_of(path):
             return Response(packet({"changed": True}), media_type=OCTETS)
-        return Response(volume_packet(path, _number(request, "item"), _number(request, "scene")), media_type=OCTETS)
+        coarse = "coarse" in request.query_params
+        made = volume_packet(path, _number(request, "item"), _number(request, "scene"), coarse=coarse)
+        return Response(made, media_type=OCTETS)
 
     def phase(self, request: Request) -> Response:
         """Answer with the packet of an image's phase."""

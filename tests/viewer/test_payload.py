@@ -13,6 +13,7 @@ from mimo import ArrayGeometry, BornOperator, FrequencySweep, VoxelGrid, data
 from mimo.data import divide_gain, restore_reference_path
 from mimo.recon import reconstruct
 from mimo.recon.metrics import psnr, ssim
+from mimo.viewer import payload
 from mimo.viewer.color_maps import COLOR_MAPS, PHASE_MAPS, color_tables
 from mimo.viewer.payload import (
     _curves,
@@ -241,3 +242,26 @@ def test_norms_are_not_guessed():
         "noise": 0.5,
     }
     assert _norms({"noise_std_relative": [0.0], "splitting": "annealed"}, 0) == {"bound": 1.0, "noise": 0.0}
+
+
+def test_a_coarse_version_has_the_largest_of_each_cell(tmp_path, monkeypatch):
+    monkeypatch.setattr(payload, "MOST_COARSE", 30)  # of 5 x 7 x 11 voxels: cells of 2 leave 72, of 4 leave 12
+    inside = np.zeros(GRID.shape, bool)
+    inside[1:, 2:, 3:] = True
+    path = make_file(tmp_path / "a.h5", inside=inside)
+    header, body = unpack(volume_packet(path, 1, 0, coarse=True))
+    whole, fine = unpack(volume_packet(path, 1, 0))
+    assert (header["cells"], whole["cells"]) == (4, 1)
+    assert header["shape"] == [2, 2, 3]
+    assert header["peak"] == whole["peak"]
+    volume = np.frombuffer(fine, np.float16).reshape(GRID.shape[::-1]).transpose(2, 1, 0)
+    coarse = np.frombuffer(body, np.float16).reshape(3, 2, 2).transpose(2, 1, 0)
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(header["inside"]), np.uint8), bitorder="little")[:12]
+    for i, j, k in np.ndindex(2, 2, 3):
+        cell = np.s_[4 * i : 4 * i + 4, 4 * j : 4 * j + 4, 4 * k : 4 * k + 4]
+        assert coarse[i, j, k] == volume[cell].max()
+        assert bits.reshape(3, 2, 2)[k, j, i] == inside[cell].any()
+
+
+def test_a_small_image_has_no_coarse_version(path):
+    assert volume_packet(path, 1, 0, coarse=True) == volume_packet(path, 1, 0)

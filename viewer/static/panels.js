@@ -86,6 +86,7 @@ export function writeCaption(panel, { norm, watch }) {
   if (header) facts.push(...effort(header, watch), ...(header.belief ?? []));
   if (volume && !volume.peak) facts.push("all zero");
   if (volume?.peak && norm === "own" && !panel.relative) facts.push(`0 dB is ${plain(Number(volume.peak.toPrecision(3)))}`);
+  if (volume?.cells > 1) facts.push(`coarse: the largest of ${volume.cells} \u00d7 ${volume.cells} \u00d7 ${volume.cells} voxels, full resolution follows`);
   if (volume?.inside) facts.push("hatched: outside the region");
   if (volume && panel.relative && norm === "common") facts.push("to its own maximum: it is known up to a factor only");
   writeFacts(panel.caption, facts);
