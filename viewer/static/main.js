@@ -30,7 +30,7 @@ const LAYOUT = ["hidden", "alone", "columns", "sheets", "theme", "tab"];
 const MESH = ["meshScale", "meshTurn", "meshShift"];
 const IN_3D = [...CAMERA, ...LEVELS, ...LAYOUT, "mode", "threshold", "opacity", "ramp", "axes", "box", "antennas", "channel", "cross", "mark", "clip", ...MESH];
 const ON_TABS = { "bar-box": ["images", "measurement"] };
-const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark", "show", "compare", "against", "divider", "threshold", ...MESH];
+const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark", "show", "compare", "against", "divider", ...MESH];
 const MEASURED = ["measurement", "history"]; // tabs that need the measurement
 const $ = (id) => document.getElementById(id);
 
@@ -220,7 +220,7 @@ class View extends Shown {
     if (names.has("compare")) this.blink();
     if (names.has("show")) this.loading.loadPhases();
     if (has(IN_3D)) this.scenes.request();
-    if (has(IN_SECTIONS)) this.paintSections();
+    if (has(IN_SECTIONS) || (names.has("threshold") && state.compare === "outline")) this.paintSections();
     if (names.has("colors")) this.tellWhatIsMissing();
     if (has([...LEVELS, "theme", "tab", "mode", "threshold", "measured", "show", "compare", "hidden", "alone"])) this.paintHead();
     if (state.tab === "analysis" && has(["cross", "mark", ...LEVELS])) this.analysis.build();
