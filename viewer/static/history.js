@@ -69,6 +69,10 @@ export class History {
   /** Under the residual: where methods stop, the noise and the measurement. */
   levelsText(having, levels) {
     if (!levels) return "Dashed, at 1: the bound at which methods that stop at the noise stop.";
+    if (levels.every((l) => Math.abs(l.bound / levels[0].bound - 1) < 1e-3 && l.data === levels[0].data)) {
+      const [{ bound, noise, data }] = levels;
+      return `Root of the mean power over channels and frequencies, in the measurement's unit: bound ${short(bound)} (dashed), noise ${short(noise)}, measurement ${short(data)}.`;
+    }
     const told = having.map(({ title }, n) => `${title}: bound ${short(levels[n].bound)}, noise ${short(levels[n].noise)}, measurement ${short(levels[n].data)}`);
     return `Root of the mean power over channels and frequencies, in the measurement's unit. Dashed: the bound at which a method stops. ${told.join("; ")}.`;
   }
@@ -172,7 +176,8 @@ export class History {
       paintCurve(context, box, points, { xs, ys }, color);
       context.setLineDash([]);
     };
-    bounds.forEach((bound, n) => dashed([[xs[0], convert(bound)], [xs[1], convert(bound)]], bounds.length > 1 ? this.colorOf(having[n]) : inks().muted));
+    const shared = bounds.every((bound) => Math.abs(bound / bounds[0] - 1) < 1e-3);
+    bounds.slice(0, shared ? 1 : bounds.length).forEach((bound, n) => dashed([[xs[0], convert(bound)], [xs[1], convert(bound)]], shared ? inks().muted : this.colorOf(having[n])));
     if (this.iteration) dashed([[this.iteration, ys[0]], [this.iteration, ys[1]]], inks().accent);
     having.forEach((panel, n) => {
       context.setLineDash(this.dashOf(panel));

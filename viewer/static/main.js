@@ -89,6 +89,7 @@ class View extends Shown {
   toggleMenu() {
     const open = document.body.classList.toggle("menu-open");
     $("menu").setAttribute("aria-expanded", open);
+    if (open) this.paintHead(); // the histogram had no size until now
   }
 
   /** Show image and reference in turn while that is asked for. */
