@@ -272,4 +272,4 @@ def test_the_dialog_and_the_histogram_of_a_narrow_window(page, site):
     page.keyboard.press("Shift+P")
     for part in ("#save-dialog", "#save-columns", "#save-ground", "#close-save"):
         box = page.locator(part).bounding_box()
-        assert 0 <= box["x"] and box["x"] + box["width"] <= 400, part
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 400, part

@@ -2,7 +2,7 @@
 
 import { curveColor, inks } from "./colors.js";
 import { plain } from "./numbers.js";
-import { element } from "./panels.js";
+import { element, replaceWithFocus } from "./panels.js";
 import { paintCurve, paintFrame, plotBox, rangeOf } from "./plots.js";
 
 const NAMES = {
@@ -82,9 +82,9 @@ export class History {
     const panels = this.view.shownPanels();
     const plots = quantities(panels);
     const text = "None of the images chosen at the left has a history: direct methods record none.";
-    this.root.replaceChildren(...(plots.length ? [this.legend(plots)] : [element("p", { className: "empty" }, text)]));
+    const parts = plots.length ? [this.legend(plots)] : [element("p", { className: "empty" }, text)];
     const off = this.view.panels.length - panels.length;
-    if (off) this.root.append(element("p", { className: "hint" }, `Of ${off} image${off > 1 ? "s" : ""} not chosen at the left no curve is drawn.`));
+    if (off) parts.push(element("p", { className: "hint" }, `Of ${off} image${off > 1 ? "s" : ""} not chosen at the left no curve is drawn.`));
     const grid = element("div", { className: "plots" });
     this.readouts = [];
     for (const [name, having] of plots) {
@@ -103,7 +103,7 @@ export class History {
       const note = name === "residual" ? [element("p", { className: "hint levels" }, this.levelsText(having, levels))] : [];
       grid.append(element("div", {}, canvas, readout, ...note));
     }
-    this.root.append(grid);
+    replaceWithFocus(this.root, ...parts, grid);
   }
 
   iterationUnder(canvas, having, name, x) {

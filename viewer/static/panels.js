@@ -22,6 +22,14 @@ export function arrange(parent, children) {
   });
 }
 
+/** Put new children under a parent; the keyboard stays at the same one of its stops. */
+export function replaceWithFocus(parent, ...children) {
+  const stops = () => [...parent.querySelectorAll("button, [tabindex]")];
+  const at = stops().indexOf(document.activeElement);
+  parent.replaceChildren(...children);
+  if (at >= 0) stops()[at]?.focus({ preventScroll: true });
+}
+
 /** Every image of every file, as panels without data. */
 export function panelsOf(facts) {
   return facts.files.flatMap((file, f) =>
