@@ -9,7 +9,7 @@ TREE   := $(VENV)/tree
 WINGS  := data synth models recon viewer train bench commands
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser lint type bench pictures fresh notebooks docs compare learned arrays coverage measured screenshots wheel sanitize clean
+.PHONY: help demo test browser lint type bench pictures fresh notebooks docs sample compare learned arrays coverage measured screenshots wheel sanitize clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ notebooks: $(READY) ## Run the notebooks and keep their outputs in them
 
 docs: $(READY) ## Make the generated pages and pictures of docs/ again
 	$(BIN)/python docs/make.py
+
+sample: $(READY) ## Make the simulated scan of samples/ again
+	$(BIN)/python docs/sample_scan.py
 
 compare: $(READY) ## Compare the methods on unseen scenes, write the tables of docs/iterative.md (under an hour)
 	$(BIN)/python docs/compare.py

@@ -20,6 +20,9 @@ __all__ = ["delay_from_text", "find_delay", "remove_delay", "remove_video_phase"
 UNITS = {"s": 1.0, "us": 1e-6, "ns": 1e-9, "ps": 1e-12, "m": 1 / speed_of_light, "mm": 1e-3 / speed_of_light}
 """Seconds in one unit; a length is the path that light takes in that time, there and back."""
 
+LONGEST = 1e-5
+"""Of a stated delay, seconds: 3 km of cable and more are a length that lacks its unit."""
+
 PARTS_OF_RESOLUTION = 8
 """Delays tried in one resolution cell of the band, before the best is refined."""
 
@@ -140,13 +143,19 @@ def delay_from_text(text: str, measurement: Measurement) -> float:
             return find_delay(measurement, target=PointTarget((x, y, z)))
         number = text.strip().rstrip("munps")
         unit = text.strip()[len(number) :]
-        return float(number) * UNITS[unit or "s"]
+        seconds = float(number) * UNITS[unit or "s"]
     except UnfitError:
         raise
     except (ValueError, KeyError) as error:
         raise UnfitError(
             f"delay is {text!r}: expected a number with {', '.join(UNITS)}, range=METRES or point=X,Y,Z"
         ) from error
+    if not abs(seconds) <= LONGEST:  # a length without its unit would be seconds
+        raise UnfitError(
+            f"delay is {text!r}, {seconds:g} s or {seconds * speed_of_light:g} m of path: expected no more than "
+            f"{LONGEST:g} s; a path has the unit m"
+        )
+    return seconds
 
 
 def remove_video_phase(measurement: Measurement, slope: float) -> Measurement:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 __all__ = [
     "ATTRIBUTES",
     "BY_PATH",
+    "FAR_VERSION",
     "FIELDS",
     "METHOD",
     "SCHEMA_NAME",
@@ -32,7 +33,12 @@ __all__ = [
 ]
 
 SCHEMA_NAME = "mimo-imaging"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""The newest version that is read. A file has the lowest that says all that is in it."""
+
+FAR_VERSION = 2
+"""Version of files with antennas infinitely far away, whose directions a reader of version 1 takes for positions."""
+
 METHOD = "<method>"
 
 Axes = tuple[str | int, ...]
@@ -177,7 +183,13 @@ FIELDS: tuple[Field, ...] = (
 
 ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("", "schema", "string", True, f"`{SCHEMA_NAME}`"),
-    Attribute("", "schema_version", "whole number", True, f"{SCHEMA_VERSION}; a newer one is refused"),
+    Attribute(
+        "",
+        "schema_version",
+        "whole number",
+        True,
+        f"1, or {FAR_VERSION} when antennas are far; a newer one than {SCHEMA_VERSION} is refused",
+    ),
     Attribute("", "created", "string", False, "when the file was written, ISO 8601, UTC"),
     Attribute("", "creator", "string", False, "program and version"),
     Attribute("", "recipe", "string", False, "what a resumable run made the file from, a JSON object"),

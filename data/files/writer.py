@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
 from mimo.data.files.safe_file import SafeFile
-from mimo.data.files.schema import BY_PATH, SCHEMA_NAME, SCHEMA_VERSION, Field, FileError
+from mimo.data.files.schema import BY_PATH, FAR_VERSION, SCHEMA_NAME, Field, FileError
 from mimo.data.measurement import (
     MEASUREMENT_PATHS,
     Measurement,
@@ -94,7 +94,7 @@ def new_file(path: str | PathLike[str], recipe: str = "") -> Iterator[tuple[h5py
                 try:
                     with writing(path, sink):
                         _put_text(file, "schema", SCHEMA_NAME)
-                        file.attrs["schema_version"] = SCHEMA_VERSION
+                        file.attrs["schema_version"] = 1
                         file.attrs["created"] = datetime.now(UTC).isoformat(timespec="seconds")
                         file.attrs["creator"] = _creator()
                         _put_text(file, RECIPE_ATTRIBUTE, recipe)
@@ -174,7 +174,11 @@ def put_geometry(file: h5py.File, array: ArrayGeometry, sweep: FrequencySweep | 
         if value is not None:
             put(file, BY_PATH[f"array/{name}"], value)
     _put_text(file["array"], "name", array.name)
-    _put_text(file["array"], "far", ",".join(side for side, far in zip(("tx", "rx"), array.far, strict=True) if far))
+    if any(array.far):
+        _put_text(
+            file["array"], "far", ",".join(side for side, far in zip(("tx", "rx"), array.far, strict=True) if far)
+        )
+        file.attrs["schema_version"] = FAR_VERSION  # older readers refuse it, rather than image it wrongly
     if sweep is not None:
         put(file, BY_PATH["sweep/freq"], sweep.freq)
     if grid is not None:

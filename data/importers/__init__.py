@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 from mimo.data.calibration.background import with_mean_background
 from mimo.data.calibration.delay import delay_from_text, remove_delay, remove_video_phase
 from mimo.data.files.schema import FileError, UnfitError
-from mimo.data.importers import array, dataport, gotcha, merit, qar50, ti, touchstone
+from mimo.data.importers import array, cphd, crsd, dataport, gotcha, merit, qar50, ti, touchstone
 from mimo.data.importers.chirp import Chirp, parse_chirp
 from mimo.data.importers.containers import SUFFIXES, named_arrays
 from mimo.data.importers.frames import one_scene
@@ -46,7 +46,8 @@ class Importer(Protocol):
 
 
 IMPORTERS: dict[str, Importer] = {
-    module.NAME: cast(Importer, module) for module in (merit, dataport, gotcha, touchstone, qar50, ti, array)
+    module.NAME: cast(Importer, module)
+    for module in (merit, dataport, gotcha, cphd, crsd, touchstone, qar50, ti, array)
 }
 
 
@@ -101,9 +102,9 @@ def read_measured(
     given = nested(path, settings or {}, TABLES)
     if preset is not None:
         given = merge_tables(preset_settings(path, preset), given)
-        format = format or given.pop("format", None)
+    stated = given.pop("format", None)
+    format = format or stated
     delay = given.pop("delay", None)
-    given.pop("format", None)
     tables = {key: given.pop(key) for key in TABLES if key in given}
     name = _format_of(path, format, {**given, **tables})
     importer = IMPORTERS[name]
@@ -150,7 +151,7 @@ def explain_formats() -> str:
 
 
 def _format_of(path: Path, format: str | None, given: Mapping[str, Any]) -> str:
-    """Return the name of the format; options of `array` that no other format has say that it is one."""
+    """Return the name of the format, which options that no other format has may say."""
     known = f"{', '.join(IMPORTERS)} (mimo import --list explains them)"
     if format is not None and format not in IMPORTERS:
         near = difflib.get_close_matches(format, IMPORTERS, n=1, cutoff=0.4)
@@ -164,6 +165,10 @@ def _format_of(path: Path, format: str | None, given: Mapping[str, Any]) -> str:
         format = next((name for name, importer in IMPORTERS.items() if importer.recognise(path)), None)
     if format is None and path.suffix.lower() in SUFFIXES and given and set(given) <= set(options_of(array.read)):
         format = array.NAME
+    own = set(given) - set(TABLES)
+    if format is None and own:  # options that one format alone has
+        fitting = [name for name, importer in IMPORTERS.items() if own <= set(options_of(importer.read))]
+        format = fitting[0] if len(fitting) == 1 else None
     if format is None:
         held = ""
         if path.is_file() and path.suffix.lower() in SUFFIXES:  # a damaged file raises its own error here

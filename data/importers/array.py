@@ -42,9 +42,10 @@ EXPLANATION = (
     "file, --mapping map.toml; fields of structures as data.S. values is complex (or real beside imag), one axis each",
     "of axes: scene, freq, tx, rx (or channel with the list channels of tx and rx numbers), iq for a pair of real",
     "numbers. axes=auto notices the order from the lengths. The only complex array needs no name. freq may be",
-    "start:stop:count. An antenna, or a pair, that moves needs no list: with axes freq and channel and as many tx_pos",
-    "as rx_pos channel i is tx i with rx i; or say how it moves: --set motion.kind=raster (its axes: y, x), turntable",
-    "(angle), line or poses (frame). Positions are then those in the radar; without any it is one antenna.",
+    "start:stop:count, tx_pos and rx_pos along a rail x=0:0.3:61,y=0.02 or x=NAME. An antenna, or a pair, that moves",
+    "needs no list: with axes freq and channel and as many tx_pos as rx_pos channel i is tx i with rx i; or say how it",
+    "moves: --set motion.kind=raster (its axes: y, x), turntable (angle), line or poses (frame). Positions are then",
+    "those in the radar; without any it is one antenna.",
 )
 REQUIRED = ("values", "freq", "tx_pos", "rx_pos")
 USUAL_FREQ = ("freq", "freqs", "frequency", "frequencies", "f")
@@ -94,7 +95,8 @@ def read(
     values, freq, tx_pos, rx_pos
         Names in the file, with dots for fields of structures and slashes for groups: the complex values, the
         frequencies, the positions ``(n, 3)``. ``tx_pos`` and ``rx_pos`` may be the same array, or positions themselves,
-        ``[[0,0,0],[0.002,0,0]]``; ``freq`` may be ``start:stop:count``.
+        ``[[0,0,0],[0.002,0,0]]`` or, along a rail, ``x=0:0.3:61,y=0.02``, where a number may be the name of a vector;
+        ``freq`` may be ``start:stop:count``.
     imag
         Name of the imaginary part, when ``values`` is the real part alone.
     channels
@@ -265,6 +267,8 @@ def _sides(
         return np.zeros((1, 3)), np.zeros((1, 3))
 
     def side(option: str, name: str) -> Array:
+        if "=" in name:
+            return _along(path, option, name, get) * length
         if not name.startswith("["):
             return positions(path, name, get(name)) * length
         try:
@@ -274,6 +278,27 @@ def _sides(
         return positions(path, option, found.reshape(1, -1) if found.ndim == 1 else found) * length
 
     return side("tx_pos", tx_pos), side("rx_pos", rx_pos)
+
+
+def _along(path: Path, option: str, text: str, get: Get) -> Array:
+    """Return positions given axis by axis, ``x=0:0.3:61,y=0.02`` or ``y=NAME``; an axis that is not named is 0."""
+    found: dict[str, Array] = {}
+    for part in text.split(","):
+        axis, _, value = part.strip().partition("=")
+        if axis not in ("x", "y", "z") or axis in found or not value:
+            raise FileError(path, f"{option} is {text!r}: expected x=, y= or z=, each once, as in x=0:0.3:61,y=0.02")
+        try:
+            found[axis] = np.atleast_1d(float(value))
+        except ValueError:
+            found[axis] = numbers_of(option, value, None if ":" in value else get)
+    count = max(map(len, found.values()))
+    if any(len(each) not in (1, count) for each in found.values()):
+        counted = ", ".join(f"{axis} {len(each)}" for axis, each in found.items())
+        raise FileError(path, f"{option} is {text!r} with {counted} numbers: expected as many of each, or one")
+    places = np.zeros((count, 3))
+    for axis, each in found.items():
+        places[:, "xyz".index(axis)] = each
+    return checked_numbers(path, option, places)
 
 
 def _values(

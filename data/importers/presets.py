@@ -89,6 +89,13 @@ PRESETS = {
             },
         },
     ),
+    # IEEE DataPort 10.21227/bvsa-ts38, ReadMe_MIMOScatteredField.txt: S21 of every position of a waveguide on one rail
+    # with every one on the other, 201 frequencies from 55 to 60 GHz. The readme names neither the variables nor the
+    # rails' positions, so the only complex array is taken and the positions must be said.
+    "oviedo-l": Preset(
+        "targets_plane1.mat of Oviedo's V-band L: S21 at 55 to 60 GHz; --set tx_pos=x=NAME --set rx_pos=y=NAME",
+        {"format": "array", "freq": "55e9:60e9:201"},
+    ),
 }
 
 

@@ -176,6 +176,10 @@ def _entries(folder: Path, config: str, board: str) -> tuple[Path, dict[str, Any
     """Return the file that states the setup, for messages, and its entries, checked."""
     stated = _near(folder, config) if config else find_config(folder)
     toml = stated if stated is not None and stated.suffix.lower() == ".toml" else folder / CONFIG
+    if stated is None and not toml.is_file():
+        raise FileError(
+            folder, f"has no setup: expected *.mmwave.json, *.cfg or {CONFIG} beside the data, or config=FILE"
+        )
     own = load_toml(toml) if stated is None or stated == toml or toml.is_file() else {}
     base = {} if stated is None or stated == toml else read_config(stated)
     if base and "tx_pos" in own:  # positions of one's own are those of the antennas in use

@@ -382,8 +382,8 @@ def test_bad_files(tmp_path, scenes):
     newer = tmp_path / "newer.h5"
     shutil.copy(scenes, newer)
     with h5py.File(newer, "r+") as file:
-        file.attrs["schema_version"] = 2
-    bad("info", newer, parts=("newer.h5", "2"))
+        file.attrs["schema_version"] = 3
+    bad("info", newer, parts=("newer.h5", "3"))
     broken = tmp_path / "broken.h5"
     shutil.copy(scenes, broken)
     with h5py.File(broken, "r+") as file:

@@ -80,6 +80,12 @@ def test_a_delay_of_another_form_is_refused(text):
         delay_from_text(text, scan(0.0))
 
 
+@pytest.mark.parametrize("text", ["0.3", "-2", "1e99", "inf"])
+def test_a_length_without_its_unit_is_not_taken_for_seconds(text):
+    with pytest.raises(ValueError, match=r"delay is '\S+', \S+ s or \S+ m of path: expected no more than 1e-05 s"):
+        delay_from_text(text, scan(0.0))
+
+
 def test_the_video_phase_of_an_echo_is_taken_out():
     """Echoes of a chirp with their video phase, from the formula, against those without."""
     n, rate, slope = 256, 5e6, 70e12

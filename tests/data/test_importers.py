@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fixtures import native_layouts as native
 
 from mimo.data import FileError, read_measured, subtract_background
 
@@ -147,3 +148,25 @@ def test_the_real_phantom_has_its_tumour_in_place_with_our_phase_sign():
     peak = points[np.abs(image).argmax()]
     assert np.abs(peak - (0.015, 0.0025, 0.0275)).max() <= 2.6e-3
     assert 20 * np.log10(np.abs(image).max() / np.abs(image).mean()) > 15
+
+
+def test_options_that_one_format_alone_has_say_which_it_is(tmp_path):
+    """A capture whose setup is elsewhere, and one without a setup; an option of two formats says nothing."""
+    native.write_ti(tmp_path / "a", native.full_scan())
+    (tmp_path / "a/radar.toml").rename(tmp_path / "setup.toml")
+    with pytest.raises(FileError, match="no format that can be recognised"):
+        read_measured(tmp_path / "a")
+    read = read_measured(tmp_path / "a", settings={"config": str(tmp_path / "setup.toml")})
+    assert read.steps[0]["format"] == "ti"
+    with pytest.raises(FileError, match=r"a: has no setup: expected \*\.mmwave\.json, \*\.cfg or radar\.toml beside"):
+        read_measured(tmp_path / "a", settings={"board": "iwr1843"})
+    with pytest.raises(FileError, match="no format that can be recognised"):
+        read_measured(tmp_path / "a", settings={"phase_sign": "1"})
+
+
+def test_a_format_that_the_settings_state_is_taken(tmp_path):
+    """As in a TOML file of --mapping; the argument has the last word."""
+    native.write_ti(tmp_path / "a", native.full_scan())
+    with pytest.raises(FileError, match="format merit"):
+        read_measured(tmp_path / "a", settings={"format": "merit", "board": "x"})
+    assert read_measured(tmp_path / "a", format="ti", settings={"format": "merit"}).steps[0]["format"] == "ti"

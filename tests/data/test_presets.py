@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from mimo.data import FileError, read_measured
+from mimo.data import FileError, read_measured, subtract_background
 from mimo.data.importers.presets import PRESETS, preset_settings
 
 LIGHT = 299792458
@@ -98,10 +98,62 @@ def test_a_scan_of_um_bmid(tmp_path):
         read_measured(path, preset="um-bmid")
 
 
+def test_the_l_of_oviedo_with_its_background_and_its_foil(tmp_path):
+    """Every one of 4 places on a rail along x with every one of 3 along y; a room to subtract, a plate to calibrate by."""
+    freq, x, y = np.linspace(55e9, 60e9, 201), np.linspace(0, 0.03, 4), np.linspace(0.01, 0.03, 3)
+    tx, rx = np.stack([x, 0 * x, 0 * x], axis=1), np.stack([0 * y, y, 0 * y], axis=1)
+    k, point, z = 2j * np.pi * freq / LIGHT, np.array([0.01, 0.02, 0.743913]), 0.743913
+    way = np.linalg.norm(tx - point, axis=1)[:, None] + np.linalg.norm(rx - point, axis=1)
+    flat = np.linalg.norm(tx[:, None] - rx * [1, 1, -1] - [0, 0, 2 * z], axis=2)
+    gain = np.exp(1j * np.arange(12).reshape(4, 3))[..., None]  # of the cables
+    room = 3 * np.exp(-k * np.linalg.norm(tx[:, None] - rx, axis=2)[..., None])
+    files = {"targets": np.exp(-k * way[..., None]), "background": 0, "aluminum_foil": -np.exp(-k * flat[..., None])}
+    for name, echo in files.items():
+        savemat(tmp_path / f"{name}_plane1.mat", {"S21": gain * (echo + room), "xtx": x, "yrx": y})
+    settings = {"tx_pos": "x=xtx", "rx_pos": "y=yrx"}
+    read = {
+        name: read_measured(tmp_path / f"{name}_plane1.mat", preset="oviedo-l", settings=settings,
+                            background="background_plane1.mat")
+        for name in ("targets", "aluminum_foil")
+    }  # fmt: skip
+    targets, foil = (subtract_background(each) for each in read.values())
+    assert targets.values.shape == (1, 201, 4, 3)
+    np.testing.assert_allclose(targets.array.rx_pos, rx)
+    np.testing.assert_allclose(targets.sweep.freq, freq)
+    phases = targets.values / foil.values * -np.exp(-k * flat[..., None]).transpose(2, 0, 1)
+    np.testing.assert_allclose(phases[0], np.exp(-k * way[..., None]).transpose(2, 0, 1), atol=1e-4)
+    stated = {"tx_pos": "x=0:30:4", "rx_pos": "x=0,y=10:30:3", "length_unit": "mm"}
+    again = read_measured(tmp_path / "targets_plane1.mat", preset="oviedo-l", settings=stated)
+    np.testing.assert_allclose(again.array.rx_pos, rx)
+    np.testing.assert_allclose(again.array.tx_pos, tx)
+    with pytest.raises(FileError, match="tx_pos is missing: expected tx_pos among S21, xtx, yrx"):
+        read_measured(tmp_path / "targets_plane1.mat", preset="oviedo-l")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("x=0:1", "expected numbers, or start:stop:count"),
+        ("x=0:1:4,x=3", "each once"),
+        ("w=0:1:4", "expected x=, y= or z="),
+        ("x=", "expected x=, y= or z="),
+        ("x=0:1:4,y=0:1:3", "x 4, y 3 numbers"),
+        ("x=0:1:0", "count of 1 or more"),
+        ("x=nan:1:4", "finite"),
+        ("x=S21", "vector of numbers"),
+        ("x=nothing", "nothing is missing: expected nothing among S21"),
+    ],
+)
+def test_a_wrong_rail_is_refused(tmp_path, given, words):
+    savemat(tmp_path / "a.mat", {"S21": np.ones((4, 3, 201), complex)})
+    with pytest.raises(FileError, match=words):
+        read_measured(tmp_path / "a.mat", preset="oviedo-l", settings={"tx_pos": given, "rx_pos": "y=0:1:3"})
+
+
 def test_presets_are_copies_and_a_wrong_name_is_refused(tmp_path):
     for name in PRESETS:
-        preset_settings(tmp_path, name)["motion"]["kind"] = "line"
-        assert PRESETS[name].settings["motion"]["kind"] != "line"
+        preset_settings(tmp_path, name).setdefault("motion", {})["kind"] = "line"
+        assert PRESETS[name].settings.get("motion", {}).get("kind") != "line"
     with pytest.raises(FileError, match="unknown preset '3dred': did you mean '3dried'"):
         read_measured(tmp_path, preset="3dred")
 

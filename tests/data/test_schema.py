@@ -2,12 +2,15 @@
 
 import pickle
 import re
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
+from data_samples import make_measurement
 
-from mimo.data import FileError, load, load_reconstructions, validate
+from mimo.data import FileError, load, load_reconstructions, save, validate
+from mimo.data.files import reader
 from mimo.data.files.schema import ATTRIBUTES, FIELDS, SCHEMA_VERSION, UnfitError, check_shape, markdown_table
 
 METHOD = {"reflectivity": "pnp", "magnitude": "u-net_3d", "history": "pnp", "std": "u-net_3d"}
@@ -247,3 +250,22 @@ def test_text_attributes_as_h5py_writes_them_are_read(saved):
         file.attrs["schema"] = "mimo-imaging"
         file["array"].attrs["name"] = "Kreuz \u00e4hnlich"
     assert load(saved).array.name == "Kreuz \u00e4hnlich"
+
+
+@pytest.mark.parametrize("sides", ["", "tx", "tx,rx"])
+def test_a_file_has_the_lowest_version_that_says_what_is_in_it(tmp_path, monkeypatch, sides):
+    """A reader that knows nothing of antennas far away refuses them, and reads all else."""
+    measurement = make_measurement()
+    far = {f"{side}_far": True for side in sides.split(",") if side}
+    measurement = replace(measurement, array=replace(measurement.array, **far))
+    path = tmp_path / "a.h5"
+    save(path, measurement)
+    with h5py.File(path) as file:
+        assert file.attrs["schema_version"] == (2 if sides else 1)
+        assert ("far" in file["array"].attrs) == bool(sides)
+    assert load(path).array == measurement.array
+    monkeypatch.setattr(reader, "SCHEMA_VERSION", 1)
+    if sides:
+        refused(path, "schema_version is 2", "expected 1 or lower, update the program")
+    else:
+        load(path)
