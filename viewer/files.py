@@ -16,14 +16,10 @@ from mimo.data import FileError, Reconstruction, open_measurement
 from mimo.options import unknown
 from mimo.viewer.figures import Panel, figure, panels_from
 from mimo.viewer.history import curves_from, history_figure
+from mimo.viewer.image_names import STD, TRUTH
 from mimo.viewer.reference import is_relative
 
-__all__ = ["STD", "SceneImages", "figure_of_file", "history_of_file", "images_of_scene"]
-
-TRUTH = "truth"
-"""Name of the true reflectivity among the images."""
-STD = ":std"
-"""After a method's name, the standard deviation of its image, where the file has it: ``two-stage:std``."""
+__all__ = ["SceneImages", "figure_of_file", "history_of_file", "images_of_scene"]
 
 
 @dataclass(frozen=True)

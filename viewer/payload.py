@@ -14,7 +14,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 
@@ -25,14 +24,13 @@ from mimo.data.history import Curves, History
 from mimo.display_defaults import page_defaults, seconds_text
 from mimo.recon.metrics import psnr, ssim
 from mimo.recon.verdicts import STORED, outdone, summary
-from mimo.viewer.files import STD
+from mimo.viewer.color_maps import color_tables
+from mimo.viewer.image_names import STD, TRUTH
 from mimo.viewer.projections import voxel_edges
 from mimo.viewer.reference import is_relative
 from mimo.viewer.setup_facts import distinct_names
 
 __all__ = [
-    "COLOR_MAPS",
-    "color_tables",
     "file_facts",
     "items_of",
     "measurement_packet",
@@ -46,11 +44,9 @@ __all__ = [
     "volume_packet",
 ]
 
-COLOR_MAPS = ("viridis", "inferno", "cividis", "jet", "gray")
-PHASE_MAPS = ("twilight", "RdBu_r")
-"""Maps of phases, which begins as it ends, and of real and imaginary parts, whose middle is 0."""
-
 MOST_SAMPLES = 2**23  # of a measurement, 64 MiB on the wire
+SLAB = 16  # planes of an image that are turned around at once
+MOST_COARSE = 2**22  # voxels of an image's first, coarse version
 MOST_SCORED = 2**25  # voxels; beyond, PSNR and SSIM would take minutes
 ABSENT = "absent"
 
@@ -80,16 +76,6 @@ def version_of(path: Path) -> str:
     return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
 
 
-def color_tables() -> dict[str, str]:
-    """Return colour maps of matplotlib by name: 256 x 3 bytes, red green blue, in base64."""
-    steps = np.arange(256)
-    tables = {
-        n: np.rint(255 * matplotlib.colormaps[n].resampled(256)(steps)[:, :3]).astype(np.uint8)
-        for n in (*COLOR_MAPS, *PHASE_MAPS)
-    }
-    return {name: base64.b64encode(table.tobytes()).decode() for name, table in tables.items()}
-
-
 def page_facts(paths: list[Path], *, watch: bool = False) -> dict[str, Any]:
     """Return all that the page knows before it asks for a volume, ready for JSON."""
     files = [file_facts(path, name) for path, name in zip(paths, distinct_names(paths), strict=True)]
@@ -117,7 +103,7 @@ def items_of(file: MeasurementFile) -> list[str]:
     if file.grid is None:
         return []
     methods = [name + part for name in file.methods for part in ("", STD) if not part or file.has_std(name)]
-    return (["truth"] if file.has_truth else []) + methods
+    return ([TRUTH] if file.has_truth else []) + methods
 
 
 def _facts(file: MeasurementFile) -> dict[str, Any]:
@@ -167,28 +153,53 @@ def _curves(history: Any, scene: int, n_scene: int) -> Curves:
     return dict(list(found.items())[:MOST_CURVES])
 
 
-def volume_packet(path: Path, item: int, scene: int) -> bytes:
+def volume_packet(path: Path, item: int, scene: int, *, coarse: bool = False) -> bytes:
     """Return one image in half precision as a packet.
 
     The body is float16: the magnitude divided by the largest one (``peak`` in the header), x varying fastest, as a 3D
     texture needs it: voxel (i, j, k) is at ``i + n_x (j + n_y k)``. Half precision has 11 bits, 0.004 dB, down to
     -84 dB. The header has ``shape``, ``peak``, and for a method ``seconds``, ``iterations``, ``parameters``,
-    ``taken`` (the seconds as text), ``history`` (`mimo.data.history.History.curves`) and ``belief`` (what the image
-    explains, sentences). Where only a region was imaged it has ``inside``: a bit a voxel in the order of the body,
-    lowest bit first, in base64.
+    ``taken`` (the seconds as text), ``history`` (`mimo.data.history.History.curves`), ``norms`` (of the bound, at which
+    a recorded residual is 1, and of the noise, both relative to the measurement's; see `_norms`) and ``belief`` (what
+    the image explains, sentences). Where only a region was imaged it has ``inside``: a bit a voxel in the order of the
+    body, lowest bit first, in base64.
+
+    `coarse` asks for the first version of a large image: each voxel is the largest of ``cells`` voxels along each axis,
+    so many that at most `MOST_COARSE` are left.
     """
     header: dict[str, Any] = {"item": item, "scene": scene}
     try:
         with open_measurement(path) as file:
             name = _item(path, file, item, scene)
             header["name"] = name
-            volume, facts = _volume(file, item, name, scene)
+            volume, inside, facts = _volume(file, item, name, scene)
     except FileError as error:
         return packet(header | {"problem": told(error)})
+    cells = 1
+    while coarse and math.prod(-(-n // cells) for n in volume.shape) > MOST_COARSE:
+        cells *= 2
+    volume = _largest_in_cells(volume, cells)
+    if inside is not None:
+        bits = np.packbits(_largest_in_cells(inside, cells).transpose(2, 1, 0), axis=None, bitorder="little")
+        facts["inside"] = base64.b64encode(bits.tobytes()).decode()
     peak = float(volume.max())
-    halves = np.divide(volume, peak or 1.0).astype(np.float16)
-    body = np.ascontiguousarray(halves.transpose(2, 1, 0)).astype("<f2", copy=False).tobytes()
-    return packet(header | facts | {"shape": list(volume.shape), "peak": peak}, body)
+    halves = np.empty(volume.shape[::-1], "<f2")
+    for start in range(0, len(volume), SLAB):  # what is turned around at once stays in the cache
+        part = slice(start, start + SLAB)
+        halves[:, :, part] = np.divide(volume[part], peak or 1.0).astype(np.float16).transpose(2, 1, 0)
+    return packet(header | facts | {"shape": list(volume.shape), "peak": peak, "cells": cells}, halves.tobytes())
+
+
+def _largest_in_cells(volume: npt.NDArray[Any], cells: int) -> npt.NDArray[Any]:
+    """Return the largest of `cells` voxels along each axis, or of those that there are at the end."""
+    for axis in range(3 if cells > 1 else 0):
+        parts = np.moveaxis(volume, axis, 0)
+        largest = parts[::cells].copy()
+        for first in range(1, cells):
+            part = parts[first::cells]
+            np.maximum(largest[: len(part)], part, out=largest[: len(part)])
+        volume = np.moveaxis(largest, 0, axis)
+    return volume
 
 
 def phase_packet(path: Path, item: int, scene: int) -> bytes:
@@ -215,10 +226,12 @@ def phase_packet(path: Path, item: int, scene: int) -> bytes:
     return packet(header | {"complex": True}, np.ascontiguousarray(turns.transpose(2, 1, 0)).tobytes())
 
 
-def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-    """Return the magnitude ``(n_x, n_y, n_z)`` of an image, and the facts of its caption."""
+def _volume(
+    file: MeasurementFile, item: int, name: str, scene: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_] | None, dict[str, Any]]:
+    """Return the magnitude ``(n_x, n_y, n_z)`` of an image, which voxels were imaged, and the facts of its caption."""
     if file.has_truth and item == 0:
-        return np.abs(file.truth(scene)), {}
+        return np.abs(file.truth(scene)), None, {}
     made = file.reconstruction(name.removesuffix(STD), [scene])
     told_apart = made.parameters.keys() & STORED
     known = {
@@ -230,14 +243,28 @@ def _volume(file: MeasurementFile, item: int, name: str, scene: int) -> tuple[np
         "iterations": made.iterations,
         "parameters": json.loads(json.dumps(known, default=str), parse_constant=str),
         "history": _curves(made.history, scene, file.n_scene),
+        "norms": _norms(made.parameters, scene),
         "belief": _belief(file, name, made.parameters, scene),
     }
-    if made.inside is not None:
-        bits = np.packbits(made.inside.transpose(2, 1, 0), axis=None, bitorder="little")
-        facts["inside"] = base64.b64encode(bits.tobytes()).decode()
     if name.endswith(STD) and made.std is not None:  # the run is told beside the image
-        return made.std[0], {key: facts[key] for key in ("inside",) if key in facts}
-    return made.magnitude[0], facts
+        return made.std[0], made.inside, {}
+    return made.magnitude[0], made.inside, facts
+
+
+def _norms(parameters: dict[str, Any], scene: int) -> dict[str, float]:
+    """Return the norms of the bound and of the noise, relative to the measurement's; empty where that is not known.
+
+    A solver records its residual in units of its bound: of the noise's norm, or of `eps` times the measurement's where
+    that was stated (without constraint, `splitting`, always of the noise's). Where channels were weighted by how well
+    they fit (`loss`), the residual is of the weighted measurement, whose norm nobody knows.
+    """
+    shares = parameters.get("noise_std_relative")
+    if not isinstance(shares, list) or scene >= len(shares) or parameters.get("loss", "squares") != "squares":
+        return {}
+    noise, eps = shares[scene], parameters.get("eps", "auto")
+    stated = isinstance(eps, float) and parameters.get("splitting", "admm") == "admm"
+    found = {"bound": eps if stated else noise or 1.0, "noise": noise}
+    return {name: float(v) for name, v in found.items()} if found["bound"] > 0 and math.isfinite(noise) else {}
 
 
 def _belief(file: MeasurementFile, name: str, parameters: dict[str, Any], scene: int) -> list[str]:

@@ -20,9 +20,8 @@ from mimo.data import FileError
 from mimo.display_defaults import COLOR_MAP
 from mimo.extras import missing
 from mimo.viewer import page_files
-from mimo.viewer.files import figure_of_file
+from mimo.viewer.color_maps import COLOR_MAPS
 from mimo.viewer.payload import (
-    COLOR_MAPS,
     file_facts,
     measurement_packet,
     packet,
@@ -166,7 +165,9 @@ class Source:
         wanted = request.query_params.get("version")
         if wanted is not None and wanted != version_of(path):
             return Response(packet({"changed": True}), media_type=OCTETS)
-        return Response(volume_packet(path, _number(request, "item"), _number(request, "scene")), media_type=OCTETS)
+        coarse = "coarse" in request.query_params
+        made = volume_packet(path, _number(request, "item"), _number(request, "scene"), coarse=coarse)
+        return Response(made, media_type=OCTETS)
 
     def phase(self, request: Request) -> Response:
         """Answer with the packet of an image's phase."""
@@ -196,6 +197,8 @@ class Source:
 
     def figure(self, request: Request) -> Response:
         """Answer with the static figure of one scene as PNG, for browsers that cannot draw volumes."""
+        from mimo.viewer.files import figure_of_file  # loads matplotlib, which the page itself does not need
+
         path = self._path(request)
         cmap = request.query_params.get("colors", COLOR_MAP)
         if path is None:

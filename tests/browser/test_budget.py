@@ -8,14 +8,16 @@ import os
 
 import numpy as np
 import pytest
-from chromium import settled, wait_until
+from chromium import ready, settled, wait_until
 from served import served
 from viewer_samples import make_file
 
 from mimo import VoxelGrid
+from mimo.viewer import payload
 
 FIRST_PICTURE_MS = 2000
 SLIDER_MS = 150
+LARGE_MS = 6000
 SIZES = {"25 x 25 x 49": (25, 25, 49), "128 x 128 x 128": (128, 128, 128)}
 
 
@@ -70,6 +72,61 @@ def test_first_picture_and_slider_within_their_budgets(page, tmp_path, size, cap
         print(f"\n3 x {size}: {json.dumps({n: [round(r[n]) for r in runs] for n in best})} ms, load average {load:.1f}")
     assert best["first picture"] < FIRST_PICTURE_MS
     assert best["slider"] < SLIDER_MS
+
+
+@pytest.mark.benchmark
+def test_a_volume_of_512_by_512_by_128_opens_within_seconds(page, tmp_path, capsys):
+    """512 x 512 x 128 voxels: coarse at first, then every voxel in the sections."""
+    shape = (512, 512, 128)
+    with served(images_of(tmp_path, shape, 1)) as site:
+        page.goto(site)
+        ready(page, 120)
+        first = page.evaluate("mimoViewer.status.firstPictureMs")
+        settled(page, 240)
+        with capsys.disabled():
+            print(f"\n512 x 512 x 128: first picture {first:.0f} ms, load average {os.getloadavg()[0]:.1f}")
+        assert page.evaluate("mimoViewer.panels[0].volume.shape") == list(shape)
+        assert page.evaluate("mimoViewer.panels[0].volume.cells") == 1
+    assert first < LARGE_MS
+
+
+def test_a_large_volume_is_coarse_first_and_says_so(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(payload, "MOST_COARSE", 2**16)
+    shape = (512, 16, 16)
+    held = []
+    with served(images_of(tmp_path, shape, 1)) as site:
+
+        def smaller(route):
+            answer = route.fetch()
+            route.fulfill(response=answer, body=answer.text().replace("2 ** 24", "2 ** 16"))
+
+        def late(route):
+            if "coarse" in route.request.url:
+                route.continue_()
+            else:
+                held.append(route)
+
+        page.route("**/static/loading.js", smaller)
+        page.route("**/volume/0/0/0?version=*", late)
+        page.goto(site)
+        wait_until(page, "window.mimoViewer?.panels[0]?.volume")
+        assert page.evaluate("[mimoViewer.panels[0].volume.cells, mimoViewer.panels[0].volume.shape]") == [
+            2,
+            [256, 8, 8],
+        ]
+        assert "coarse: the largest of 2" in page.locator(".panel .facts").first.text_content()
+        assert page.locator(".panel .value").first.text_content().endswith("dB")
+        for _ in range(200):
+            if held:
+                break
+            page.wait_for_timeout(50)
+        held.pop().continue_()
+        settled(page)
+        assert page.evaluate("[mimoViewer.panels[0].volume.cells, mimoViewer.panels[0].volume.shape]") == [
+            1,
+            list(shape),
+        ]
+        assert "coarse" not in page.locator(".panel .facts").first.text_content()
 
 
 def test_one_volume_of_256_voxels_a_side(page, tmp_path):

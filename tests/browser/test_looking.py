@@ -258,3 +258,18 @@ def test_the_servers_end_keeps_what_is_shown(page, tmp_path):
     assert page.evaluate("document.getElementById('scene').value") == "0"
     ready(page)
     page.errors.clear()  # the browser's own, of the request that was refused
+
+
+def test_the_dialog_and_the_histogram_of_a_narrow_window(page, site):
+    page.set_viewport_size({"width": 400, "height": 800})
+    show(page, site)
+    page.keyboard.press("c")
+    wait_until(page, "document.getElementById('histogram').width > 100")
+    wait_until(
+        page, "document.getElementById('histogram').getContext('2d').getImageData(0, 0, 240, 50).data.some(v => v)"
+    )
+    page.keyboard.press("c")
+    page.keyboard.press("Shift+P")
+    for part in ("#save-dialog", "#save-columns", "#save-ground", "#close-save"):
+        box = page.locator(part).bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 400, part

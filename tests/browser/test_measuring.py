@@ -1,6 +1,8 @@
 """Measuring on the page: peaks, widths, profiles, boxes, picking, phases, comparison, the maps of a measurement."""
 
 import csv
+import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +195,66 @@ def test_sections_are_compared_with_the_truth(page, site, path):
     assert page.evaluate("mimoViewer.blinks") is False
 
 
+def wiped_front(page, index):
+    """Colours of voxels in the front section, and where it stands on the page."""
+    cell = page.evaluate(f"mimoViewer.sections.cells(mimoViewer.panels[{index}])")[0]
+    box = page.locator(".sections").nth(index).bounding_box()
+    return cell, (box["x"] + cell["left"], box["y"] + cell["top"])
+
+
+def test_a_wipe_shows_another_image_left_of_a_divider_that_is_dragged(page, site, path):
+    stored = data.load_reconstructions(path)
+    volumes = {"truth": np.abs(data.load(path).truth[0])} | {n: np.abs(stored[n].image[0]) for n in ("alpha", "beta")}
+    i, j, k = 0, 3, 4
+    cross = ",".join(str(getattr(GRID, n)[m]) for n, m in zip("xyz", (i, j, k), strict=True))
+    wanted = {n: colors_of(1 + np.maximum(20 * np.log10(v / v.max()), -40)[:, :, k].T / 40) for n, v in volumes.items()}
+
+    def check(left, edge):
+        shown = section_colors(page, 2, GRID)[0]
+        for u in range(1, 5):  # the crosshair covers the first column and a row
+            if abs(u + 0.5 - edge) < 0.4:
+                continue  # the divider covers the voxels' middles
+            of = left if u + 0.5 < edge else "beta"
+            gap = np.abs(shown[:, u] - wanted[of][:, u]).max(-1)
+            gap[[j, 3, -1]] = 0  # crosshair, the divider's grip, and the names of the two
+            assert gap.max() <= CLOSE, (u, of)
+
+    show(page, site, cross=cross, compare="wipe", divider=0.4)
+    check("truth", 2)
+    own = np.abs(section_colors(page, 0, GRID)[0] - wanted["truth"]).max(-1)
+    own[j], own[:, i] = 0, 0
+    assert own.max() <= CLOSE  # the truth itself has no divider
+    cell, (x, y) = wiped_front(page, 2)
+    at = y + 0.62 * cell["height"]
+    page.mouse.move(x + 0.4 * cell["width"] + 2, at)
+    page.mouse.down()
+    page.mouse.move(x + 0.8 * cell["width"], at, steps=3)
+    page.mouse.up()
+    assert state(page)["divider"] == pytest.approx(0.8, abs=0.01)
+    assert state(page)["cross"] == pytest.approx([getattr(GRID, n)[m] for n, m in zip("xyz", (i, j, k), strict=True)])
+    settled(page)
+    check("truth", 4)
+    page.locator("#against").select_option(label="alpha")
+    settled(page)
+    check("alpha", 4)
+    page.locator("#divider").fill("0.2")
+    settled(page)
+    check("alpha", 1)
+    page.locator("#compare").select_option("none")
+    assert page.locator("#divider").is_hidden()
+    page.get_by_label("truth", exact=True).uncheck()  # one that is not shown is loaded for the comparison
+    show(page, site, compare="wipe", hidden="0.truth,0.alpha", cross=cross, divider=0.4)
+    check_hidden = np.abs(section_colors_of(page, GRID) - wanted["truth"])[:, 1].max(-1)
+    check_hidden[[j, 3, -1]] = 0
+    assert check_hidden.max() <= CLOSE
+
+
+def section_colors_of(page, grid):
+    """Front section's colours at the voxels' middles of the one panel that is shown."""
+    at = page.evaluate("mimoViewer.panels.findIndex(p => mimoViewer.isShown(p))")
+    return section_colors(page, at, grid)[0]
+
+
 def test_maps_of_a_measurement(page, site, path):
     values = data.load(path).values[0].reshape(4, 6)
     show(page, site, tab="measurement", measured="phase")
@@ -296,6 +358,34 @@ def test_a_mesh_is_drawn_in_place(page, site, tmp_path):
     (tmp_path / "bad.stl").write_bytes(b"not a mesh")
     page.locator("#mesh-file").set_input_files(tmp_path / "bad.stl")
     wait_until(page, "document.getElementById('notice').textContent.includes('bad.stl could not be read')")
+
+
+def test_residuals_are_given_in_the_measurements_unit(page, tmp_path):
+    path = make_file(tmp_path / "a.h5")
+    measurement, images = data.load(path), data.load_reconstructions(path)
+    told = {"alpha": {"noise_std_relative": [0.25] * 3}, "beta": {"noise_std_relative": [0.25] * 3, "eps": 0.5}}
+    made = [dataclasses.replace(image, parameters=told[name]) for name, image in images.items()]
+    other = tmp_path / "b.h5"
+    data.save(other, measurement, reconstructions=made)
+    there = measurement.values[1][:, np.asarray(measurement.array.mask)]
+    rms = np.sqrt((np.abs(there) ** 2).mean())
+    with served(other) as site:
+        show(page, site, tab="history", scene=1)
+        wait_until(page, "document.querySelector('.levels')?.textContent.includes('measurement')")
+        note = texts(page, ".levels")[0]
+        for name, bound in (("alpha", 0.25), ("beta", 0.5)):
+            shown = re.search(rf"{name}: bound ([\d.]+), noise ([\d.]+), measurement (\d+\.\d+)", note)
+            assert [float(v) for v in shown.groups()] == pytest.approx([bound * rms, 0.25 * rms, rms], rel=1e-3)
+        plot = page.locator("#page-history .plot").first
+        assert plot.get_attribute("aria-label") == "rms residual (measurement's unit) over iterations"
+        plot.focus()
+        page.keyboard.press("ArrowRight")
+        read = texts(page, "#page-history .hint")[0]
+        shown = re.search(r"iteration 1: alpha ([\d.]+), beta ([\d.]+)", read)
+        assert [float(v) for v in shown.groups()] == pytest.approx([1.5 * 0.25 * rms, 1.5 * 0.5 * rms], rel=1e-3)
+    with served(path) as site:  # says nothing of its noise
+        show(page, site, tab="history")
+        assert texts(page, ".levels")[0].startswith("Dashed, at 1")
 
 
 def test_the_history_reads_its_values(page, site):

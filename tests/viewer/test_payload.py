@@ -6,14 +6,18 @@ import json
 import matplotlib
 import numpy as np
 import pytest
+import torch
 from viewer_samples import GRID, PEAK, make_file, spoil, truncate
 
-from mimo import VoxelGrid, data
+from mimo import ArrayGeometry, BornOperator, FrequencySweep, VoxelGrid, data
 from mimo.data import divide_gain, restore_reference_path
+from mimo.recon import reconstruct
 from mimo.recon.metrics import psnr, ssim
+from mimo.viewer import payload
+from mimo.viewer.color_maps import COLOR_MAPS, PHASE_MAPS, color_tables
 from mimo.viewer.payload import (
     _curves,
-    color_tables,
+    _norms,
     file_facts,
     measurement_packet,
     packet,
@@ -127,9 +131,11 @@ def _parts(path):
 
 
 def test_colours_are_those_of_the_figures():
-    for name, text in color_tables().items():
-        table = np.frombuffer(base64.b64decode(text), np.uint8).reshape(256, 3)
-        np.testing.assert_allclose(table / 255, matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3], atol=1 / 255)
+    stored = color_tables()
+    assert tuple(stored) == (*COLOR_MAPS, *PHASE_MAPS)
+    for name, text in stored.items():  # what `color_maps.json` is made by
+        table = np.rint(255 * matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)
+        assert text == base64.b64encode(table.tobytes()).decode(), name
 
 
 def test_the_measurement_is_given_calibrated(tmp_path):
@@ -203,3 +209,59 @@ def test_curves_of_every_shape_of_history():
     assert _curves([{"a": float("nan")}, {"b": True}, "text"], 0, 1) == {}
     for nothing in (None, [], "text", 3, [[]], [None]):
         assert _curves(nothing, 0, 1) == {}
+
+
+@pytest.mark.parametrize("options", [{}, {"eps": 0.3}], ids=["noise", "stated"])
+def test_norms_turn_a_recorded_residual_into_that_of_the_measurement(tmp_path, options):
+    rng = np.random.default_rng(3)
+    array = ArrayGeometry(rng.uniform(-0.3, 0.3, (3, 3)) * [1, 1, 0], rng.uniform(-0.3, 0.3, (5, 3)) * [1, 1, 0])
+    sweep = FrequencySweep(np.linspace(4e9, 8e9, 7))
+    A = BornOperator(array, sweep, GRID)
+    truth = np.zeros((1, *GRID.shape), np.complex64)
+    truth[0][PEAK] = 3
+    clean = A.forward(torch.as_tensor(truth)).numpy()
+    noise = rng.normal(size=clean.shape) + 1j * rng.normal(size=clean.shape)
+    y = (clean + 0.2 * np.sqrt((np.abs(clean) ** 2).mean()) * noise / np.sqrt(2)).astype(np.complex64)
+    measurement = data.Measurement(y, array, sweep, GRID, snr_db=np.array([20 * np.log10(5)]))
+    made = reconstruct("l1", measurement, max_iterations=200, **options)
+    data.save(tmp_path / "a.h5", measurement, reconstructions=[made])
+    header, _ = unpack(volume_packet(tmp_path / "a.h5", 0, 0))
+    left = np.linalg.norm(A.forward(torch.as_tensor(made.image)).numpy() - y)
+    size = np.linalg.norm(y)
+    assert header["norms"]["noise"] == pytest.approx(0.2 / np.hypot(1, 0.2), rel=0.02)
+    assert header["norms"]["bound"] == pytest.approx(options.get("eps", header["norms"]["noise"]))
+    assert header["history"]["residual"][-1] * header["norms"]["bound"] * size == pytest.approx(left, rel=0.05)
+
+
+def test_norms_are_not_guessed():
+    assert _norms({}, 0) == {}
+    assert _norms({"noise_std_relative": [0.5]}, 1) == {}
+    assert _norms({"noise_std_relative": [0.5], "loss": "robust"}, 0) == {}
+    assert _norms({"noise_std_relative": [0.25, 0.5], "eps": 0.1, "splitting": "hqs"}, 1) == {
+        "bound": 0.5,
+        "noise": 0.5,
+    }
+    assert _norms({"noise_std_relative": [0.0], "splitting": "annealed"}, 0) == {"bound": 1.0, "noise": 0.0}
+
+
+def test_a_coarse_version_has_the_largest_of_each_cell(tmp_path, monkeypatch):
+    monkeypatch.setattr(payload, "MOST_COARSE", 30)  # of 5 x 7 x 11 voxels: cells of 2 leave 72, of 4 leave 12
+    inside = np.zeros(GRID.shape, bool)
+    inside[1:, 2:, 3:] = True
+    path = make_file(tmp_path / "a.h5", inside=inside)
+    header, body = unpack(volume_packet(path, 1, 0, coarse=True))
+    whole, fine = unpack(volume_packet(path, 1, 0))
+    assert (header["cells"], whole["cells"]) == (4, 1)
+    assert header["shape"] == [2, 2, 3]
+    assert header["peak"] == whole["peak"]
+    volume = np.frombuffer(fine, np.float16).reshape(GRID.shape[::-1]).transpose(2, 1, 0)
+    coarse = np.frombuffer(body, np.float16).reshape(3, 2, 2).transpose(2, 1, 0)
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(header["inside"]), np.uint8), bitorder="little")[:12]
+    for i, j, k in np.ndindex(2, 2, 3):
+        cell = np.s_[4 * i : 4 * i + 4, 4 * j : 4 * j + 4, 4 * k : 4 * k + 4]
+        assert coarse[i, j, k] == volume[cell].max()
+        assert bits.reshape(3, 2, 2)[k, j, i] == inside[cell].any()
+
+
+def test_a_small_image_has_no_coarse_version(path):
+    assert volume_packet(path, 1, 0, coarse=True) == volume_packet(path, 1, 0)

@@ -2,9 +2,13 @@
 
 import http.client
 import json
+import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -47,6 +51,38 @@ def ask(address, path="", *, method="GET", headers=None, body=None):
 
 def status(address, path="", **options):
     return ask(address, path, **options)[0]
+
+
+WITHOUT_MATPLOTLIB = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_server import ask
+from served import served
+from mimo.viewer import save_html
+from pathlib import Path
+path = Path({path!r})
+for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+    raise SystemExit(f"{{name}} is loaded with the server")
+with served(path) as site:
+    for asked in ("", "facts", "versions", "file/0", "volume/0/1/0", "phase/0/1/0", "scores/0/1/0", "measurement/0/0", "setup/0", "standalone?scene=0"):
+        code = ask(site, asked)[0]
+        assert code == 200, (asked, code)
+    save_html([path], path.with_suffix(".html"))
+    assert "matplotlib" not in sys.modules
+    assert ask(site, "figure/0/0")[0] == 200
+assert "matplotlib" in sys.modules
+"""
+
+
+def test_matplotlib_is_loaded_only_when_a_figure_is_asked_for(tmp_path):
+    path = make_file(tmp_path / "a.h5")
+    folder = Path(__file__).parent
+    program = WITHOUT_MATPLOTLIB.format(tests=str(folder), path=str(path))
+    where = os.pathsep.join([str(folder.parent), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": where}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_page_and_its_files(site):

@@ -3,7 +3,7 @@
 import { curveColor } from "./colors.js";
 import { lengthsText } from "./heading.js";
 import { decibels, metres, plain } from "./numbers.js";
-import { element } from "./panels.js";
+import { element, replaceWithFocus } from "./panels.js";
 import { boxStatistics, strongestPeaks } from "./peaks.js";
 import { axisProfile, lineProfile, measureLobe } from "./profiles.js";
 import { paintCurve, paintFrame } from "./plots.js";
@@ -44,7 +44,7 @@ export class Analysis {
       return;
     }
     const lobes = this.directions(panels).map((name) => [name, panels.map((panel) => measureLobe(this.profile(panel, name)))]);
-    this.root.replaceChildren(this.plots(panels), this.lobeTable(panels, lobes), this.boxTable(panels), this.peakTables(panels));
+    replaceWithFocus(this.root, this.plots(panels), this.lobeTable(panels, lobes), this.boxTable(panels), this.peakTables(panels));
     for (const canvas of this.root.querySelectorAll("canvas")) this.view.paintCanvas(canvas);
   }
 

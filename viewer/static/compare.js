@@ -1,4 +1,4 @@
-// An image beside the truth, or the first image where none is known: outline, difference, or both in turn.
+// An image beside the truth or another: outline, difference, both in turn, or the other left of a divider.
 
 import { colorAt, DIVERGING, pixelOf, tableOf } from "./colors.js";
 import { indexOf, pixelRanges, strongestOver } from "./maxima.js";
@@ -7,12 +7,15 @@ import { HALVES } from "./volume.js";
 export const MOST_DIFFERENCE = 20; // dB at the ends of the colour scale
 export const BLINK_MS = 700;
 
-/** Halves of another image under the voxels of a slice, or of the maxima where `at` is null; null where it has none there. */
-export function sliceOfOther(volume, other, view, at) {
+/**
+ * Halves of another image, or other `values` of its voxels, under the voxels of a slice, or of the maxima where `at` is null;
+ * null where it has none there.
+ */
+export function sliceOfOther(volume, other, view, at, values = other.halves) {
   const same = other.shape.every((n, axis) => n === volume.shape[axis]);
-  if (same) return at === null ? other.maximum(view) : other.slice(view, at);
+  if (same) return at === null ? other.maximum(view) : other.slice(view, at, values);
   if (at !== null && !between(other, view.along, volume.centers[view.along][at])) return null;
-  const source = at === null ? other.maximum(view) : other.slice(view, indexOf(other.edges[view.along], volume.centers[view.along][at]));
+  const source = at === null ? other.maximum(view) : other.slice(view, indexOf(other.edges[view.along], volume.centers[view.along][at]), values);
   const columns = volume.centers[view.across].map((x) => (between(other, view.across, x) ? indexOf(other.edges[view.across], x) : -1));
   const rows = volume.centers[view.up].map((y) => (between(other, view.up, y) ? indexOf(other.edges[view.up], y) : -1));
   const halves = new Uint16Array(columns.length * rows.length);
@@ -39,6 +42,15 @@ export function differencePixels(volume, { view, ranges }, halves, others, { flo
     pixels[at] = pixelOf(colorAt(table, Math.min(1, Math.max(0, 0.5 + difference / (2 * MOST_DIFFERENCE)))));
   });
   return image;
+}
+
+/** One picture left of a divider, at a share of the width, another right of it. */
+export function wipedPixels(left, right, divider) {
+  const wiped = new ImageData(new Uint8ClampedArray(right.data), right.width, right.height);
+  const [from, to] = [left, wiped].map((image) => new Uint32Array(image.data.buffer));
+  const edge = Math.round(divider * wiped.width);
+  for (let row = 0; row < to.length; row += wiped.width) to.set(from.subarray(row, row + edge), row);
+  return wiped;
 }
 
 /** Sides of a slice's voxels between those above a magnitude and the others: [x0, y0, x1, y1] in metres each. */

@@ -35,6 +35,7 @@ const COMPARISONS = [
   ["outline", "outline"],
   ["difference", "difference"],
   ["blink", "in turn"],
+  ["wipe", "wipe"],
 ];
 const ALONG = { x: "Look along x (x)", y: "Look along y (y)", z: "Look along z (z)", isometric: "Look from a corner (i)" };
 
@@ -111,13 +112,31 @@ export class Controls {
     return w.group("Sections and crosshair", WITH_CROSS,
       w.onTabs(["images"], w.buttons("sections", [["slices", "Slices", "Three slices through the crosshair (s)"], ["maxima", "Maxima", "The largest magnitude along each axis (s)"]], "Sections")),
       w.onTabs(["images"], w.buttons("show", PARTS, "What of complex images slices show")),
-      w.onTabs(["images"], w.choice("compare", "With truth", "Compare the sections with the truth, or with the first image where none is known: its outline at the threshold, the difference in dB, or both in turn", COMPARISONS)),
+      w.onTabs(["images"], w.choice("compare", "Compare", "Compare the sections with another image: its outline at the threshold, the difference in dB, both in turn, or the other left of a divider that is dragged", COMPARISONS)),
+      w.onTabs(["images"], this.comparison()),
       element("div", { className: "row" }, w.action("Go to the peak", "Put the crosshair on the strongest voxel of the first image (g)", () => view.goToPeak(), "peak"),
         w.action("All in sight", "Show the whole image in the sections (Home on them)", () => view.store.set({ sectionZoom: 1, sectionAt: null }), "section-reset")),
       element("div", { className: "coordinates" }, ...typed),
       element("div", { className: "row" }, w.action("Mark here", "Put the other end of ruler, line profile and box where the crosshair is; once more takes it away (m)", () => view.toggleMark(), "mark"),
         w.onTabs(["images"], w.check("clip", "Only the box in 3D", "Show in 3D what lies in the box between mark and crosshair alone"))),
       this.readout);
+  }
+
+  /** With which image the sections are compared, and where a wipe has its divider; shown while they are compared. */
+  comparison() {
+    const { view, widgets: w } = this;
+    const select = element("select", { id: "against", title: "The image that the others are compared with" });
+    select.addEventListener("change", () => view.store.set({ against: select.value || null }));
+    const row = element("div", { className: "row" }, element("label", { for: "against", title: select.title }, "With"), select);
+    const divider = w.slider("divider", "Divider", "Share of each section that shows the other image; it can be dragged there, too", { min: 0, max: 1, step: 0.01 });
+    w.updaters.push(({ compare, against }) => {
+      const options = [["", view.panels.some((p) => p.truth) ? "truth" : "first image"], ...view.panels.filter((p) => !p.truth || view.facts.files.length > 1).map((p) => [p.key, p.title])];
+      if ([...select.options].map((o) => o.value).join() !== options.map(([value]) => value).join()) select.replaceChildren(...options.map(([value, text]) => element("option", { value }, text)));
+      select.value = against ?? "";
+      row.hidden = compare === "none";
+      divider.hidden = compare !== "wipe";
+    });
+    return element("div", { className: "stack" }, row, divider);
   }
 
   /** A mesh of the target in place: file, unit, turn and shift. */

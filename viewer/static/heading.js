@@ -78,7 +78,7 @@ function writeLines(root, lines) {
 export function paintScale(context, width, height, state) {
   if (state.tab === "images" && state.compare === "difference") {
     const places = [-1, -0.5, 0, 0.5, 1].map((part) => [(part + 1) / 2, plain(part * MOST_DIFFERENCE)]);
-    paintBar(context, width, height, { ...state, colors: DIVERGING }, inks(), places, "sections: image minus truth or first image (dB)");
+    paintBar(context, width, height, { ...state, colors: DIVERGING }, inks(), places, "sections: image minus the one that it is compared with (dB)");
     return;
   }
   const ofMeasurement = state.tab === "measurement";

@@ -11,6 +11,7 @@ const LINES = [
   ["x, y, z, i", "look along an axis, isometric"],
   ["o", "orthographic or perspective"],
   ["arrows on a 3D view", "turn; with Shift: move"],
+  ["Enter on a 3D view", "crosshair to the strongest voxel behind its middle"],
   ["+, \u2212, Home", "nearer, further, reset; on sections: of the sections"],
   ["arrows, Page keys on sections", "move the crosshair by a voxel; with Shift by ten"],
   ["f, Escape", "show one image alone, all again"],

@@ -3,6 +3,7 @@
 import { ChangedError, GoneError, readPhase, readVolume } from "./source.js";
 import { writeHeading } from "./heading.js";
 
+const MOST_AT_ONCE = 2 ** 24; // voxels; a larger image comes coarse first
 const ENDED = "The viewer's server has ended. What was loaded stays on the page; start mimo view again for the rest.";
 
 export class Loading {
@@ -15,10 +16,10 @@ export class Loading {
     const generation = (this.generation += 1);
     const scene = this.view.scene();
     writeHeading(this.view);
-    const wanted = this.view.shownPanels().filter((p) => !p.loaded || p.loaded !== this.stamp(p, scene));
+    const wanted = this.view.neededPanels().filter((p) => !p.loaded || p.loaded !== this.stamp(p, scene));
     let loaded;
     try {
-      loaded = await Promise.all(wanted.map((panel) => this.loadPanel(panel, scene)));
+      loaded = await Promise.all(wanted.map((panel) => this.loadPanel(panel, scene, this.isLarge(panel))));
     } catch (error) {
       if (generation === this.generation) await this.failed(error);
       return;
@@ -30,7 +31,8 @@ export class Loading {
     });
     this.view.notices.tell("image", "");
     this.view.settle();
-    if (this.view.store.state.tab === "measurement") await this.loadMeasurement();
+    if (["measurement", "history"].includes(this.view.store.state.tab)) await this.loadMeasurement();
+    await this.loadFull();
     await this.loadPhases();
     await this.loadScores(wanted, scene, generation);
     await this.loadSetups();
@@ -41,12 +43,30 @@ export class Loading {
     return `${panel.facts.version} ${scene}`;
   }
 
+  /** Whether an image is shown coarse first, so that something can be seen within seconds. */
+  isLarge({ facts: { grid } }) {
+    return this.view.source.hasLevels && grid && grid.x.length * grid.y.length * grid.z.length > MOST_AT_ONCE;
+  }
+
+  /** Fetch the images themselves of which coarse versions stand; those that a later call fetches already are waited for. */
+  async loadFull() {
+    const { view } = this;
+    for (const panel of view.neededPanels().filter((p) => p.volume?.cells > 1)) {
+      const { loaded } = panel;
+      panel.coming = panel.coming?.loaded === loaded ? panel.coming : { loaded, made: this.loadPanel(panel, view.scene()) };
+      const made = await panel.coming.made.catch(() => null); // the coarse version stands, and says so
+      if (!made?.volume || panel.loaded !== loaded || panel.volume?.cells === 1) continue;
+      Object.assign(panel, made);
+      view.settle();
+    }
+  }
+
   /** What a panel is to show of a scene. */
-  async loadPanel(panel, scene) {
+  async loadPanel(panel, scene, coarse = false) {
     if (scene >= panel.facts.n_scene) {
       return { volume: null, header: null, problem: `There is no scene ${scene} in this file.` };
     }
-    const packet = await this.view.source.volume(panel.file, panel.item, scene, panel.facts.version);
+    const packet = await this.view.source.volume(panel.file, panel.item, scene, panel.facts.version, coarse);
     const { header, volume } = readVolume(packet, panel.facts);
     const refusal = volume && this.view.raycaster ? this.view.raycaster.refusal(volume) : "";
     return { header, volume, problem: header.problem ?? refusal };
@@ -99,7 +119,7 @@ export class Loading {
   async loadPhases() {
     const { view } = this;
     if (view.store.state.show === "magnitude") return;
-    for (const panel of view.shownPanels().filter((p) => p.volume && p.phaseOf !== p.loaded)) {
+    for (const panel of view.neededPanels().filter((p) => p.volume && p.phaseOf !== p.loaded)) {
       const { loaded } = panel;
       const packet = await view.source.phase(panel.file, panel.item, view.scene()).catch(() => null); // magnitudes stand
       if (loaded === panel.loaded) Object.assign(panel, { phase: readPhase(packet), phaseOf: loaded });
@@ -124,6 +144,7 @@ export class Loading {
       await this.view.measurement.load(this.view.scene());
       this.measurementStamp = stamp;
       this.view.measurement.build();
+      this.view.history.takeMeasurement();
       this.view.paintPlots();
       this.view.notices.tell("measurement", "");
     } catch (error) {

@@ -30,7 +30,8 @@ const LAYOUT = ["hidden", "alone", "columns", "sheets", "theme", "tab"];
 const MESH = ["meshScale", "meshTurn", "meshShift"];
 const IN_3D = [...CAMERA, ...LEVELS, ...LAYOUT, "mode", "threshold", "opacity", "ramp", "axes", "box", "antennas", "channel", "cross", "mark", "clip", ...MESH];
 const ON_TABS = { "bar-box": ["images", "measurement"] };
-const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark", "show", "compare", "threshold", ...MESH];
+const IN_SECTIONS = [...LEVELS, ...LAYOUT, "sections", "sectionZoom", "sectionAt", "cross", "mark", "show", "compare", "against", "divider", ...MESH];
+const MEASURED = ["measurement", "history"]; // tabs that need the measurement
 const $ = (id) => document.getElementById(id);
 
 class View extends Shown {
@@ -88,6 +89,7 @@ class View extends Shown {
   toggleMenu() {
     const open = document.body.classList.toggle("menu-open");
     $("menu").setAttribute("aria-expanded", open);
+    if (open) this.paintHead(); // the histogram had no size until now
   }
 
   /** Show image and reference in turn while that is asked for. */
@@ -213,13 +215,13 @@ class View extends Shown {
     if (names.has("norm")) this.writeCaptions();
     const has = (list) => list.some((name) => names.has(name));
     if (has(LAYOUT) || names.has("colors")) this.showTab();
-    if (has(["scene", "hidden", "alone"])) this.load();
-    if (names.has("tab") && state.tab === "measurement") this.loading.loadMeasurement();
+    if (has(["scene", "hidden", "alone", "compare", "against"])) this.load();
+    if (names.has("tab") && MEASURED.includes(state.tab)) this.loading.loadMeasurement();
     if (has(MESH)) this.placeMesh();
     if (names.has("compare")) this.blink();
     if (names.has("show")) this.loading.loadPhases();
     if (has(IN_3D)) this.scenes.request();
-    if (has(IN_SECTIONS)) this.paintSections();
+    if (has(IN_SECTIONS) || (names.has("threshold") && state.compare === "outline")) this.paintSections();
     if (names.has("colors")) this.tellWhatIsMissing();
     if (has([...LEVELS, "theme", "tab", "mode", "threshold", "measured", "show", "compare", "hidden", "alone"])) this.paintHead();
     if (state.tab === "analysis" && has(["cross", "mark", ...LEVELS])) this.analysis.build();

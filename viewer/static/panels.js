@@ -22,6 +22,14 @@ export function arrange(parent, children) {
   });
 }
 
+/** Put new children under a parent; the keyboard stays at the same one of its stops. */
+export function replaceWithFocus(parent, ...children) {
+  const stops = () => [...parent.querySelectorAll("button, [tabindex]")];
+  const at = stops().indexOf(document.activeElement);
+  parent.replaceChildren(...children);
+  if (at >= 0) stops()[at]?.focus({ preventScroll: true });
+}
+
 /** Every image of every file, as panels without data. */
 export function panelsOf(facts) {
   return facts.files.flatMap((file, f) =>
@@ -86,6 +94,7 @@ export function writeCaption(panel, { norm, watch }) {
   if (header) facts.push(...effort(header, watch), ...(header.belief ?? []));
   if (volume && !volume.peak) facts.push("all zero");
   if (volume?.peak && norm === "own" && !panel.relative) facts.push(`0 dB is ${plain(Number(volume.peak.toPrecision(3)))}`);
+  if (volume?.cells > 1) facts.push(`coarse: the largest of ${volume.cells} \u00d7 ${volume.cells} \u00d7 ${volume.cells} voxels, full resolution follows`);
   if (volume?.inside) facts.push("hatched: outside the region");
   if (volume && panel.relative && norm === "common") facts.push("to its own maximum: it is known up to a factor only");
   writeFacts(panel.caption, facts);

@@ -94,7 +94,9 @@ export class Scenes3d {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, stage.clientWidth, stage.clientHeight);
     panel.coarse.textContent = this.raycaster && scale < 1 ? `coarse: ${Math.round(100 * scale)} % of full resolution` : "";
-    return this.paintInto(context, panel, stage.clientWidth, stage.clientHeight, ratio * scale, coarse);
+    const ms = this.paintInto(context, panel, stage.clientWidth, stage.clientHeight, ratio * scale, coarse);
+    if (stage.matches(":focus-visible")) paintAim(context, stage.clientWidth / 2, stage.clientHeight / 2, inks(stage).accent);
+    return ms;
   }
 
   /** Paint a panel's 3D picture, `density` volume pixels a pixel of the context; returns the ray caster's time in ms. */
@@ -172,6 +174,8 @@ export class Scenes3d {
     stage.addEventListener("contextmenu", (event) => event.preventDefault());
     stage.addEventListener("wheel", (event) => wheelZoom(event, (factor) => store.set(zoomed(store.state, factor))), { passive: false });
     stage.addEventListener("dblclick", () => this.view.toggleAlone(panel));
+    stage.addEventListener("keydown", (event) => event.key === "Enter" && this.pick(panel, stage.clientWidth / 2, stage.clientHeight / 2));
+    for (const name of ["focus", "blur"]) stage.addEventListener(name, () => this.request()); // the aim comes and goes
   }
 
   /** Move the crosshair to the strongest voxel behind a pixel of a panel's 3D picture. */
@@ -181,6 +185,20 @@ export class Scenes3d {
     const cross = strongestAlong(panel.volume, camera, [x, y], this.view.clipBox());
     if (cross) this.view.store.set({ cross });
   }
+}
+
+/** What the Enter key picks: the middle of the picture that has the keyboard. */
+function paintAim(context, x, y, color) {
+  context.strokeStyle = color;
+  context.lineWidth = 1.5;
+  context.beginPath();
+  context.arc(x, y, 6, 0, 2 * Math.PI);
+  for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+    context.moveTo(x + 4 * dx, y + 4 * dy);
+    context.lineTo(x + 11 * dx, y + 11 * dy);
+  }
+  context.stroke();
+  context.lineWidth = 1;
 }
 
 function diagonal({ low, high }) {

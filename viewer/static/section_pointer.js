@@ -5,6 +5,7 @@ import { Touches, wheelZoom } from "./touches.js";
 import { VIEWS } from "./volume.js";
 
 const MOVES = { ArrowLeft: ["across", -1], ArrowRight: ["across", 1], ArrowUp: ["up", 1], ArrowDown: ["up", -1], PageUp: ["along", 1], PageDown: ["along", -1] };
+const GRIP = 8; // pixels beside the divider of a wipe in which a drag takes it
 const NEARER = { "+": 1.25, "=": 1.25, "-": 0.8 };
 
 export class SectionPointer {
@@ -17,8 +18,8 @@ export class SectionPointer {
     const { sections: canvas } = panel;
     new Touches(canvas, {
       start: (event) => this.begin(panel, event),
-      click: (event) => this.move(panel, event),
-      drag: (event, dx, dy) => (event.buttons & 2 ? this.pan(panel, dx, dy) : this.move(panel, event)),
+      click: (event) => panel.wiping || this.move(panel, event),
+      drag: (event, dx, dy) => this.drag(panel, event, dx, dy),
       pinch: (event, factor, dx, dy) => (this.zoom(panel, event, factor), this.pan(panel, dx, dy)),
     });
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -29,7 +30,23 @@ export class SectionPointer {
 
   begin(panel, event) {
     panel.cell = this.cellAt(panel, event);
+    panel.wiping = event.button === 0 && this.isOnDivider(panel, event);
+    if (panel.wiping) return;
     if (event.button === 0 && event.pointerType !== "touch") this.move(panel, event); // a finger may be the first of two
+  }
+
+  /** Whether the divider of a wipe is under the pointer. */
+  isOnDivider(panel, event) {
+    const { cell } = panel;
+    if (!cell || !this.view.sections.isWiped(panel)) return false;
+    return Math.abs(event.offsetX - cell.left - this.view.store.state.divider * cell.width) <= GRIP;
+  }
+
+  drag(panel, event, dx, dy) {
+    const cell = panel.wiping && this.cellOf(panel);
+    if (cell) this.view.store.set({ divider: Math.min(1, Math.max(0, (event.offsetX - cell.left) / cell.width)) });
+    else if (event.buttons & 2) this.pan(panel, dx, dy);
+    else this.move(panel, event);
   }
 
   cellAt(panel, event) {
@@ -109,5 +126,15 @@ export class SectionPointer {
     const index = panel.volume.nearest(this.view.cross());
     index[axis] = Math.min(panel.volume.shape[axis] - 1, Math.max(0, index[axis] + by * times));
     this.view.store.set({ cross: index.map((i, n) => panel.volume.centers[n][i]) });
+    this.keepInSight(panel);
+  }
+
+  /** Where the sections show a part of the image, let it follow the crosshair. */
+  keepInSight({ volume }) {
+    const { state } = this.view.store;
+    const ranges = shownRanges(volume, state);
+    const cross = this.view.cross();
+    const middle = ranges.map(([low, high], axis) => (cross[axis] < low || cross[axis] > high ? cross[axis] : (low + high) / 2));
+    if (state.sectionZoom > 1) this.show(volume, state.sectionZoom, middle);
   }
 }

@@ -1,7 +1,7 @@
 // The three flat pictures below each panel, slices or maximum projections, with the crosshair that all panels share.
 
 import { colorAt, CYCLIC, DIVERGING, FONT, halfColors, inks, pixelOf, tableOf } from "./colors.js";
-import { differencePixels, outlineOf, sliceOfOther } from "./compare.js";
+import { differencePixels, outlineOf, sliceOfOther, wipedPixels } from "./compare.js";
 import { largestOver, pixelRanges, strongestOver } from "./maxima.js";
 import { fittingTicks, labelRoom, metres, plain } from "./numbers.js";
 import { cutsOf } from "./mesh.js";
@@ -94,6 +94,7 @@ export class Sections {
       if (cross) paintCrosshair(context, cell, cross);
       if (cross && state.mark) paintMark(context, cell, state.mark, cross);
       if (cell.lone) paintScaleBar(context, cell);
+      if (this.isWiped(panel)) paintDivider(context, cell, state.divider, this.view.reference().title, panel.title);
     });
   }
 
@@ -108,22 +109,45 @@ export class Sections {
 
   pixelsOf(panel, cell, at, colors, w, h) {
     const { volume } = panel;
-    const { view } = cell;
+    const { state } = this.view.store;
+    const reference = this.view.referenceOf(panel);
+    const others = reference && sliceOfOther(volume, reference.volume, cell.view, at);
+    if (others && state.compare === "difference") {
+      const halves = at === null ? volume.maximum(cell.view) : volume.slice(cell.view, at);
+      return differencePixels(volume, cell, halves, others, state, [this.view.gainOf(panel), this.view.gainOf(reference)], w, h);
+    }
+    if (others && this.view.blinks) return this.otherPixels(panel, reference, cell, at, others, w, h);
+    const own = this.ownPixels(panel, cell, at, colors, w, h);
+    return others && state.compare === "wipe" ? wipedPixels(this.otherPixels(panel, reference, cell, at, others, w, h), own, state.divider) : own;
+  }
+
+  ownPixels(panel, { view, ...cell }, at, colors, w, h) {
+    const { volume } = panel;
     const { state } = this.view.store;
     const halves = at === null ? volume.maximum(view) : volume.slice(view, at);
-    const gain = this.view.gainOf(panel);
-    const reference = this.view.referenceOf(panel);
-    const others = reference && sliceOfOther(volume, reference.volume, view, at);
-    if (others && state.compare === "difference") {
-      return differencePixels(volume, cell, halves, others, state, [gain, this.view.gainOf(reference)], w, h);
+    if (this.showsParts(panel, at)) {
+      return complexPixels(volume, { view, ...cell }, halves, volume.slice(view, at, panel.phase), state, this.view.gainOf(panel), w, h);
     }
-    if (others && this.view.blinks) {
-      return sectionPixels(volume, cell, others, null, halfColors(state, this.view.gainOf(reference)), w, h);
-    }
-    if (state.show !== "magnitude" && panel.phase && panel.phaseOf === panel.loaded && at !== null) {
-      return complexPixels(volume, cell, halves, volume.slice(view, at, panel.phase), state, gain, w, h);
-    }
-    return sectionPixels(volume, cell, halves, volume.imagedOf(view, at), colors, w, h);
+    return sectionPixels(volume, { view, ...cell }, halves, volume.imagedOf(view, at), colors, w, h);
+  }
+
+  /** Another image under a panel's voxels, drawn as it is in its own panel. */
+  otherPixels({ volume }, reference, cell, at, others, w, h) {
+    const { state } = this.view.store;
+    const gain = this.view.gainOf(reference);
+    if (!this.showsParts(reference, at)) return sectionPixels(volume, cell, others, null, halfColors(state, gain), w, h);
+    const phases = sliceOfOther(volume, reference.volume, cell.view, at, reference.phase);
+    return complexPixels(volume, cell, others, phases, state, gain, w, h);
+  }
+
+  /** Whether a slice of a panel shows phase, real or imaginary part. */
+  showsParts(panel, at) {
+    return this.view.store.state.show !== "magnitude" && panel.phase && panel.phaseOf === panel.loaded && at !== null;
+  }
+
+  /** Whether a panel's sections show another image left of a divider. */
+  isWiped(panel) {
+    return this.view.store.state.compare === "wipe" && this.view.referenceOf(panel) !== null;
   }
 
   /** The outline of truth or first image at the threshold, over another image. */
@@ -281,6 +305,41 @@ function paintMark(context, cell, mark, cross) {
   context.restore();
 }
 
+/** The divider of a wipe with its grip, and the names of what is left and right of it where they fit. */
+function paintDivider(context, { left, top, width, height }, divider, leftName, rightName) {
+  const x = left + divider * width;
+  strokeOver(context, () => {
+    context.moveTo(x, top);
+    context.lineTo(x, top + height);
+    context.moveTo(x + 4, top + height / 2);
+    context.arc(x, top + height / 2, 4, 0, 2 * Math.PI);
+  });
+  for (const [name, align, at, room] of [[leftName, "right", x - 6, x - left], [rightName, "left", x + 6, left + width - x]]) {
+    writeOver(context, fitting(context, name, room - 10), align, at, top + 16);
+  }
+}
+
+/** A text, cut to a width; nothing where not even three letters of it fit. */
+function fitting(context, text, room) {
+  context.font = `600 11px ${FONT}`;
+  let shown = text;
+  while (shown.length > 3 && context.measureText(shown).width > room) shown = `${shown.replace(/\u2026$/, "").slice(0, -1)}\u2026`;
+  return context.measureText(shown).width > room ? "" : shown;
+}
+
+/** White letters that stand out from every colour. */
+function writeOver(context, text, align, x, y) {
+  context.font = `600 11px ${FONT}`;
+  context.textAlign = align;
+  context.textBaseline = "bottom";
+  context.strokeStyle = "rgba(0,0,0,0.65)";
+  context.lineWidth = 3;
+  context.strokeText(text, x, y);
+  context.fillStyle = "#ffffff";
+  context.fillText(text, x, y);
+  context.lineWidth = 1;
+}
+
 function paintScaleBar(context, cell) {
   const { length, text } = scaleBar(cell);
   const [low, high] = cell.ranges[cell.view.across];
@@ -294,13 +353,5 @@ function paintScaleBar(context, cell) {
       context.lineTo(end, y + 4);
     }
   });
-  context.font = `600 11px ${FONT}`;
-  context.textAlign = "center";
-  context.textBaseline = "bottom";
-  context.strokeStyle = "rgba(0,0,0,0.65)";
-  context.lineWidth = 3;
-  context.strokeText(text, x + long / 2, y - 5);
-  context.fillStyle = "#ffffff";
-  context.fillText(text, x + long / 2, y - 5);
-  context.lineWidth = 1;
+  writeOver(context, text, "center", x + long / 2, y - 5);
 }

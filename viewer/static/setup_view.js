@@ -12,22 +12,25 @@ export class SetupView {
   constructor(view, f, channel) {
     Object.assign(this, { view, f, channel });
     const label = "Antennas and scene";
-    this.canvas = element("canvas", { className: "setup", tabIndex: 0, role: "img", "aria-label": label, title: "Drag or the arrow keys turn, Ctrl and wheel zooms" });
+    this.canvas = element("canvas", { className: "setup", tabIndex: 0, role: "img", "aria-label": label, title: "Drag or the arrow keys turn, Ctrl and wheel, or + and \u2212, zoom" });
     this.canvas.dataset.ground = "dark";
     this.words = element("p", { className: "hint" });
     this.element = element("div", {}, element("h3", {}, label), this.canvas, this.words);
     this.canvas.painter = (context, width, height) => this.paint(context, width, height);
     const { store } = view;
-    const zoom = (factor) => store.set({ zoom: Math.min(40, Math.max(0.2, store.state.zoom * factor)) });
+    this.zoom = (factor) => store.set({ zoom: Math.min(40, Math.max(0.2, store.state.zoom * factor)) });
     new Touches(this.canvas, {
       drag: (event, dx, dy) => store.set(turned(store.state, dx, dy)),
-      pinch: (event, factor) => zoom(factor),
+      pinch: (event, factor) => this.zoom(factor),
     });
-    this.canvas.addEventListener("wheel", (event) => wheelZoom(event, zoom), { passive: false });
+    this.canvas.addEventListener("wheel", (event) => wheelZoom(event, this.zoom), { passive: false });
     this.canvas.addEventListener("keydown", (event) => this.key(event));
   }
 
   key(event) {
+    const factor = { "+": 1.2, "=": 1.2, "-": 1 / 1.2 }[event.key];
+    if (factor) this.zoom(factor);
+    else if (event.key === "Home") this.view.resetCamera();
     const step = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10] }[event.key];
     if (!step) return;
     event.preventDefault();

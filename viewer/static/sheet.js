@@ -8,6 +8,7 @@ import { flatView } from "./section_layout.js";
 const [SHEET_MARGIN, SHEET_GAP, SHEET_LINE, SHEET_TITLE, SHEET_BAR] = [12, 14, 15, 18, 54];
 const SHEET_PANEL = 330; // narrowest panel with sections, whose numbers can be read
 const MOST_STAGE_PIXELS = 2400; // of a 3D picture's width
+const COMPARED = { outline: "with the outline of", difference: "difference to", blink: "in turn with", wipe: "left of the divider" };
 const PLOT_ASPECT = 0.62; // height of a plot by its width
 export const MM_A_UNIT = ((7 / 72) * 25.4) / 11; // letters of 11 units are printed in 7 points
 
@@ -47,6 +48,7 @@ export function captionOf(view, { stage, sections }) {
     const at = cross && state.sections === "slices" ? ` through ${["x", "y", "z"].map((n, i) => `${n} ${plain(Number(cross[i].toPrecision(4)))}`).join(", ")} m` : "";
     if (stage) parts.push(words[state.mode]);
     if (sections) parts.push(`${state.sections}${at}`);
+    if (sections && state.compare !== "none" && view.reference()) parts.push(`${COMPARED[state.compare]} ${view.reference().title}`);
   }
   const top = state.top ? ` to ${decibels(state.top)}` : "";
   parts.push(state.scale === "db" ? `floor ${decibels(state.floor)}${top}` : `linear${top && `, up${top}`}`);

@@ -57,6 +57,14 @@ export class Shown {
     return this.panels.filter((panel) => this.isShown(panel));
   }
 
+  /** The panels that are shown, and the one that they are compared with. */
+  neededPanels() {
+    const { compare, against } = this.store.state;
+    const other = compare !== "none" && (this.panels.find((p) => p.key === against) ?? this.panels.find((p) => p.truth));
+    const shown = this.shownPanels();
+    return other && !shown.includes(other) ? [...shown, other] : shown;
+  }
+
   chosenPanels() {
     return this.panels.filter((panel) => this.isChosen(panel));
   }
@@ -83,9 +91,10 @@ export class Shown {
     return most ? panel.volume.peak / most : 1;
   }
 
-  /** The panel that others are compared with: the truth where it is known, else the first image. */
+  /** The panel that others are compared with: the chosen one, the truth where it is known, else the first image. */
   reference() {
-    return this.panels.find((p) => p.truth && p.volume) ?? this.panels.find((p) => p.volume);
+    const { against } = this.store.state;
+    return this.panels.find((p) => p.key === against && p.volume) ?? this.panels.find((p) => p.truth && p.volume) ?? this.panels.find((p) => p.volume);
   }
 
   /** What a panel is compared with; null for the reference itself, and where nothing is compared. */

@@ -7,6 +7,7 @@ export class GoneError extends Error {}
 
 class ServerSource {
   canSave = true;
+  hasLevels = true; // whether it gives coarse versions of large images
 
   async facts() {
     return (await this.get("facts")).json();
@@ -20,8 +21,8 @@ class ServerSource {
     return (await this.get("versions")).json();
   }
 
-  async volume(file, item, scene, version) {
-    return (await this.get(`volume/${file}/${item}/${scene}?version=${version}`)).arrayBuffer();
+  async volume(file, item, scene, version, coarse = false) {
+    return (await this.get(`volume/${file}/${item}/${scene}?version=${version}${coarse ? "&coarse=1" : ""}`)).arrayBuffer();
   }
 
   async phase(file, item, scene) {
@@ -65,6 +66,7 @@ class ServerSource {
 
 class EmbeddedSource {
   canSave = false;
+  hasLevels = false;
 
   async facts() {
     return this.json("embedded-facts");
@@ -133,14 +135,17 @@ export function readVolume(packet, facts) {
   if (header.changed) throw new ChangedError("the file has changed");
   if (header.problem) return { header, volume: null };
   const list = (axes) => ["x", "y", "z"].map((name) => axes[name]);
-  const shape = list(facts.edges).map((edges) => edges.length - 1);
+  const cells = header.cells ?? 1; // voxels of the file along each axis in one of these
+  const edges = list(facts.edges).map((all) => (cells > 1 ? [...all.slice(0, -1).filter((_, n) => n % cells === 0), all.at(-1)] : all));
+  const centers = cells > 1 ? edges.map((all) => all.slice(1).map((edge, n) => (edge + all[n]) / 2)) : list(facts.grid);
+  const shape = edges.map((all) => all.length - 1);
   if (header.shape.some((n, axis) => n !== shape[axis])) throw new ChangedError("the file has changed");
   const halves = new Uint16Array(buffer, start);
   const inside = header.inside ? bitsOf(header.inside, halves.length) : null;
   delete header.inside;
   return {
     header,
-    volume: new Volume({ shape, halves, peak: header.peak, edges: list(facts.edges), centers: list(facts.grid), inside }),
+    volume: new Volume({ shape, halves, peak: header.peak, edges, centers, inside, cells }),
   };
 }
 

@@ -9,7 +9,7 @@ const CHOICES = {
   colors: ["viridis", "inferno", "cividis", "jet", "gray"],
   sections: ["slices", "maxima"],
   measured: ["magnitude", "phase", "profiles", "matrix"],
-  compare: ["none", "outline", "difference", "blink"],
+  compare: ["none", "outline", "difference", "blink", "wipe"],
   show: ["magnitude", "phase", "real", "imaginary"],
   theme: ["system", "light", "dark"],
 };
@@ -32,6 +32,7 @@ const RANGES = {
   channel: [0, 1e9],
   columns: [0, 6],
   sectionZoom: [1, 200],
+  divider: [0, 1],
 };
 
 const WHOLE = ["scene", "channel", "columns"];
@@ -76,7 +77,9 @@ export const DEFAULTS = {
   theme: "system",
   channel: 0,
   measured: "magnitude", // what the map of the measurement shows
-  compare: "none", // of images with the truth, or with the first image
+  compare: "none", // of images with another
+  against: null, // key of that panel; null: the truth, or the first image where none is known
+  divider: 0.5, // share of each section, from the left, in which a wipe shows the other image
   show: "magnitude", // what of complex images the sections show
 };
 
@@ -89,7 +92,7 @@ function parseValue(name, text) {
   if (name in CHOICES) return CHOICES[name].includes(text) ? text : undefined;
   if (FLAGS.includes(name)) return text === "1";
   if (name === "hidden") return text ? text.split(",") : [];
-  if (name === "alone") return text;
+  if (name === "alone" || name === "against") return text;
   if (POINTS.includes(name)) return parsePoint(text);
   if (name in RANGES) return parseNumber(text, RANGES[name], WHOLE.includes(name));
   return undefined;
@@ -150,6 +153,7 @@ export function fitState(state, { scenes, channels, keys }) {
     channel: Math.max(0, Math.min(channels - 1, state.channel)),
     hidden: known(state.hidden, keys),
     alone: keys.includes(state.alone) ? state.alone : null,
+    against: keys.includes(state.against) ? state.against : null,
   };
 }
 

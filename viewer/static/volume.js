@@ -31,10 +31,11 @@ export function levelText(value, gain) {
 export class Volume {
   /**
    * `edges` and `centers` are three arrays in metres; `peak` is the magnitude that 1 stands for. `inside` is 1 for each
-   * voxel of the region that was imaged and 0 for the others, null where there is no region.
+   * voxel of the region that was imaged and 0 for the others, null where there is no region. `cells` is 1, or of a coarse
+   * version how many voxels of the image along each axis have their largest in one of its.
    */
-  constructor({ shape, halves, peak, edges, centers, inside = null }) {
-    Object.assign(this, { shape, halves, peak, edges, centers, inside });
+  constructor({ shape, halves, peak, edges, centers, inside = null, cells = 1 }) {
+    Object.assign(this, { shape, halves, peak, edges, centers, inside, cells });
     this.maxima = new Map();
     this.seen = new Map();
   }
