@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from mimo.autofocus.found import Found
 from mimo.data import Measurement
 from mimo.data.provenance import recorded
-
-if TYPE_CHECKING:
-    from mimo.autofocus.run import Found
 
 __all__ = ["corrected"]
 

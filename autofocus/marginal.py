@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["Evidence", "Marginal", "solve_step"]
+__all__ = ["Evidence", "Marginal", "Step", "solve_step"]
 
 AMBIGUOUS = 0.98
 """Share of what a common phase or a motion of the scene does to the data that the unknowns must be able to do, for

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,11 @@ import torch
 
 from mimo import Acquisition, ImagingOperator, LayeredMedium, VoxelGrid
 from mimo.autofocus.correction import corrected
+from mimo.autofocus.found import Found
 from mimo.autofocus.held_out import Score, divide
 from mimo.autofocus.marginal import Evidence, Marginal, Step, solve_step
 from mimo.autofocus.support import Support
-from mimo.autofocus.unknowns import RadarErrors, Unknowns
+from mimo.autofocus.unknowns import Unknowns
 from mimo.data import Measurement, divide_gain
 from mimo.data.calibration import channel_values
 from mimo.pattern import Patterns
@@ -23,7 +24,7 @@ from mimo.recon.noise import estimate_noise_std
 from mimo.recon.registry import find_method
 from mimo.recon.run import build_problem, make_operator, region_of, run_method
 
-__all__ = ["Found", "autofocus"]
+__all__ = ["autofocus"]
 
 ITERATIONS = 8
 """Images at most."""
@@ -47,60 +48,6 @@ PATIENCE = 2
 """Images that may predict no better than the best one before the search ends."""
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """Says what was found of a radar's errors.
-
-    Attributes
-    ----------
-    unknowns
-        What was solved for.
-    errors
-        The radar's errors; none where nothing was gained.
-    theta, std, determined
-        Value, standard deviation and share of the prior variance that the data take away, of each unknown.
-    ambiguities
-        Number of combinations that no data can tell and that were held at 0.
-    held_out
-        What was held out: ``channel``, ``frequency`` or ``nothing``.
-    before, after
-        Share of the energy held out that is predicted without and with the correction.
-    gained
-        Whether the data held out are predicted better beyond chance. Where they are not nothing is corrected.
-    log
-        An entry for each image: ``share``, ``misfit`` (1 where all is as modelled) and ``change``.
-    """
-
-    unknowns: Unknowns
-    errors: RadarErrors
-    theta: Floats
-    std: Floats
-    determined: Floats
-    ambiguities: int
-    held_out: str
-    before: float
-    after: float
-    gained: bool
-    log: list[dict[str, float]] = field(default_factory=list)
-
-    def table(self) -> list[dict[str, Any]]:
-        """Return a row for each unknown: ``what``, ``of``, ``value``, ``std`` and ``determined``, in SI units."""
-        columns = zip(self.unknowns.kind, self.unknowns.label, self.theta, self.std, self.determined, strict=True)
-        return [
-            {"what": kind, "of": label, "value": float(value), "std": float(std), "determined": float(share)}
-            for kind, label, value, std, share in columns
-        ]
-
-    def summary(self) -> str:
-        """Say in a sentence whether anything was gained."""
-        if self.held_out == "nothing":
-            return "too few channels and frequencies to hold any out: nothing is corrected, as nothing could be checked"
-        kept = f"{100 * self.before:.1f} % of the data held out ({self.held_out}s) without correction"
-        if not self.gained:
-            return f"nothing gained: the image predicts {kept}, {100 * self.after:.1f} % with it; nothing is corrected"
-        return f"the image predicts {kept}, {100 * self.after:.1f} % with it"
 
 
 def autofocus(

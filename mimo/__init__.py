@@ -34,6 +34,7 @@ from mimo.imaging import backproject, kirchhoff
 from mimo.imaging_operator import ImagingOperator
 from mimo.layers import LayeredMedium
 from mimo.pattern import AntennaPattern, CosinePattern, TablePattern
+from mimo.radar_derivatives import measure_with
 from mimo.sampling import expected_sampling
 from mimo.sweep import FrequencySweep
 from mimo.windows import Window, windowed
@@ -60,6 +61,7 @@ __all__ = [
     "expected_sampling",
     "kirchhoff",
     "kirchhoff_fast",
+    "measure_with",
     "operator_of",
     "range_migration",
     "windowed",

@@ -73,7 +73,8 @@ class ChannelSums:
         device = torch.device("cpu")
         self._sides = Side(acquisition, 0, device), Side(acquisition, 1, device)
         # a monostatic array has one set of antennas, so that one row of paths serves both sides
-        self._shared = self._sides[0].same_as(self._sides[1])
+        weighted = any(weight is not None for weight in model.weights)
+        self._shared = self._sides[0].same_as(self._sides[1]) and not weighted
         array = acquisition.array
         channels = np.ascontiguousarray(array.channel_indices(), np.int32)
         self._channels = np.ascontiguousarray(channels + ((0, 0) if self._shared else (0, array.n_tx)), np.int32)
@@ -85,7 +86,8 @@ class ChannelSums:
         self._voxels = acquisition.voxels
         self._turns = acquisition.wavenumber / (2 * np.pi)
         # the kernels themselves form straight paths in a homogeneous medium and isotropic amplitudes, nothing else
-        self._tabulated = acquisition.layers is not None or any((*acquisition.patterns, *array.far)) or model.near_field
+        plain = acquisition.layers is None and not any((*acquisition.patterns, *array.far))
+        self._tabulated = not plain or model.near_field or weighted
         # data times 1, k and k^2: what the near-field factor (1 + j k P_t)(1 + j k P_r) is made of (`gather`)
         self._weights = np.stack(
             [np.ones_like(acquisition.wavenumber), acquisition.wavenumber, acquisition.wavenumber**2]

@@ -36,6 +36,10 @@ COINCIDENT = 1e-9
 """A voxel nearer to an antenna than this (metres) is taken to lie on it."""
 
 
+Weight = Callable[["Side", torch.Tensor], torch.Tensor]
+"""Takes the antennas of a side and points (m, 3), metres; returns real numbers (n, m)."""
+
+
 @dataclass(frozen=True)
 class FactorModel:
     """Describes one antenna's factor: ``amplitude(R, cosine) exp(-j k P)``, times ``(1 - j k P)`` in the near field.
@@ -50,12 +54,16 @@ class FactorModel:
         Whether the near-field term ``1 - j k P`` multiplies it.
     divides
         Whether a voxel on an antenna is an error, because the amplitude divides by the distance.
+    weights
+        For each side a function of the antennas and points (m, 3) whose real numbers (n, m) multiply the amplitude, or
+        ``None``: derivatives of a factor are the factor times such weights (`mimo.radar_derivatives`).
     """
 
     name: str
     amplitude: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     near_field: bool
     divides: bool
+    weights: tuple[Weight | None, Weight | None] = (None, None)
 
 
 def _born(distance: torch.Tensor, cosine: torch.Tensor) -> torch.Tensor:
@@ -95,6 +103,7 @@ class Side:
 
     def __init__(self, acquisition: Acquisition, side: int, device: torch.device) -> None:
         array = acquisition.array
+        self.acquisition, self.index = acquisition, side
         self._far = array.far[side]
         if self._far and acquisition.layers is not None:
             array.check_near("a layered medium")
@@ -140,6 +149,8 @@ class Side:
         cosine = toward / distance.clamp_min(1e-300)
         path = self.path(points, distance)
         amplitude = model.amplitude(distance, cosine)
+        if (weight := model.weights[self.index]) is not None:
+            amplitude = amplitude * weight(self, points)
         if self._pattern is not None:
             amplitude = amplitude * self._pattern.gain(cosine, self._freq[which])
         if model.near_field and near_field:
@@ -155,6 +166,8 @@ class Side:
             )
         path = self.path(points)
         amplitude = torch.ones_like(path)
+        if (weight := model.weights[self.index]) is not None:
+            amplitude = amplitude * weight(self, points)
         if self._pattern is not None:
             cosine = -(self._normals * self.positions).sum(1, keepdim=True).expand_as(path)
             amplitude = amplitude * self._pattern.gain(cosine, self._freq[which])
