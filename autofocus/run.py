@@ -93,7 +93,7 @@ def autofocus(
     scenes
         Scenes that the errors are found from, together.
     iterations
-        Images at most.
+        Images at most, 2 or more: the first one is without a correction.
     pattern, layers, region, device
         As in `mimo.recon.make_problem`.
     report
@@ -110,8 +110,8 @@ def autofocus(
     ValueError
         When an option is not known or does not fit the array, or the scenes hold no echoes.
     """
-    if iterations < 1:
-        raise ValueError(f"iterations is {iterations}: expected 1 or more")
+    if iterations < 2:
+        raise ValueError(f"iterations is {iterations}: expected 2 or more, an image before and one after a correction")
     search = _Search(measurement, grid, solve, per, priors, method, scenes, pattern, layers, region, device)
     theta, best, log = np.zeros(len(search.unknowns)), None, []
     before: Score | None = None

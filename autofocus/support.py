@@ -35,7 +35,7 @@ class Fields:
         The model's data, complex128 ``(n_freq, n_channel)``.
     by_tx, by_rx
         Derivatives by the place of the channel's transmitter and receiver along x, y, z, per metre, ``(3, n_freq,
-        n_channel)``; ``None`` where nobody asked.
+        n_channel)``; empty where nobody asked.
     by_medium
         Derivatives by the permittivities, as shares of them, ``(n_layer, n_freq, n_channel)``; empty where nobody
         asked.
@@ -154,7 +154,7 @@ def _other_media(acquisition: Acquisition) -> Iterator[tuple[Acquisition, Acquis
     """Yield pairs of acquisitions in which a permittivity is a little higher and a little lower."""
     medium = acquisition.medium
     if not isinstance(medium, LayeredMedium):
-        yield tuple(acquisition.replace(medium=medium * (1 + sign * STEP)) for sign in (1, -1))  # type: ignore[misc]
+        yield acquisition.replace(medium=medium * (1 + STEP)), acquisition.replace(medium=medium * (1 - STEP))
         return
     for i in range(len(medium.permittivity)):
         ends = []

@@ -37,8 +37,6 @@ PRIORS = {
 """Standard deviations that are expected unless others are named: radians, nepers, seconds, metres, radians, and shares
 of the permittivity."""
 
-UNITS = {"phase": "rad", "gain": "Np", "delay": "s", "position": "m", "pose": "m", "rotation": "rad"}
-
 
 @dataclass(frozen=True, eq=False)
 class RadarErrors:
@@ -235,11 +233,11 @@ class Unknowns:
             for body, place in ((tx_body, array.tx_pos), (rx_body, array.rx_pos))
         )  # type: ignore[return-value]
 
-    def _bodies(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
-        """Return the rigid body that each transmitter and each receiver belongs to, and the bodies' middles."""
+    def _bodies(self, *, whole: bool = False) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
+        """Return the rigid body of each transmitter and each receiver, one for the `whole` array, and their middles."""
         array = self._array
         tx_body, rx_body = np.zeros(array.n_tx, np.int64), np.zeros(array.n_rx, np.int64)
-        if self.per == "pulse":
+        if self.per == "pulse" and not whole:
             tx_body[self.tx], rx_body[self.rx] = self._pulse, self._pulse
         bodies, places = np.concatenate([tx_body, rx_body]), np.concatenate([array.tx_pos, array.rx_pos])
         count = np.bincount(bodies).clip(1)
@@ -281,9 +279,9 @@ class Unknowns:
             return _spread(total, torch.arange(len(tx)), len(tx))
         return _spread(total, torch.from_numpy(self._pulse), self.n_pulse)
 
-    def _of_poses(self, fields: Fields) -> list[torch.Tensor]:
-        """Return the columns of the poses: shifts along x, y, z of each body, then turns about them."""
-        tx_body, rx_body, middle = self._bodies()
+    def _of_poses(self, fields: Fields, *, whole: bool = False) -> list[torch.Tensor]:
+        """Return the columns of the poses: shifts along x, y, z of each body, or of the `whole` array, then turns."""
+        tx_body, rx_body, middle = self._bodies(whole=whole)
         body = torch.from_numpy(tx_body[self.tx])
         columns = [_spread(fields.by_tx[i] + fields.by_rx[i], body, len(middle)) for i in range(3)]
         arms = (
@@ -304,9 +302,7 @@ class Unknowns:
         Complex ``(n_freq * n_channel, 8)``. Moving the whole array is moving the scene; a common phase or gain is the
         scene's.
         """
-        whole = Unknowns.__new__(Unknowns)
-        whole.__dict__.update(self.__dict__, per="antenna")
-        columns = whole._of_poses(fields) if len(fields.by_tx) else []
+        columns = self._of_poses(fields, whole=True) if len(fields.by_tx) else []
         columns += [1j * fields.values.reshape(-1, 1), fields.values.reshape(-1, 1)]
         return torch.cat(columns, 1)
 

@@ -55,7 +55,7 @@ __all__ = ["autofocus"]
 )
 @click.option("--method", default="pnp", show_default=True, help="What makes the images that errors are found with.")
 @click.option("--scene", "scenes", multiple=True, type=int, help="Scenes to find errors from; the first by default.")
-@click.option("--iterations", type=click.IntRange(1), default=8, show_default=True, help="Images at most.")
+@click.option("--iterations", type=click.IntRange(2), default=8, show_default=True, help="Images at most.")
 @click.option("--grid", metavar="GRID", help="Voxels, START:STOP:COUNT in metres, ends included; else the file's.")
 @region("Where the scene is, else the file's own")
 @pattern
