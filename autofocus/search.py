@@ -216,13 +216,16 @@ class Search:
         problem = self.problem(radar, response, freq)
         with warnings.catch_warnings():  # a band of the data may be far from what a network was trained on
             warnings.simplefilter("ignore", RuntimeWarning)
-            power = run_method(self._method, problem).image
+            image = run_method(self._method, problem).image
+        for scene, made in enumerate(image):
+            if not made.any():  # a radar in disorder explains so little that some methods leave nothing
+                image[scene] = problem.operator.adjoint(problem.measurement[scene]).cpu().numpy()
         noise = problem.noise_std
         noise = estimate_noise_std(problem) if noise is None else noise
         size = problem.measurement.flatten(1).norm(dim=1).double() / problem.operator.n_measurement**0.5
         noise = torch.maximum(noise.double(), LEAST_NOISE * size)
         smooth = torch.nn.functional.avg_pool3d(
-            torch.as_tensor(np.abs(power) ** 2)[:, None].double(), 3, 1, 1, count_include_pad=False
+            torch.as_tensor(np.abs(image) ** 2)[:, None].double(), 3, 1, 1, count_include_pad=False
         )[:, 0]
         inside = self.nominal.voxels.pick(smooth.flatten(1)).numpy()
         top = inside.max(1, keepdims=True)

@@ -110,3 +110,21 @@ def test_delays_of_many_turns_are_found():
 
 def test_objectives_are_named():
     assert OBJECTIVES == ("auto", "joint", "entropy", "sharpness", "phase-gradient")
+
+
+def test_a_method_that_leaves_nothing_of_a_disordered_scan_is_helped_by_a_back_projection(monkeypatch):
+    import mimo.autofocus.search as module
+
+    drift, made = drift_of(72), module.run_method
+
+    def empty_at_first(method, problem, calls=[]):  # noqa: B006 - counts its calls
+        images = made(method, problem)
+        calls.append(1)
+        if len(calls) == 1:
+            images.image[:] = 0
+        return images
+
+    monkeypatch.setattr(module, "run_method", empty_at_first)
+    _, found = autofocus(measured(SCAN, gains=drift, points=True), **FAST)
+    assert found.gained
+    assert alike(drift * np.exp(-found.errors.log_gain), SCAN) > 0.95
