@@ -74,7 +74,9 @@ def _bright_points(image: torch.Tensor, A: ImagingOperator) -> npt.NDArray[np.in
     voxels = A.acquisition.voxels
     power = image.abs().square().float()
     volume = voxels.put(power).reshape(1, 1, *A.volume_shape)
-    near = voxels.pick(torch.nn.functional.max_pool3d(volume, 3, 1, 1).reshape(1, -1))
+    size = [3 if n >= 3 else 1 for n in A.volume_shape]
+    near = torch.nn.functional.max_pool3d(volume, size, 1, [n // 2 for n in size])
+    near = voxels.pick(near.reshape(1, -1))
     peaks = torch.where(near == power, power, 0)[0]
     best, places = torch.topk(peaks, min(POINTS, len(peaks)))
     return places[best > LEAST * best[0]].cpu().numpy()

@@ -222,10 +222,15 @@ class Search:
                 image[scene] = problem.operator.adjoint(problem.measurement[scene]).cpu().numpy()
         noise = problem.noise_std
         noise = estimate_noise_std(problem) if noise is None else noise
-        size = problem.measurement.flatten(1).norm(dim=1).double() / problem.operator.n_measurement**0.5
-        noise = torch.maximum(noise.double(), LEAST_NOISE * size)
+        level = problem.measurement.flatten(1).norm(dim=1).double() / problem.operator.n_measurement**0.5
+        noise = torch.maximum(noise.double(), LEAST_NOISE * level)
+        size = [3 if n >= 3 else 1 for n in image.shape[1:]]
         smooth = torch.nn.functional.avg_pool3d(
-            torch.as_tensor(np.abs(image) ** 2)[:, None].double(), 3, 1, 1, count_include_pad=False
+            torch.as_tensor(np.abs(image) ** 2)[:, None].double(),
+            size,
+            1,
+            [n // 2 for n in size],
+            count_include_pad=False,
         )[:, 0]
         inside = self.nominal.voxels.pick(smooth.flatten(1)).numpy()
         top = inside.max(1, keepdims=True)

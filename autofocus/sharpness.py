@@ -132,7 +132,8 @@ def _around_the_brightest(search: Search, problem: Any) -> npt.NDArray[np.bool_]
     if search.n_voxel <= most:
         return search.nominal.inside
     power = sum(A.adjoint(y).abs().square() for y in problem.measurement)
-    near = torch.nn.functional.max_pool3d(power[None, None].float(), 5, 1, 2)[0, 0]
+    size = [5 if n >= 5 else 1 for n in A.volume_shape]
+    near = torch.nn.functional.max_pool3d(power[None, None].float(), size, 1, [n // 2 for n in size])[0, 0]
     voxels = search.nominal.voxels
     order = torch.argsort(voxels.pick(near.reshape(1, -1))[0], descending=True, stable=True)[:most]
     chosen = torch.zeros((1, search.n_voxel), dtype=torch.bool)

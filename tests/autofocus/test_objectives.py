@@ -2,13 +2,17 @@
 
 import numpy as np
 import pytest
-from radar_samples import ARRAY, FAST, SCAN, SWEEP, alike, drift_of, measured
+import torch
+from radar_samples import ARRAY, FAST, GRID, SCAN, SWEEP, alike, drift_of, measured
 
 import mimo.autofocus.run as run
+from mimo import Acquisition, VoxelGrid, operator_of
 from mimo.autofocus import OBJECTIVES, Unknowns, autofocus
 from mimo.autofocus.bands import bands
 from mimo.autofocus.search import Search
 from mimo.autofocus.sharpness import CRITERIA, focus_of
+from mimo.data import Measurement
+from mimo.synth import add_noise
 
 
 def search_of(scan, solve, per):
@@ -126,5 +130,19 @@ def test_a_method_that_leaves_nothing_of_a_disordered_scan_is_helped_by_a_back_p
 
     monkeypatch.setattr(module, "run_method", empty_at_first)
     _, found = autofocus(measured(SCAN, gains=drift, points=True), **FAST)
+    assert found.gained
+    assert alike(drift * np.exp(-found.errors.log_gain), SCAN) > 0.95
+
+
+@pytest.mark.parametrize("objective", ["joint", "phase-gradient"])
+def test_a_flat_scene_is_focused_too(objective):
+    flat = VoxelGrid(GRID.x, GRID.y, GRID.z[[7]])
+    scene = np.zeros(flat.shape, np.complex64)
+    scene[(2, 6, 10), (3, 11, 7), 0] = 1, 0.8j, -0.7
+    drift = drift_of(72)
+    y = operator_of(Acquisition(SCAN, SWEEP, flat)).forward(torch.from_numpy(scene)).numpy() * drift
+    y = add_noise(y, 30.0, np.random.default_rng(0)).astype(np.complex64)
+    scan = Measurement(y[None], SCAN, SWEEP, flat, snr_db=np.array([30.0], np.float32))
+    _, found = autofocus(scan, objective=objective, **FAST)
     assert found.gained
     assert alike(drift * np.exp(-found.errors.log_gain), SCAN) > 0.95
