@@ -30,6 +30,7 @@ from mimo.commands.shared import (
     run_bar,
     say,
     scheduler,
+    skip_bad,
     writing,
 )
 
@@ -95,6 +96,7 @@ __all__ = ["reconstruct"]
     help="List methods and options and end.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace what OUT holds where an image would be lost.")
+@skip_bad
 @click.option(
     "--check",
     type=click.Choice(["fast", "held-out", "none"]),
@@ -151,7 +153,7 @@ def reconstruct(
     options["memory"] = memory * 2**20
     options |= medium(patterns, layers)
     for source in sources if grid is None else ():
-        if (guess := guess_of(source)) is not None:
+        if (guess := guess_of(source, skip_bad=options["skip_bad"])) is not None:
             say(f"{source} has no grid: {grid_text(guess[0])} ({guess[1]})", hidden=hidden)
     shared = len(sources) > 1 or any(value is not None for value in (workers, scheduler, shard_size, part))
     if live and shared:

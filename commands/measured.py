@@ -21,6 +21,7 @@ from mimo.commands.shared import (
     quiet,
     region,
     say,
+    skip_bad,
     writing,
 )
 
@@ -151,6 +152,7 @@ def import_(
 @click.option("--grid", metavar="GRID", help="Voxels of that check; else a coarse grid over the scene.")
 @pattern
 @layers
+@skip_bad
 @quiet
 @as_json
 @example("mimo prepare out/b0.h5 out/b0-ready.h5 --mask-bad --band 1.5e9:4e9 --check-phase")
@@ -162,6 +164,7 @@ def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **option
     --calibration.
     """
     from mimo.data import load, open_measurement, save
+    from mimo.data.files.soundness import load_sound
 
     hidden = quiet or as_json
     if out is not None:
@@ -169,7 +172,7 @@ def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **option
     for name, option in CHECK_OPTIONS.items():
         if options[name] and not options["check_phase"]:
             raise click.UsageError(f"{option} is for --check-phase: expected both, or neither")
-    before = load(source)
+    before = load_sound(source) if options["skip_bad"] else load(source)
     with open_measurement(source) as file:
         if file.methods and out is not None:
             say(f"images of {source} ({', '.join(file.methods)}) are not carried over", err=True)

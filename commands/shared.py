@@ -37,6 +37,7 @@ __all__ = [
     "run_bar",
     "say",
     "scheduler",
+    "skip_bad",
     "writing",
 ]
 
@@ -67,6 +68,9 @@ precision = click.option(
     default="auto",
     show_default=True,
     help="Of networks; auto is bfloat16 where the processor or the GPU has it in hardware, else float32.",
+)
+skip_bad = click.option(
+    "--skip-bad", is_flag=True, help="Leave out scenes that hold NaN, infinities or damaged blocks, and say which."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for scripts.")
 
