@@ -8,19 +8,17 @@ from typing import Any
 import click
 import numpy as np
 
-from mimo.commands.shared import as_json, example, parse_viewpoint, print_json, say, skip_bad
+from mimo.commands.shared import INPUT, as_json, example, parse_viewpoint, print_json, say, skip_bad
 
 __all__ = ["evaluate", "print_scores"]
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--mesh", type=click.Path(path_type=Path), help="STL, PLY or OBJ of what was really there.")
-@click.option(
-    "--transform", type=click.Path(path_type=Path), help="JSON: 4 x 4 matrix from the mesh to the grid's frame, metres."
-)
+@click.argument("file", type=INPUT)
+@click.option("--mesh", type=INPUT, help="STL, PLY or OBJ of what was really there.")
+@click.option("--transform", type=INPUT, help="JSON: 4 x 4 matrix from the mesh to the grid's frame, metres.")
 @click.option("--mesh-scale", type=float, help="Metres per unit of the mesh, before --transform: 0.001 for mm.")
-@click.option("--against", type=click.Path(path_type=Path), help="A file with another image in place of a mesh.")
+@click.option("--against", type=INPUT, help="A file with another image in place of a mesh.")
 @click.option("--against-method", help="Which of its images, of which 'truth' is one.")
 @click.option("--against-scene", type=int, help="Which of its scenes; that of --scene by default.")
 @click.option("--method", "methods", multiple=True, help="Which images are compared as shapes; all by default.")

@@ -13,6 +13,8 @@ import click
 
 from mimo.commands.interrupts import Stopper, stoppable
 from mimo.commands.shared import (
+    INPUT,
+    OUTPUT,
     PAPER_GRID,
     as_json,
     example,
@@ -42,8 +44,8 @@ __all__ = ["reconstruct"]
 
 
 @click.command()
-@click.argument("sources", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("sources", metavar="IN...", nargs=-1, required=True, type=INPUT)
+@click.argument("out", type=OUTPUT)
 @click.option("--method", "methods", multiple=True, help="A method's name; may be given several times.")
 @click.option(
     "--grid", metavar="GRID", help="Voxels, START:STOP:COUNT in metres, ends included; else the file's, else a guess."
@@ -105,7 +107,7 @@ __all__ = ["reconstruct"]
     help="Find out what the images explain; held-out runs each method again without some data.",
 )
 @click.option("--live", metavar="N", type=click.IntRange(min=1), help="Write OUT every N iterations, to be watched.")
-@click.option("--history", type=click.Path(path_type=Path), help="Write the figures of each iteration here, CSV.")
+@click.option("--history", type=OUTPUT, help="Write the figures of each iteration here, CSV.")
 @quiet
 @as_json
 @example(f"mimo reconstruct out/scenes.h5 out/images.h5 --method tikhonov --method kirchhoff --grid {PAPER_GRID}")

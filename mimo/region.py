@@ -22,6 +22,7 @@ from mimo._values import number_text
 from mimo.acquisition import Acquisition
 from mimo.array import ArrayGeometry
 from mimo.grid import VoxelGrid
+from mimo.input_file import refuse_irregular
 
 __all__ = ["FORMS", "NEAR", "Region", "clearance", "surrounds"]
 
@@ -221,6 +222,7 @@ def _clear(acquisition: Acquisition) -> Inside | None:
 
 def _read(path: Path, grid: VoxelGrid) -> Inside:
     """Read a file of voxels: a bool array of the grid's shape, or one of zeros and ones."""
+    refuse_irregular(path, "a .npy file of voxels")
     try:
         values = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
-from mimo.data.files.hdf5 import attribute, dataset, guarded, open_hdf5, subgroup
+from mimo.data.files.hdf5 import attribute, check_memory, dataset, guarded, open_hdf5, subgroup
 from mimo.data.files.schema import (
     BY_PATH,
     FIELDS,
@@ -219,6 +219,7 @@ class MeasurementFile:
     def _read(self, name: str, field: Field, scenes: range | list[int] | None) -> Array:
         """Read scenes of a dataset (everything for ``None``); finite, in our phase convention."""
         source = self._datasets[name]
+        check_memory(self.path, source, name, None if scenes is None else len(scenes))
         if scenes is None:
             values = np.asarray(source[()])
             check_finite(field, values, name=name)

@@ -136,7 +136,7 @@ class MatFile:
     def _from_hdf5(self, name: str) -> npt.NDArray[Any]:
         assert self._file is not None  # noqa: S101 - the caller's check, for the type checker
         with guarded(self.path):
-            found = foreign_dataset(self._file, name.replace(".", "/"))
+            found = foreign_dataset(self.path, self._file, name.replace(".", "/"))
             if found is None:
                 raise self._absent_in_hdf5(name)
             values = np.asarray(found[()])
@@ -151,7 +151,7 @@ class MatFile:
         cells = np.empty(references.T.shape, object)
         for at, reference in np.ndenumerate(references.T):
             place = self._file[reference].name if reference else ""
-            found = foreign_dataset(self._file, str(place)) if place else None
+            found = foreign_dataset(self.path, self._file, str(place)) if place else None
             if found is None:
                 raise FileError(self.path, f"{name} has a cell that points nowhere: expected numbers in each")
             cells[at] = complex_of(np.asarray(found[()])).T
