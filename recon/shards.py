@@ -23,9 +23,10 @@ from mimo.output_file import held
 from mimo.pattern import Patterns, describe_patterns
 from mimo.progress import silent
 from mimo.recon.existing import Plan, images_meanwhile, plan_of, version_of
-from mimo.recon.forecast import forecast, warning
+from mimo.recon.forecast import check_images, forecast, warning
 from mimo.recon.registry import FILES, find_method
 from mimo.recon.run import (
+    BATCH,
     Live,
     Watcher,
     build_problem,
@@ -132,6 +133,7 @@ class Order:
     def operator(self, measurement: Measurement) -> tuple[ImagingOperator, dict[str, Any]]:
         """Return the operator of a measurement and the store of `Problem.shared`, kept from one shard to the next."""
         acquisition = measurement.acquisition(pattern=self.pattern, layers=self.layers)
+        check_images(acquisition.grid, min(measurement.n_scene, BATCH), [find_method(name) for name in self.methods])
         inside = region_of(self.region, measurement).inside(acquisition)
         return _operator(acquisition.replace(inside=inside), self.device, self.memory, self.sums)
 

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from mimo import cache
 from mimo.data.files.schema import FileError
 from mimo.input_file import irregular
+from mimo.memory import machine_memory
 
 __all__ = ["FREE", "MEMORY", "check_size", "open_regular", "read_limit", "read_text"]
 
@@ -35,9 +36,7 @@ def read_limit(n_stored: int | None = None) -> int:
     ValueError
         When ``MIMO_READ_MEMORY`` is no size.
     """
-    most = MEMORY
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        most = max(most, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
+    most = max(MEMORY, machine_memory() // 2)
     if n_stored is not None:
         most = min(most, max(FREE, EXPANSION * n_stored))
     return cache.bytes_from("MIMO_READ_MEMORY", most)
