@@ -122,8 +122,7 @@ class Denoiser:
             raise ValueError(f"{path}: weights of kind {info.get('kind')!r}, expected 'denoiser'")
         with whole_input(path, EXPECTED):
             config = build_table(NetworkConfig, info.get("network", {}), "network.")
-            with torch.device("meta"):
-                check_network(path, config.build())
+            check_network(path, config.least_weights)
             network = config.build_empty()
         try:
             network.load_state_dict(state)

@@ -25,9 +25,6 @@ NETWORK_RANGES = {
 METHOD_RANGES = {"blocks": (1, 1000), "hidden": (1, 2**20), "steps": (1, 1000)}
 """Smallest and largest value of each number: beyond, a file's description would keep the machine busy without end."""
 
-WEIGHTS_OF_BLOCKS = 4 * 27
-"""Weights of a level over the square of its width: four convolutions with kernels of 3 x 3 x 3, more at most levels."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
@@ -62,8 +59,14 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         check_ranges("network", self, NETWORK_RANGES)
-        n_weight = WEIGHTS_OF_BLOCKS * sum((self.width * 2**level) ** 2 for level in range(self.levels))
-        check_memory(f"network.levels {self.levels} of network.width {self.width}", 4.0 * n_weight)
+        what = f"network.levels {self.levels} of network.width {self.width}"
+        check_memory(what, 4.0 * self.least_weights, otherwise="a smaller network")
+
+    @property
+    def least_weights(self) -> float:
+        """Number of weights that the network has at least."""
+        kernel = 9 if self.planar else 27
+        return kernel / self.order * sum((self.width * 2**level) ** 2 for level in range(self.levels))
 
     def build(self) -> UNet3D:
         """Return a fresh network."""

@@ -80,6 +80,17 @@ def build_network(method: MethodConfig, network: NetworkConfig, acquisition: Acq
     return NETWORKS[method.kind](method, network, acquisition)
 
 
+def _least_weights(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> float:
+    """Return a number of weights that the network of a configuration has at least, without making it."""
+    if method.kind == "resnet":
+        return 2 * 9 * method.blocks * network.width**2
+    if method.kind == "dense":
+        return method.hidden * (2 * math.prod(acquisition.measurement_shape) + acquisition.grid.n_voxel)
+    if method.kind == "unrolled" and not method.shared:
+        return method.steps * network.least_weights
+    return network.least_weights
+
+
 class Reconstructor:
     """From measurements to magnitudes in [0, 1], without iterations.
 
@@ -146,8 +157,7 @@ class Reconstructor:
             if "setting" not in info:
                 raise ValueError("setting is missing: expected a table, the array, sweep and grid of the training")
             acquisition = acquisition_from_table(info["setting"])
-            with torch.device("meta"):
-                check_network(path, build_network(method, network, acquisition))
+            check_network(path, _least_weights(method, network, acquisition))
             whole = build_network(method, network, acquisition)
             state, of_spread = split_state(state)
             whole.load_state_dict(state)
@@ -156,8 +166,7 @@ class Reconstructor:
                 if not {"network", "intervals", "scale"} <= set(info.get("spread", {})):
                     raise ValueError("spread lacks network, intervals or scale: expected a table with all three")
                 described = build_table(NetworkConfig, info["spread"]["network"], "spread.network.")
-                with torch.device("meta"):
-                    check_network(path, Spread(method, described))
+                check_network(path, described.least_weights)
                 spread = Spread(method, described).to(device)
                 spread.load_state_dict(of_spread)
                 Intervals.from_dict(info["spread"]["intervals"]), float(info["spread"]["scale"])

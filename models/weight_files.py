@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
 
 from mimo.data.files.limits import check_size
 from mimo.input_file import refuse_irregular, whole_input
@@ -120,23 +118,15 @@ def _description(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> d
     return config
 
 
-def check_network(path: str | os.PathLike[str], network: nn.Module) -> None:
-    """Refuse a description whose network is far larger than the file that is to fill it.
-
-    Parameters
-    ----------
-    path
-        The file of weights.
-    network
-        The network, its tensors without memory (``torch.device("meta")``).
+def check_network(path: str | os.PathLike[str], n_weight: float) -> None:
+    """Refuse a description whose network, of `n_weight` weights at least, is far larger than the file that fills it.
 
     Raises
     ------
     mimo.data.FileError
         The message says the size, the limit and what lifts it.
     """
-    n_bytes = sum(math.prod(p.shape) * p.element_size() for p in (*network.parameters(), *network.buffers()))
-    check_size(path, "the network that it describes", n_bytes, os.stat(path).st_size)
+    check_size(path, "the network that it describes", int(4 * n_weight), os.stat(path).st_size)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -12,13 +12,15 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from mimo.data.files.hdf5 import foreign_dataset, guarded, open_hdf5
+from mimo.data.files.hdf5 import foreign_dataset
 from mimo.data.files.limits import check_size, open_regular
 from mimo.data.files.schema import SCHEMA_NAME, FileError
-from mimo.data.importers.matlab import MatFile, complex_of
+from mimo.data.importers.hdf5_apart import complex_of, hdf5_apart
+from mimo.data.importers.matlab import MatFile
 
 __all__ = ["SUFFIXES", "Get", "load_npy", "named_arrays"]
 
+EXPECTED = "an HDF5 file"
 SUFFIXES = (".npz", ".h5", ".hdf5", ".mat")
 Array = npt.NDArray[Any]
 Get = Callable[[str], Array]
@@ -45,9 +47,12 @@ def named_arrays(path: Path) -> Iterator[tuple[Get, tuple[str, ...]]]:
         with MatFile(path) as file:
             yield file.get, file.names
     else:
-        with open_hdf5(path) as opened:
-            _refuse_own(path, opened)
-            yield (lambda name: _from_hdf5(path, opened, name)), tuple(sorted(opened))
+
+        def get(name: str) -> Array:
+            found: Array = hdf5_apart(path, lambda file: _from_hdf5(path, file, name), EXPECTED)
+            return found
+
+        yield get, hdf5_apart(path, lambda file: _names(path, file), EXPECTED)
 
 
 def load_npy(path: Path) -> Array:
@@ -102,18 +107,17 @@ def _numpy_errors(path: Path, expected: str) -> Iterator[None]:
 
 
 def _from_hdf5(path: Path, file: h5py.File, name: str) -> Array:
-    with guarded(path):
-        found = foreign_dataset(path, file, name)
-        if found is None:
-            listed: list[str] = []
-            file.visit(listed.append)
-            raise FileError(
-                path, f"dataset {name!r} is missing: expected it, there is {', '.join(listed[:12]) or 'none'}"
-            )
-        return complex_of(np.asarray(found[()]))
+    found = foreign_dataset(path, file, name)
+    if found is None:
+        listed: list[str] = []
+        file.visit(listed.append)
+        raise FileError(path, f"dataset {name!r} is missing: expected it, there is {', '.join(listed[:12]) or 'none'}")
+    return complex_of(np.asarray(found[()]))
 
 
-def _refuse_own(path: Path, file: h5py.File) -> None:
+def _names(path: Path, file: h5py.File) -> list[str]:
+    """Return the top-level names of a file that is not the program's own."""
     mark = file.attrs.get("schema")
     if mark is not None and str(mark.decode() if isinstance(mark, bytes) else mark) == SCHEMA_NAME:
         raise FileError(path, f"is a {SCHEMA_NAME} file already: expected one of another program; it needs no import")
+    return sorted(file)
