@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from mimo.data.files.hdf5 import foreign_dataset
 from mimo.data.files.limits import check_size, open_regular
 from mimo.data.files.schema import SCHEMA_NAME, FileError
-from mimo.data.importers.hdf5_apart import complex_of, hdf5_apart
+from mimo.data.importers.hdf5_apart import ForeignHdf5, complex_of
 from mimo.data.importers.matlab import MatFile
 
 __all__ = ["SUFFIXES", "Get", "load_npy", "named_arrays"]
@@ -47,12 +48,8 @@ def named_arrays(path: Path) -> Iterator[tuple[Get, tuple[str, ...]]]:
         with MatFile(path) as file:
             yield file.get, file.names
     else:
-
-        def get(name: str) -> Array:
-            found: Array = hdf5_apart(path, lambda file: _from_hdf5(path, file, name), EXPECTED)
-            return found
-
-        yield get, hdf5_apart(path, lambda file: _names(path, file), EXPECTED)
+        opened = ForeignHdf5(path, partial(_from_hdf5, path), EXPECTED, partial(_refuse_own, path))
+        yield opened.get, opened.names
 
 
 def load_npy(path: Path) -> Array:
@@ -115,9 +112,7 @@ def _from_hdf5(path: Path, file: h5py.File, name: str) -> Array:
     return complex_of(np.asarray(found[()]))
 
 
-def _names(path: Path, file: h5py.File) -> list[str]:
-    """Return the top-level names of a file that is not the program's own."""
+def _refuse_own(path: Path, file: h5py.File) -> None:
     mark = file.attrs.get("schema")
     if mark is not None and str(mark.decode() if isinstance(mark, bytes) else mark) == SCHEMA_NAME:
         raise FileError(path, f"is a {SCHEMA_NAME} file already: expected one of another program; it needs no import")
-    return sorted(file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +14,7 @@ from scipy.io.matlab import mat_struct
 from mimo.data.files.arrays_apart import read_apart
 from mimo.data.files.hdf5 import foreign_dataset
 from mimo.data.files.schema import FileError
-from mimo.data.importers.hdf5_apart import complex_of, hdf5_apart, is_hdf5
+from mimo.data.importers.hdf5_apart import ForeignHdf5, complex_of, is_hdf5
 
 __all__ = ["MatFile"]
 
@@ -33,10 +32,10 @@ class MatFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._names: tuple[str, ...] = ()
-        self._variables: dict[str, Any] | None = None
+        self._variables: dict[str, Any] = {}
+        self._hdf5: ForeignHdf5 | None = None
         if is_hdf5(path):
-            self._names = self._apart(lambda file: list(file))
+            self._hdf5 = ForeignHdf5(path, self._from_hdf5, EXPECTED)
         else:
             self._variables = read_apart(path, self._version_5, EXPECTED)
 
@@ -44,20 +43,16 @@ class MatFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._variables = None
+        self._variables = {}
 
     def _version_5(self) -> dict[str, Any]:
         found = loadmat(self.path, struct_as_record=False, squeeze_me=False)
         return {name: value for name, value in found.items() if not name.startswith("__")}
 
-    def _apart(self, read: Callable[[h5py.File], Any]) -> Any:
-        """Return what a function reads from the open file of version 7.3, in a process of its own."""
-        return hdf5_apart(self.path, read, EXPECTED)
-
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the variables at the top level."""
-        found = self._names if self._variables is None else self._variables
+        found = self._variables if self._hdf5 is None else self._hdf5.names
         return tuple(sorted(name for name in found if not name.startswith(("__", "#"))))
 
     def has(self, name: str) -> bool:
@@ -76,7 +71,7 @@ class MatFile:
         FileError
             When it is missing (what there is beside it is listed) or does not hold numbers.
         """
-        values = self._apart(lambda file: self._from_hdf5(file, name)) if self._names else self._from_version_5(name)
+        values = self._from_version_5(name) if self._hdf5 is None else self._hdf5.get(name.replace(".", "/"))
         if values.dtype == object and values.size and all(isinstance(each, np.ndarray) for each in values.flat):
             values = self._stacked(name, [np.squeeze(each) for each in values.flatten(order="F")])
         if values.dtype == object and values.size == 1 and isinstance(values.item(), mat_struct):
@@ -108,7 +103,7 @@ class MatFile:
 
     def _from_version_5(self, name: str) -> npt.NDArray[Any]:
         first, *fields = name.split(".")
-        found: Any = (self._variables or {}).get(first) if not first.startswith("__") else None
+        found: Any = self._variables.get(first) if not first.startswith("__") else None
         if found is None:
             raise self._missing(name, first, self.names)
         for depth, field in enumerate(fields):
@@ -124,9 +119,9 @@ class MatFile:
         return found
 
     def _from_hdf5(self, file: h5py.File, name: str) -> npt.NDArray[Any]:
-        found = foreign_dataset(self.path, file, name.replace(".", "/"))
+        found = foreign_dataset(self.path, file, name)
         if found is None:
-            raise self._absent_in_hdf5(file, name)
+            raise self._absent_in_hdf5(file, name.replace("/", "."))
         values = np.asarray(found[()])
         if h5py.check_ref_dtype(found.dtype) is h5py.Reference:
             return self._cells(file, name, values)
