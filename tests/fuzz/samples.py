@@ -79,10 +79,10 @@ def write_samples(root: Path) -> list[Sample]:
     ):
         folder = add(f"{kind} {file}".replace(" ", "-"), file, *commands)
         native.write(kind, folder)
-    folder = add("merit", "channel_names.csv", FOLDER)
+    folder = add("merit", "channel_names.csv", *FOLDER)
     _write_merit(folder)
     for file in ("antenna_locations.csv", "frequencies.csv", "scan.csv"):
-        shutil.copytree(folder, add(f"merit-{file}", file, FOLDER), dirs_exist_ok=True)
+        shutil.copytree(folder, add(f"merit-{file}", file, *FOLDER), dirs_exist_ok=True)
     folder = add("table", "t.csv", ("array", "from-table", "{file}", "--unit", "m", "-o", "{out}"))
     (folder / "t.csv").write_text("kind,x,y,z\ntx,0,0,0\ntx,0.1,0,0\nrx,0,0.2,0\nrx,0.3,0,0\nboth,0.5,0.5,0\n")
     folder = add("mapping", "m.toml", ("import", "{folder}/a.npz", "{out}", "--mapping", "{file}"))
