@@ -68,7 +68,7 @@ def _between() -> BinaryIO:
     """Open a file without a name, in memory where the system has such."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("mimo"), "w+b")
-    return tempfile.TemporaryFile()  # type: ignore[return-value]
+    return tempfile.TemporaryFile()
 
 
 def _try(work: Callable[[BinaryIO], None], file: BinaryIO) -> None:
