@@ -9,7 +9,7 @@ TREE   := $(VENV)/tree
 WINGS  := data synth models recon autofocus viewer train bench commands
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser lint type bench pictures fresh notebooks docs sample compare learned arrays coverage measured screenshots wheel sanitize clean
+.PHONY: help demo test fuzz browser lint type bench pictures fresh notebooks docs sample compare learned arrays coverage measured screenshots wheel sanitize clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ demo: $(READY) ## Install, synthesize a scene, reconstruct it with every method,
 
 test: $(READY) ## Install, run the tests (not the slow ones), the doctests and the notebooks
 	MIMO_NOTEBOOK_SECONDS=5 $(BIN)/python -m pytest -p no:benchmark -n 2 --dist loadfile --no-loadscope-reorder --nbmake tests notebooks
+
+fuzz: $(READY) ## Give 10,000 damaged files of every format to the commands that read them (ten minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py
 
 browser: $(READY) ## Install Chromium and drive the viewer's page in it
 	sh tests/browser/install_chromium.sh

@@ -18,6 +18,7 @@ from mimo.autofocus.support import Support
 from mimo.autofocus.unknowns import Unknowns
 from mimo.data import Measurement, divide_gain
 from mimo.data.calibration import channel_values
+from mimo.memory import check_voxels
 from mimo.pattern import Patterns
 from mimo.recon.noise import estimate_noise_std
 from mimo.recon.registry import Problem, find_method
@@ -101,6 +102,7 @@ class Search:
         if some.gain is not None:
             some = divide_gain(some)
         nominal = some.acquisition(grid, pattern=pattern, layers=layers)
+        check_voxels(nominal.grid, n_scene=some.n_scene)
         self._region = region_of(region, some)
         self.nominal = nominal.replace(inside=self._region.inside(nominal))
         if per == "auto":

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mimo.commands.shared import example, quiet, say, writing
+from mimo.commands.shared import INPUT, OUTPUT, example, quiet, say, writing
 
 if TYPE_CHECKING:
     from mimo import ArrayGeometry
 
-__all__ = ["FILE", "array", "board", "from_table", "mills_cross", "planar"]
-
-FILE = click.Path(path_type=Path)
+__all__ = ["array", "board", "from_table", "mills_cross", "planar"]
 
 
 @click.group("array")
@@ -30,7 +28,7 @@ def _layout(function: Callable[..., Any]) -> Callable[..., Any]:
         quiet,
         click.option("--grid", metavar="GRID", help="Voxels to keep with it: x=A:B:N,y=A:B:N,z=A:B:N, metres."),
         click.option("--freq", metavar="START:STOP:COUNT", help="Frequencies to keep with it, Hz."),
-        click.option("--out", "-o", type=FILE, required=True, help="The geometry file."),
+        click.option("--out", "-o", type=OUTPUT, required=True, help="The geometry file."),
     ):
         function = option(function)
     return function
@@ -108,8 +106,8 @@ def board(
 
 
 @array.command("from-table")
-@click.argument("table", type=FILE)
-@click.argument("receivers", type=FILE, required=False)
+@click.argument("table", type=INPUT)
+@click.argument("receivers", type=INPUT, required=False)
 @click.option("--unit", required=True, metavar="UNIT", help="Unit of length of the tables: m, cm, mm, um or inch.")
 @_layout
 @example("mimo array from-table antennas.csv --unit mm -o out/array.h5")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mimo.commands.shared import (
+    INPUT,
+    OUTPUT,
     as_json,
     example,
     grid_text,
@@ -30,8 +32,8 @@ __all__ = ["autofocus"]
 
 
 @click.command()
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("source", metavar="IN", type=INPUT)
+@click.argument("out", type=OUTPUT)
 @click.option(
     "--solve",
     default="phase",
@@ -67,7 +69,7 @@ __all__ = ["autofocus"]
 @region("Where the scene is, else the file's own")
 @pattern
 @layers
-@click.option("--figure", type=click.Path(path_type=Path), help="Draw the image before and after: PNG, SVG or PDF.")
+@click.option("--figure", type=OUTPUT, help="Draw the image before and after: PNG, SVG or PDF.")
 @click.option("--device", default="auto", show_default=True, help="cpu or cuda.")
 @quiet
 @as_json

@@ -8,19 +8,17 @@ from typing import Any
 import click
 import numpy as np
 
-from mimo.commands.shared import as_json, example, parse_viewpoint, print_json, say
+from mimo.commands.shared import INPUT, as_json, example, parse_viewpoint, print_json, say, skip_bad
 
 __all__ = ["evaluate", "print_scores"]
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--mesh", type=click.Path(path_type=Path), help="STL, PLY or OBJ of what was really there.")
-@click.option(
-    "--transform", type=click.Path(path_type=Path), help="JSON: 4 x 4 matrix from the mesh to the grid's frame, metres."
-)
+@click.argument("file", type=INPUT)
+@click.option("--mesh", type=INPUT, help="STL, PLY or OBJ of what was really there.")
+@click.option("--transform", type=INPUT, help="JSON: 4 x 4 matrix from the mesh to the grid's frame, metres.")
 @click.option("--mesh-scale", type=float, help="Metres per unit of the mesh, before --transform: 0.001 for mm.")
-@click.option("--against", type=click.Path(path_type=Path), help="A file with another image in place of a mesh.")
+@click.option("--against", type=INPUT, help="A file with another image in place of a mesh.")
 @click.option("--against-method", help="Which of its images, of which 'truth' is one.")
 @click.option("--against-scene", type=int, help="Which of its scenes; that of --scene by default.")
 @click.option("--method", "methods", multiple=True, help="Which images are compared as shapes; all by default.")
@@ -39,6 +37,7 @@ __all__ = ["evaluate", "print_scores"]
 @click.option("--within-mm", multiple=True, type=float, help="Distance of an F-score; 1, 2 and 5 mm by default.")
 @click.option("--samples", "n_sample", type=int, help="Points drawn on a surface; 30000 by default.")
 @click.option("--seed", type=int, help="Seed of these points; 0 by default.")
+@skip_bad
 @as_json
 @example("mimo evaluate out/demo.h5")
 def evaluate(
@@ -50,6 +49,7 @@ def evaluate(
     against: Path | None,
     against_method: str | None,
     against_scene: int | None,
+    skip_bad: bool,
     **options: Any,
 ) -> None:
     """Compare the images in a file with its truth: PSNR, 3D SSIM and run time of each method.
@@ -68,8 +68,10 @@ def evaluate(
         if given:
             name = {"kind": "as", "methods": "method", "n_sample": "samples"}.get(next(iter(given)), next(iter(given)))
             raise click.UsageError(f"--{name.replace('_', '-')} compares shapes: expected --mesh or --against with it")
-        print_scores(file, as_json, quiet=False)
+        print_scores(file, as_json, quiet=False, skip_bad=skip_bad)
         return
+    if skip_bad:
+        raise click.UsageError("--skip-bad is for scores against the truth: --scene names the one compared as shapes")
     from mimo.data.files.transforms import read_transform
     from mimo.recon.shape_evaluation import Extraction, compare_with_image, compare_with_mesh, shape_table
 
@@ -93,11 +95,11 @@ def evaluate(
         say(f"{outside:.0%} of {mesh} lies outside the grid and is left out")
 
 
-def print_scores(file: Path, as_json: bool, quiet: bool) -> None:
+def print_scores(file: Path, as_json: bool, quiet: bool, *, skip_bad: bool = False) -> None:
     """Print PSNR, SSIM and run time of each method in a file."""
     from mimo.recon.evaluate import score_file, score_table
 
-    scores = score_file(file)
+    scores = score_file(file, skip_bad=skip_bad)
     if as_json:
         print_json(scores)
     else:

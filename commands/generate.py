@@ -10,6 +10,8 @@ import click
 
 from mimo.commands.evaluation import print_scores
 from mimo.commands.shared import (
+    INPUT,
+    OUTPUT,
     PAPER_GRID,
     as_json,
     example,
@@ -29,7 +31,7 @@ __all__ = ["demo", "synth"]
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out/demo.h5"), show_default=True)
+@click.option("--out", type=OUTPUT, default=Path("out/demo.h5"), show_default=True)
 @click.option("--method", "methods", multiple=True, help="Only this one; may be given several times.")
 @click.option("--preset", default="paper", show_default=True, help="Target: paper or shapes.")
 @click.option("--n-freq", type=click.IntRange(min=2), default=15, show_default=True, help="Frequencies, 4 to 16 GHz.")
@@ -69,18 +71,16 @@ def demo(
 
 
 @click.command()
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=OUTPUT)
 @click.option("--n", default=1, show_default=True, help="Scenes.")
 @click.option("--preset", default="paper", show_default=True, help="Targets: paper or shapes.")
 @click.option("--n-freq", type=click.IntRange(min=2), default=15, show_default=True, help="Frequencies, 4 to 16 GHz.")
 @click.option("--grid", metavar="GRID", help=f"Voxels, START:STOP:COUNT in metres; else {PAPER_GRID}.")
-@click.option(
-    "--like", type=click.Path(path_type=Path), help="Array, sweep, permittivity and grid of this file instead."
-)
+@click.option("--like", type=INPUT, help="Array, sweep, permittivity and grid of this file instead.")
 @click.option(
     "--array",
     "array_file",
-    type=click.Path(path_type=Path),
+    type=INPUT,
     help="Array of this geometry file (`mimo array`), and its frequencies and grid where it has them.",
 )
 @pattern

@@ -13,6 +13,8 @@ import click
 
 from mimo.commands.interrupts import Stopper, stoppable
 from mimo.commands.shared import (
+    INPUT,
+    OUTPUT,
     PAPER_GRID,
     as_json,
     example,
@@ -30,6 +32,7 @@ from mimo.commands.shared import (
     run_bar,
     say,
     scheduler,
+    skip_bad,
     writing,
 )
 
@@ -41,8 +44,8 @@ __all__ = ["reconstruct"]
 
 
 @click.command()
-@click.argument("sources", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("sources", metavar="IN...", nargs=-1, required=True, type=INPUT)
+@click.argument("out", type=OUTPUT)
 @click.option("--method", "methods", multiple=True, help="A method's name; may be given several times.")
 @click.option(
     "--grid", metavar="GRID", help="Voxels, START:STOP:COUNT in metres, ends included; else the file's, else a guess."
@@ -95,6 +98,7 @@ __all__ = ["reconstruct"]
     help="List methods and options and end.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace what OUT holds where an image would be lost.")
+@skip_bad
 @click.option(
     "--check",
     type=click.Choice(["fast", "held-out", "none"]),
@@ -103,7 +107,7 @@ __all__ = ["reconstruct"]
     help="Find out what the images explain; held-out runs each method again without some data.",
 )
 @click.option("--live", metavar="N", type=click.IntRange(min=1), help="Write OUT every N iterations, to be watched.")
-@click.option("--history", type=click.Path(path_type=Path), help="Write the figures of each iteration here, CSV.")
+@click.option("--history", type=OUTPUT, help="Write the figures of each iteration here, CSV.")
 @quiet
 @as_json
 @example(f"mimo reconstruct out/scenes.h5 out/images.h5 --method tikhonov --method kirchhoff --grid {PAPER_GRID}")
@@ -151,7 +155,7 @@ def reconstruct(
     options["memory"] = memory * 2**20
     options |= medium(patterns, layers)
     for source in sources if grid is None else ():
-        if (guess := guess_of(source)) is not None:
+        if (guess := guess_of(source, skip_bad=options["skip_bad"])) is not None:
             say(f"{source} has no grid: {grid_text(guess[0])} ({guess[1]})", hidden=hidden)
     shared = len(sources) > 1 or any(value is not None for value in (workers, scheduler, shard_size, part))
     if live and shared:

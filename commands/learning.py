@@ -13,7 +13,19 @@ import torch
 from click.core import ParameterSource
 
 from mimo.commands.interrupts import stoppable
-from mimo.commands.shared import as_json, example, grid_text, precision, print_json, quiet, say, writing
+from mimo.commands.shared import (
+    INPUT,
+    OUTPUT,
+    InputPath,
+    as_json,
+    example,
+    grid_text,
+    precision,
+    print_json,
+    quiet,
+    say,
+    writing,
+)
 
 __all__ = ["bench", "train"]
 
@@ -23,26 +35,26 @@ RUNS = Path("out/train")
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file; train/configs/NAME.toml by default.")
+@click.option("--config", type=INPUT, help="TOML file; train/configs/NAME.toml by default.")
 @click.option(
     "--data",
-    type=click.Path(path_type=Path, exists=True),
+    type=InputPath(exists=True),
     help="Dataset whose scenes are learned from, a reconstructor's on its array; by default they are made on the fly. "
     "A share of them (data.validation_share) is for the validation alone.",
 )
 @click.option(
     "--validation",
-    type=click.Path(path_type=Path, exists=True),
+    type=InputPath(exists=True),
     help="Dataset whose scenes the validation uses instead of a share of those of --data.",
 )
 @click.option(
     "--like",
-    type=click.Path(path_type=Path, exists=True),
+    type=InputPath(exists=True),
     help="Measurement, or geometry file (`mimo array`), whose array, band, medium, region and grid a reconstructor is "
     "trained for; needs no true scenes.",
 )
 @click.option("--grid", metavar="GRID", help="Voxels instead of those of --like: x=A:B:N,y=A:B:N,z=A:B:N, metres.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of checkpoint and log; out/train/NAME by default.")
+@click.option("--out", type=OUTPUT, help="Folder of checkpoint and log; out/train/NAME by default.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in that folder, also by another command.")
 @click.option("--start", help="Weights to start from: names of those that ship, or files, by commas.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A value of the configuration by its table.")
@@ -55,7 +67,7 @@ RUNS = Path("out/train")
 @click.option(
     "--export",
     "weights",
-    type=click.Path(path_type=Path),
+    type=OUTPUT,
     help="Write weights and model card here when done. Beside a run that is there already, with --out, --quiet and no "
     "other option: write its best weights now, also while it goes on, and train nothing.",
 )
@@ -254,7 +266,7 @@ def _export_as_it_is(folder: Path, weights: Path, quiet: bool) -> bool:
     help="Measure back-projections against voxels, channels and frequencies instead, and what auto-physics predicts; "
     "two minutes.",
 )
-@click.option("--figure", metavar="PNG", type=click.Path(path_type=Path), help="With --cost: draw the times here.")
+@click.option("--figure", metavar="PNG", type=OUTPUT, help="With --cost: draw the times here.")
 @click.option("--windows", is_flag=True, help="Measure a point's lobes under windows instead, a few seconds.")
 @click.option("--first-image", is_flag=True, help="Measure the time from a file to the first image instead, a minute.")
 @click.option(

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mimo.commands.shared import (
+    INPUT,
+    INPUT_OR_FOLDER,
+    OUTPUT,
     as_json,
     example,
     layers,
@@ -21,6 +24,7 @@ from mimo.commands.shared import (
     quiet,
     region,
     say,
+    skip_bad,
     writing,
 )
 
@@ -30,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["import_", "info", "prepare"]
 
-FILE = click.Path(path_type=Path)
 CHECK_OPTIONS = {"permittivities": "--permittivities", "grid": "--grid", "patterns": "--pattern", "layers": "--layers"}
 """Options of `prepare` that only ``--check-phase`` uses."""
 
@@ -43,8 +46,8 @@ delay = click.option(
 
 
 @click.command("import")
-@click.argument("source", type=FILE, required=False)
-@click.argument("out", type=FILE, required=False)
+@click.argument("source", type=INPUT_OR_FOLDER, required=False)
+@click.argument("out", type=OUTPUT, required=False)
 @click.option("--format", "format_", metavar="NAME", help="Format; recognised when it can be.")
 @click.option("--scan", metavar="NAME", help="Which scan, where a folder holds several.")
 @click.option(
@@ -60,7 +63,7 @@ delay = click.option(
 @region("Where the scene is, kept in OUT")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the format.")
 @click.option("--preset", metavar="NAME", help="Options of a public data set: simple2d, 3dried, um-bmid.")
-@click.option("--mapping", type=FILE, metavar="TOML", help="Options of the format from a file.")
+@click.option("--mapping", type=INPUT, metavar="TOML", help="Options of the format from a file.")
 @click.option("--list", "list_", is_flag=True, help="Explain the formats and their options and end.")
 @quiet
 @example("mimo import ../shared/measured/merit out/b0.h5 --scan B0_P3_p000 --background B0_P3_p036 --permittivity 8")
@@ -118,18 +121,18 @@ def import_(
 
 
 @click.command()
-@click.argument("source", metavar="IN", type=FILE)
-@click.argument("out", type=FILE, required=False)
+@click.argument("source", metavar="IN", type=INPUT)
+@click.argument("out", type=OUTPUT, required=False)
 @click.option("--conjugate", is_flag=True, help="Turn the sign of the phase.")
 @click.option("--permittivity", type=float, help="Another relative permittivity of the medium.")
 @region("Where the scene is, kept in OUT")
 @click.option("--mask", "masks", multiple=True, metavar="TX:RX", help="A bad channel; tx=NUMBER, rx=NUMBER: all of it.")
-@click.option("--background", "backgrounds", type=FILE, multiple=True, help="A file without the target; several: mean.")
+@click.option("--background", "backgrounds", type=INPUT, multiple=True, help="File without the target; several: mean.")
 @click.option("--subtract-background", is_flag=True, help="Subtract the background (the file's own, or the one given).")
 @delay
 @click.option("--mask-bad", is_flag=True, help="Find dead, saturated and outlying channels and mask them.")
 @click.option("--bad-std", default=6.0, show_default=True, help="What is outlying, in robust standard deviations.")
-@click.option("--calibration", type=FILE, help="Divide out the channel gains of this file.")
+@click.option("--calibration", type=INPUT, help="Divide out the channel gains of this file.")
 @click.option(
     "--gate", metavar="START:STOP", help="Keep echoes of this range, m (half the path, beyond a removed one)."
 )
@@ -151,6 +154,7 @@ def import_(
 @click.option("--grid", metavar="GRID", help="Voxels of that check; else a coarse grid over the scene.")
 @pattern
 @layers
+@skip_bad
 @quiet
 @as_json
 @example("mimo prepare out/b0.h5 out/b0-ready.h5 --mask-bad --band 1.5e9:4e9 --check-phase")
@@ -162,6 +166,7 @@ def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **option
     --calibration.
     """
     from mimo.data import load, open_measurement, save
+    from mimo.data.files.soundness import load_sound
 
     hidden = quiet or as_json
     if out is not None:
@@ -169,7 +174,7 @@ def prepare(source: Path, out: Path | None, quiet: bool, as_json: bool, **option
     for name, option in CHECK_OPTIONS.items():
         if options[name] and not options["check_phase"]:
             raise click.UsageError(f"{option} is for --check-phase: expected both, or neither")
-    before = load(source)
+    before = load_sound(source) if options["skip_bad"] else load(source)
     with open_measurement(source) as file:
         if file.methods and out is not None:
             say(f"images of {source} ({', '.join(file.methods)}) are not carried over", err=True)
@@ -351,8 +356,8 @@ def _target(text: str) -> PointTarget | Plate:
 
 
 @click.command()
-@click.argument("file", type=FILE, required=False)
-@click.option("--figure", type=FILE, help="Draw array, range profiles, magnitudes and point-spread function here.")
+@click.argument("file", type=INPUT, required=False)
+@click.option("--figure", type=OUTPUT, help="Draw array, range profiles, magnitudes and point-spread function here.")
 @click.option("--scene", default=0, show_default=True, help="Which scene the figure shows, from 0.")
 @click.option("--cache", is_flag=True, help="Say where factorised matrices are kept, and how much room they take.")
 @click.option("--clear-cache", is_flag=True, help="Remove them.")

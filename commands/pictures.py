@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from mimo.commands.shared import example, parse_viewpoint, progress_bar, quiet, say, writing
+from mimo.commands.shared import INPUT, OUTPUT, example, parse_viewpoint, progress_bar, quiet, say, writing
 from mimo.display_defaults import COLOR_MAP, FLOOR_DB, SURFACE_DB
 
 __all__ = ["export", "figure"]
@@ -26,8 +26,8 @@ cmap = click.option("--cmap", default=COLOR_MAP, show_default=True, help="A colo
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("file", type=INPUT)
+@click.argument("out", type=OUTPUT)
 @scene
 @click.option(
     "--method", "methods", multiple=True, help="Which methods; all by default. NAME:std: its standard deviation."
@@ -103,8 +103,8 @@ def _numbers(option: str, text: str | None, form: str) -> tuple[float, ...] | No
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("file", type=INPUT)
+@click.argument("out", type=OUTPUT)
 @scene
 @click.option(
     "--method", "methods", multiple=True, help="Which images, 'truth' and NAME:std among them; all by default."

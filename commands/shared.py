@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mimo.input_file import refuse_irregular
+
 if TYPE_CHECKING:
     from mimo import VoxelGrid
     from mimo.data.jobs.outputs import Part
     from mimo.recon.run import Watcher
 
 __all__ = [
+    "INPUT",
+    "INPUT_OR_FOLDER",
+    "OUTPUT",
     "PAPER_GRID",
+    "InputPath",
     "as_json",
     "example",
     "grid_text",
@@ -37,8 +43,27 @@ __all__ = [
     "run_bar",
     "say",
     "scheduler",
+    "skip_bad",
     "writing",
 ]
+
+
+class InputPath(click.Path):
+    """Reads the path of an input; a pipe, a device and, unless it may be one, a folder are refused at once."""
+
+    def __init__(self, *, folder: bool = False, exists: bool = False) -> None:
+        super().__init__(path_type=Path, exists=exists)
+        self.folder = folder
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Path:
+        """Return the path; `mimo.input_file.InputError` when there is no regular file."""
+        path = Path(super().convert(value, parameter, context))
+        refuse_irregular(path, folder=self.folder)
+        return path
+
+
+INPUT, INPUT_OR_FOLDER = InputPath(), InputPath(folder=True)
+OUTPUT = click.Path(path_type=Path)
 
 TICK = 0.5
 """Seconds between two looks at the clock."""
@@ -67,6 +92,9 @@ precision = click.option(
     default="auto",
     show_default=True,
     help="Of networks; auto is bfloat16 where the processor or the GPU has it in hardware, else float32.",
+)
+skip_bad = click.option(
+    "--skip-bad", is_flag=True, help="Leave out scenes that hold NaN, infinities or damaged blocks, and say which."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for scripts.")
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from mimo.commands.shared import example, quiet, say
+from mimo.commands.shared import INPUT, example, quiet, say
 
 __all__ = ["view"]
 
 
 @click.command()
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=INPUT)
 @click.option("--watch", is_flag=True, help="Follow the files: show what is written into them meanwhile.")
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0: a free one.")
@@ -30,8 +30,7 @@ def view(files: tuple[Path, ...], watch: bool, no_browser: bool, port: int, host
 
     for file in files:
         if not file.is_file() and not (watch and not file.exists()):
-            kind = "is a folder" if file.is_dir() else "no such file"
-            raise FileError(file, f"{kind}: expected an HDF5 file")
+            raise FileError(file, "no such file: expected an HDF5 file")
 
     def opened(address: str) -> None:
         say(address if quiet else f"{address}\nCtrl-C ends the viewer.")

@@ -127,6 +127,16 @@ class History:
                 parts.append(batch.scenes(here, end))
         return History(parts)
 
+    def of(self, scenes: Sequence[int]) -> History:
+        """Return the history of chosen scenes, ascending; each run of numbers without a gap is a part of its own."""
+        parts: list[Batch] = []
+        start = 0
+        for i in range(1, len(scenes) + 1):
+            if i == len(scenes) or scenes[i] != scenes[i - 1] + 1:
+                parts += self.scenes(scenes[start], scenes[i - 1] + 1).batches
+                start = i
+        return History(parts)
+
     def rows(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
         """Yield scene (from 0), iteration (from 1) and values: ``seconds`` and those recorded for the scene.
 

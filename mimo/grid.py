@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo._values import frozen_array, points_repr, same_arrays
+from mimo.memory import check_memory
 
 __all__ = ["AXES", "VoxelGrid", "voxel_edges"]
 
@@ -61,6 +62,7 @@ class VoxelGrid:
         for name, (start, stop, count) in zip(AXES, (x, y, z), strict=True):
             if int(count) != count or count < 1:
                 raise ValueError(f"grid {name} has count {count}: expected a whole number, 1 or more")
+            check_memory(f"grid {name} with {count} voxels", 32.0 * count)
             if count == 1 and start != stop:
                 raise ValueError(f"grid {name} has one voxel from {start} to {stop} m: expected start == stop")
             axes[name] = np.linspace(start, stop, int(count))

@@ -21,6 +21,7 @@ import numpy as np
 
 __all__ = [
     "build_table",
+    "check_ranges",
     "check_value",
     "is_plain",
     "kind_of",
@@ -126,6 +127,25 @@ def check_value(name: str, value: Any, kind: Any) -> Any:
         if found is not _UNFIT:
             return found
     raise ValueError(f"{name} is {value!r}: expected {_told(kind)}")
+
+
+def check_ranges(table: str, values: Any, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Raise `ValueError` for an attribute outside its range; one that is a tuple, for any of its numbers.
+
+    Parameters
+    ----------
+    table
+        What the message calls the owner: ``data``.
+    values
+        Has the attributes.
+    ranges
+        Smallest and largest value of each.
+    """
+    for name, (low, high) in ranges.items():
+        value = getattr(values, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if not low <= number <= high:
+                raise ValueError(f"{table}.{name} is {value!r}: expected {low:.15g} to {high:.15g}")
 
 
 def is_plain(value: Any) -> bool:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mimo.input_file import irregular_kind
+
 try:
     import fcntl
 except ImportError:  # Windows: nothing is locked, and an open file can be neither renamed nor removed
@@ -24,13 +26,6 @@ LEFTOVER = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp(?:\.\w+)*")
 """Names of temporary files; the group is the name of the file that was to be written."""
 WAIT = 60.0
 """Seconds for which a process waits for another one that writes the same file."""
-KINDS = {
-    stat.S_ISDIR: "a folder",
-    stat.S_ISCHR: "a device",
-    stat.S_ISBLK: "a device",
-    stat.S_ISFIFO: "a pipe",
-    stat.S_ISSOCK: "a socket",
-}
 
 
 class OutputError(ValueError):
@@ -63,8 +58,7 @@ def place_of(path: str | os.PathLike[str]) -> Path:
             path, f"cannot be written ({error.strerror}): expected the name of a file to write"
         ) from error
     if mode is not None and not stat.S_ISREG(mode):
-        kind = next((name for is_kind, name in KINDS.items() if is_kind(mode)), "no regular file")
-        raise OutputError(path, f"is {kind}: expected the name of a file to write")
+        raise OutputError(path, f"is {irregular_kind(mode)}: expected the name of a file to write")
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 

@@ -22,6 +22,8 @@ from mimo._values import number_text
 from mimo.acquisition import Acquisition
 from mimo.array import ArrayGeometry
 from mimo.grid import VoxelGrid
+from mimo.input_file import refuse_irregular
+from mimo.memory import check_memory
 
 __all__ = ["FORMS", "NEAR", "Region", "clearance", "surrounds"]
 
@@ -221,10 +223,17 @@ def _clear(acquisition: Acquisition) -> Inside | None:
 
 def _read(path: Path, grid: VoxelGrid) -> Inside:
     """Read a file of voxels: a bool array of the grid's shape, or one of zeros and ones."""
+    refuse_irregular(path, "a .npy file of voxels")
     try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+            check_memory(f"region {path} of shape {shape}", float(math.prod(shape)) * dtype.itemsize)
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"region {path} cannot be read: {error}; expected a .npy file of voxels") from error
+    except Exception as error:  # of numpy and the tokenizer that reads headers: any, on a mangled file
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"region {path} cannot be read: {said}; expected a .npy file of voxels") from error
     if values.shape != grid.shape:
         raise ValueError(f"region {path} has shape {values.shape}: expected that of the grid, {grid.shape}")
     if values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():

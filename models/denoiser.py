@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from mimo.input_file import whole_input
 from mimo.models.lattice import apply_without_lattice, has_lattice
 from mimo.models.network_config import NetworkConfig
 from mimo.models.precision import autocast, resolve_precision
 from mimo.models.tiling import apply_tiled
-from mimo.models.weight_files import find_weights, load_weights
+from mimo.models.weight_files import EXPECTED, check_network, find_weights, load_weights
 from mimo.options import build_table
 
 __all__ = ["DEFAULT", "Denoiser", "estimate_level"]
@@ -119,10 +120,10 @@ class Denoiser:
         state, info = load_weights(path)
         if info.get("kind") != "denoiser":
             raise ValueError(f"{path}: weights of kind {info.get('kind')!r}, expected 'denoiser'")
-        try:
-            network = build_table(NetworkConfig, info.get("network", {}), "network.").build_empty()
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+        with whole_input(path, EXPECTED):
+            config = build_table(NetworkConfig, info.get("network", {}), "network.")
+            check_network(path, config.least_weights)
+            network = config.build_empty()
         try:
             network.load_state_dict(state)
         except RuntimeError as error:  # a line for each tensor

@@ -6,9 +6,24 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from mimo.memory import check_memory
 from mimo.models.unet import UNet3D
+from mimo.options import check_ranges
 
 __all__ = ["MethodConfig", "NetworkConfig"]
+
+
+NETWORK_RANGES = {
+    "width": (1, 4096),
+    "levels": (1, 12),
+    "subpixel": (1, 4),
+    "in_channels": (1, 4096),
+    "head": (0, 4096),
+    "detail": (0, 4096),
+    "order": (1, 64),
+}
+METHOD_RANGES = {"blocks": (1, 1000), "hidden": (1, 2**20), "steps": (1, 1000)}
+"""Smallest and largest value of each number: beyond, a file's description would keep the machine busy without end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +56,17 @@ class NetworkConfig:
     """What weights are: ``"real"``, ``"complex"`` or ``"learned"``, hypercomplex numbers whose product is learned."""
     order: int = 1
     """Components of a number of the learned algebra."""
+
+    def __post_init__(self) -> None:
+        check_ranges("network", self, NETWORK_RANGES)
+        what = f"network.levels {self.levels} of network.width {self.width}"
+        check_memory(what, 4.0 * self.least_weights, otherwise="a smaller network")
+
+    @property
+    def least_weights(self) -> float:
+        """Number of weights that the network has at least."""
+        kernel = 9 if self.planar else 27
+        return kernel / self.order * sum((self.width * 2**level) ** 2 for level in range(self.levels))
 
     def build(self) -> UNet3D:
         """Return a fresh network."""
@@ -76,3 +102,6 @@ class MethodConfig:
     """Let the network of a two-stage method make the first image (unrolled)."""
     voxel_ratio: bool = False
     """Tell the network the voxel's size over the resolution, three channels more (unet, unrolled): for any array."""
+
+    def __post_init__(self) -> None:
+        check_ranges("method", self, METHOD_RANGES)

@@ -13,6 +13,7 @@ from torch import nn
 
 from mimo import Acquisition
 from mimo.data.intervals import Intervals
+from mimo.input_file import whole_input
 from mimo.models.dense import Dense
 from mimo.models.lattice import apply_without_lattice, has_lattice
 from mimo.models.layers import fold_batch_norm
@@ -23,10 +24,10 @@ from mimo.models.spread import Spread, conditions, image_unit, split_state
 from mimo.models.stages import STAGES, Physics, features, with_voxel_ratio
 from mimo.models.trained_for import acquisition_from_table, differences, far_from, far_from_any
 from mimo.models.unrolled import Start, Unrolled, prepare_start
-from mimo.models.weight_files import find_weights, load_weights
+from mimo.models.weight_files import EXPECTED, check_network, find_weights, load_weights
 from mimo.options import build_table
 
-__all__ = ["NETWORKS", "Reconstructor", "build_network", "prepare_input", "run_network", "run_prepared"]
+__all__ = ["NETWORKS", "Reconstructor", "build_network", "check_method", "prepare_input", "run_network", "run_prepared"]
 
 
 def _unet(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
@@ -65,9 +66,29 @@ NETWORKS: dict[str, Callable[[MethodConfig, NetworkConfig, Acquisition], nn.Modu
 """What makes the network of a reconstructor, by the name that a configuration gives as ``method.kind``."""
 
 
+def check_method(method: MethodConfig) -> None:
+    """Raise `ValueError` when a configuration names a network or a stage that there is not."""
+    for name, value, allowed in (("kind", method.kind, NETWORKS), ("stage", method.stage, STAGES)):
+        if value not in allowed:
+            raise ValueError(f"method.{name} is {value!r}, expected one of {', '.join(allowed)}")
+    if (method.kind == "dense") is not (method.stage == "measurement"):
+        raise ValueError("stage 'measurement' and kind 'dense' go together")
+
+
 def build_network(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> nn.Module:
     """Make the network of a reconstructor; only fully connected layers depend on the acquisition."""
     return NETWORKS[method.kind](method, network, acquisition)
+
+
+def _least_weights(method: MethodConfig, network: NetworkConfig, acquisition: Acquisition) -> float:
+    """Return a number of weights that the network of a configuration has at least, without making it."""
+    if method.kind == "resnet":
+        return 2 * 9 * method.blocks * network.width**2
+    if method.kind == "dense":
+        return method.hidden * (2 * math.prod(acquisition.measurement_shape) + acquisition.grid.n_voxel)
+    if method.kind == "unrolled" and not method.shared:
+        return method.steps * network.least_weights
+    return network.least_weights
 
 
 class Reconstructor:
@@ -129,16 +150,23 @@ class Reconstructor:
         state, info = load_weights(path)
         if info.get("kind") != "reconstructor":
             raise ValueError(f"{path}: weights of kind {info.get('kind')!r}, expected 'reconstructor'")
-        try:
+        with whole_input(path, EXPECTED):
             method = build_table(MethodConfig, info.get("method", {}), "method.")
             network = build_table(NetworkConfig, info.get("network", {}), "network.")
-            acquisition = acquisition_from_table(info.get("setting", {}))
+            check_method(method)
+            if "setting" not in info:
+                raise ValueError("setting is missing: expected a table, the array, sweep and grid of the training")
+            acquisition = acquisition_from_table(info["setting"])
+            check_network(path, _least_weights(method, network, acquisition))
             whole = build_network(method, network, acquisition)
             state, of_spread = split_state(state)
             whole.load_state_dict(state)
             spread = None
             if of_spread:
+                if not {"network", "intervals", "scale"} <= set(info.get("spread", {})):
+                    raise ValueError("spread lacks network, intervals or scale: expected a table with all three")
                 described = build_table(NetworkConfig, info["spread"]["network"], "spread.network.")
+                check_network(path, described.least_weights)
                 spread = Spread(method, described).to(device)
                 spread.load_state_dict(of_spread)
                 Intervals.from_dict(info["spread"]["intervals"]), float(info["spread"]["scale"])
@@ -148,8 +176,6 @@ class Reconstructor:
                 module.load_state_dict(fold_batch_norm(state))
             else:
                 module = whole
-        except (ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(f"{path}: {str(error).splitlines()[-1].strip()}") from error
         return cls(method, network, acquisition, module.to(device), info, precision, spread)
 
     @property

@@ -21,7 +21,10 @@ MOST_VOXEL = 3.0
 
 
 def acquisition_from_table(table: Mapping[str, Any]) -> Acquisition:
-    """Undo `acquisition_table`."""
+    """Undo `acquisition_table`; `ValueError` when an entry is missing."""
+    for name in ("tx_pos", "rx_pos", "freq", *"xyz"):
+        if name not in table:
+            raise ValueError(f"setting.{name} is missing: expected numbers")
     channels, mask = (None if table.get(name) is None else np.array(table[name]) for name in ("channels", "mask"))
     array = ArrayGeometry(np.array(table["tx_pos"]), np.array(table["rx_pos"]), channels, mask=mask)
     grid = VoxelGrid(*(np.array(table[axis]) for axis in "xyz"))

@@ -13,14 +13,19 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from mimo.data.files.limits import check_size
+from mimo.input_file import refuse_irregular, whole_input
 from mimo.output_file import replacing
 
-__all__ = ["WEIGHTS", "find_weights", "load_description", "load_weights", "save_weights"]
+__all__ = ["EXPECTED", "WEIGHTS", "check_network", "find_weights", "load_description", "load_weights", "save_weights"]
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the weights that ship."""
 FORMAT = "mimo-imaging-weights"
 VERSION = 1
+EXPECTED = "weights that `mimo train` writes"
+TABLES = ("method", "network", "setting", "data", "runs", "spread")
+"""Entries of a configuration that are tables, where they are there."""
 
 
 def find_weights(name_or_path: str | os.PathLike[str]) -> Path:
@@ -86,23 +91,42 @@ def load_description(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            yield file
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a whole safetensors file ({error})") from error
+    with whole_input(path, EXPECTED):
+        refuse_irregular(path, EXPECTED)
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                yield file
+        except SafetensorError as error:
+            raise ValueError(f"{path}: not a whole safetensors file ({error})") from error
 
 
 def _description(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return the configuration in the metadata, whose tables are tables."""
     if metadata.get("format") != FORMAT or "config" not in metadata:
         raise ValueError(f"{path}: safetensors without the metadata format = {FORMAT!r} and config, written by train")
-    if not metadata.get("version", "").isdigit() or int(metadata["version"]) > VERSION:
+    if not metadata.get("version", "").isdecimal() or int(metadata["version"]) > VERSION:
         raise ValueError(f"{path}: weights of version {metadata.get('version')}, this program reads up to {VERSION}")
     try:
         config = json.loads(metadata["config"])
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: its configuration is not JSON ({error})") from error
-    return dict(config) if isinstance(config, dict) else {}
+    if not isinstance(config, dict):
+        raise ValueError(f"{path}: its configuration is {str(config)[:60]!r}: expected tables")
+    for name in TABLES:
+        if name in config and not isinstance(config[name], dict):
+            raise ValueError(f"{path}: {name} is {str(config[name])[:60]!r}: expected a table")
+    return config
+
+
+def check_network(path: str | os.PathLike[str], n_weight: float) -> None:
+    """Refuse a description whose network, of `n_weight` weights at least, is far larger than the file that fills it.
+
+    Raises
+    ------
+    mimo.data.FileError
+        The message says the size, the limit and what lifts it.
+    """
+    check_size(path, "the network that it describes", int(4 * n_weight), os.stat(path).st_size)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mimo.data import FileError, open_measurement
+from mimo.data.files.soundness import sound_scenes
 from mimo.recon.metrics import psnr, ssim
 from mimo.recon.verdicts import outdone
 
@@ -25,10 +26,10 @@ def score_table(scores: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def score_file(path: Path) -> list[dict[str, Any]]:
+def score_file(path: Path, *, skip_bad: bool = False) -> list[dict[str, Any]]:
     """Score each method in a file: PSNR (dB), 3D SSIM and seconds, as means and standard deviations over scenes.
 
-    The scenes are read a few at a time.
+    The scenes are read a few at a time. With `skip_bad` those that are damaged are left out, with a warning.
 
     Returns
     -------
@@ -47,22 +48,25 @@ def score_file(path: Path) -> list[dict[str, Any]]:
         if not file.methods:
             raise FileError(path, "reconstruction is missing: expected at least one image, run reconstruct first")
         rows = []
+        scenes = sound_scenes(file) if skip_bad else list(range(file.n_scene))
         missing = outdone({method: file.run(method)["parameters"] for method in file.methods})
         for method in file.methods:
-            psnrs, ssims, seconds = np.zeros(file.n_scene), np.zeros(file.n_scene), file.run(method)["seconds"]
+            psnrs, ssims, seconds = [], [], file.run(method)["seconds"][scenes]
             for block in file.blocks():
-                magnitudes = file.reconstruction(method, slice(block.start, block.stop)).magnitude
-                for scene, magnitude in zip(block, magnitudes, strict=True):
+                if not (chosen := [scene for scene in scenes if scene in block]):
+                    continue
+                for scene, magnitude in zip(chosen, file.reconstruction(method, chosen).magnitude, strict=True):
                     truth = file.truth(scene)
-                    psnrs[scene], ssims[scene] = psnr(magnitude, truth), ssim(magnitude, truth)
+                    psnrs.append(psnr(magnitude, truth))
+                    ssims.append(ssim(magnitude, truth))
             rows.append(
                 {
                     "method": method,
-                    "n_scene": file.n_scene,
-                    "psnr_db": float(psnrs.mean()),
-                    "psnr_db_std": float(psnrs.std()),
-                    "ssim": float(ssims.mean()),
-                    "ssim_std": float(ssims.std()),
+                    "n_scene": len(scenes),
+                    "psnr_db": float(np.mean(psnrs)),
+                    "psnr_db_std": float(np.std(psnrs)),
+                    "ssim": float(np.mean(ssims)),
+                    "ssim_std": float(np.std(ssims)),
                     "seconds": float(seconds.mean()),
                     "remark": missing.get(method, ""),
                 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,7 @@ def reconstruct_file(
     watch: Watch = unwatched,
     check: str = "fast",
     overwrite: bool = False,
+    skip_bad: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Written:
     """Reconstruct every scene of `source` and write the measurement and all its images to `out`, which may be `source`.
@@ -159,6 +161,9 @@ def reconstruct_file(
         Replace images that `out` holds already, and a file of another measurement. Without it images of other methods
         stay in `out`, one made with the same options is not made again, and where another would be lost it is an error
         (`mimo.recon.existing`).
+    skip_bad
+        Leave out scenes that hold NaN, infinities or damaged blocks, with a warning; `out` then has fewer scenes, and
+        among its steps the numbers of those left out. It must not be `source` then.
     say
         Called with a line of text, before a method starts, when it will take long or much memory.
 
@@ -183,7 +188,9 @@ def reconstruct_file(
     )
     out = place_of(out)
     try:
-        read = Source.of(Path(source))
+        read = Source.of(Path(source), skip_bad=skip_bad)
+        if read.left_out and out.exists() and out.samefile(source):
+            raise FileError(out, "would lose its damaged scenes: expected another OUT")
         left_behind = read.leaves_behind(order)
         shard = ImageShard(Path(out), 0, read.n_scene, order, read)
         plan = shard.run(live=live, watch=watch, overwrite=overwrite, say=say)
@@ -216,6 +223,7 @@ def reconstruct_files(
     progress: bool | Callable[[int, int], None] = False,
     check: str = "fast",
     overwrite: bool = False,
+    skip_bad: bool = False,
 ) -> Written:
     """Reconstruct every scene of one or several files, in shards that any number of processes can make.
 
@@ -250,6 +258,8 @@ def reconstruct_files(
     overwrite
         Remove files at the places of outputs, and of their shards, that were made in another way, once every source
         and option has been accepted.
+    skip_bad
+        Leave out scenes that are damaged, as `reconstruct_file` does.
 
     Raises
     ------
@@ -278,7 +288,7 @@ def reconstruct_files(
     outputs, left_behind, sizes = [], False, []
     try:
         for path, place in places.items():
-            source = Source.of(path)
+            source = Source.of(path, skip_bad=skip_bad)
             left_behind |= source.leaves_behind(order)
             first, _ = source.read(0, 1, order)
             operator, _ = order.operator(first)  # refused here, if it must be, before workers start
@@ -300,10 +310,18 @@ def reconstruct_files(
     return Written([output.path for output in outputs], list(methods), left_behind, missing)
 
 
-def guess_of(source: Path) -> tuple[VoxelGrid, str] | None:
-    """Return the grid that is guessed for a file without one, and in words how; ``None`` for a file that has a grid."""
+def guess_of(source: Path, *, skip_bad: bool = False) -> tuple[VoxelGrid, str] | None:
+    """Return the grid that is guessed for a file without one, and in words how; ``None`` for a file that has a grid.
+
+    The first scene is looked at; with `skip_bad` the first that is not damaged.
+    """
     with data.open_measurement(source) as file:
-        return None if file.grid is not None else guessed_grid(file.measurement([0]))
+        if file.grid is not None:
+            return None
+        for scene in range(file.n_scene - 1 if skip_bad else 0):
+            with suppress(FileError):
+                return guessed_grid(file.measurement([scene]))
+        return guessed_grid(file.measurement([-1 if skip_bad else 0]))
 
 
 def in_one_piece(source: Path, out: Path, grid: VoxelGrid | None) -> bool:

@@ -7,17 +7,17 @@ an upper bound: an iteration may stop early, and what an earlier run has factori
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from mimo import backproject
+from mimo import VoxelGrid, backproject
 from mimo.cache import as_text
+from mimo.memory import check_voxels, machine_memory
 from mimo.models.weight_files import find_weights, load_description
 from mimo.recon.costs import MODELS, exact_seconds, former_seconds
 from mimo.recon.held_out import part_of
@@ -25,7 +25,7 @@ from mimo.recon.learned import LEARNED
 from mimo.recon.registry import FILES, SOLVES, Method, Problem
 from mimo.solver_choice import CG_PAIRS, choose_solver, pair_seconds
 
-__all__ = ["Forecast", "forecast", "warning"]
+__all__ = ["Forecast", "check_images", "forecast", "warning"]
 
 LONG = 60.0
 """Seconds beyond which a run is told of before it starts."""
@@ -105,13 +105,19 @@ def forecast(method: Method, problem: Problem, options: Mapping[str, Any], name:
     return Forecast(seconds, n_bytes + WORKING_IMAGES * image, why)
 
 
+def check_images(grid: VoxelGrid, n_scene: int, methods: Sequence[Method]) -> None:
+    """Raise `ValueError` when the images that the methods hold at once do not fit in memory, before any is made."""
+    iterative = any("max_iterations" in method.options for method in methods)
+    check_voxels(grid, n_scene=n_scene, **({"n_image": WORKING_IMAGES} if iterative else {}))
+
+
 def warning(name: str, predicted: Forecast) -> str:
     """Return a line that says that a run takes long or much memory, and what is quicker; empty when it does neither."""
     told = []
     if predicted.seconds > LONG:
         told.append(f"may take {_duration(predicted.seconds)}")
-    if predicted.n_bytes > LARGE * _memory():
-        told.append(f"needs about {as_text(predicted.n_bytes)} of the {as_text(_memory())} of memory")
+    if predicted.n_bytes > LARGE * machine_memory():
+        told.append(f"needs about {as_text(predicted.n_bytes)} of the {as_text(machine_memory())} of memory")
     if not told:
         return ""
     ways = ["fewer frequencies (`mimo prepare --count`)", "a smaller --grid or --region"]
@@ -193,14 +199,6 @@ def _seconds_of(product: Callable[[torch.Tensor], object], y: torch.Tensor) -> f
         product(y)
         taken.append(time.perf_counter() - started)
     return min(taken)
-
-
-def _memory() -> float:
-    """Return the bytes of memory of this machine; endless where it does not say."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (ValueError, OSError, AttributeError):
-        return float("inf")
 
 
 def _duration(seconds: float) -> str:

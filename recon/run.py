@@ -16,6 +16,7 @@ from mimo import Acquisition, FastOperator, ImagingOperator, LayeredMedium, Voxe
 from mimo.data import Measurement, Reconstruction, divide_gain
 from mimo.data.history import Batch, Entry, History
 from mimo.imaging_operator import DEFAULT_MEMORY
+from mimo.memory import check_voxels
 from mimo.pattern import Patterns, describe_patterns
 from mimo.progress import Report, silent
 from mimo.recon.belief import CHECKS, check_images
@@ -138,6 +139,7 @@ def make_problem(
         no such device.
     """
     acquisition = measurement.acquisition(grid, pattern=pattern, layers=layers)
+    check_voxels(acquisition.grid, n_scene=min(measurement.n_scene, BATCH))
     chosen = region_of(region, measurement)
     acquisition = acquisition.replace(inside=chosen.inside(acquisition))
     operator = make_operator(acquisition, device=device, dtype=dtype, memory=memory, sums=sums)

@@ -15,6 +15,7 @@ from typing import Any
 from mimo import Acquisition, ImagingOperator, LayeredMedium, VoxelGrid, data
 from mimo.data import FileError, Measurement, MeasurementFile, Reconstruction
 from mimo.data.calibration.scene_extent import guessed_grid
+from mimo.data.files.soundness import sound_scenes, without_scenes
 from mimo.data.history import History
 from mimo.data.jobs.tasks import Advance, FileTask, fingerprint
 from mimo.models.precision import resolve_precision
@@ -22,9 +23,10 @@ from mimo.output_file import held
 from mimo.pattern import Patterns, describe_patterns
 from mimo.progress import silent
 from mimo.recon.existing import Plan, images_meanwhile, plan_of, version_of
-from mimo.recon.forecast import forecast, warning
+from mimo.recon.forecast import check_images, forecast, warning
 from mimo.recon.registry import FILES, find_method
 from mimo.recon.run import (
+    BATCH,
     Live,
     Watcher,
     build_problem,
@@ -119,6 +121,8 @@ class Order:
             "check": self.check,
             "scenes": [start, stop],
         }
+        if source.left_out:
+            fields["left_out"] = list(source.left_out)
         return data.to_json("options", fields)
 
     @property
@@ -129,27 +133,44 @@ class Order:
     def operator(self, measurement: Measurement) -> tuple[ImagingOperator, dict[str, Any]]:
         """Return the operator of a measurement and the store of `Problem.shared`, kept from one shard to the next."""
         acquisition = measurement.acquisition(pattern=self.pattern, layers=self.layers)
+        check_images(acquisition.grid, min(measurement.n_scene, BATCH), [find_method(name) for name in self.methods])
         inside = region_of(self.region, measurement).inside(acquisition)
         return _operator(acquisition.replace(inside=inside), self.device, self.memory, self.sums)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Names a file to reconstruct, and its SHA-256. Once read it stays open for the next shard, until `forget_file`."""
+    """Names a file to reconstruct, its SHA-256, and scenes of it that are left out because they are damaged.
+
+    Once read it stays open for the next shard, until `forget_file`. Scenes are counted without those left out.
+    """
 
     path: Path
     sha256: str
+    left_out: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, path: Path) -> Source:
-        """Open and validate a file and compute its hash; `FileError` when it is not sound."""
-        _open(path)
-        return cls(path, data.file_sha256(path))
+    def of(cls, path: Path, *, skip_bad: bool = False) -> Source:
+        """Open and validate a file and compute its hash; `FileError` when it is not sound.
+
+        With `skip_bad` every scene is read, and those that hold NaN, infinities or damaged blocks are left out, with a
+        warning.
+        """
+        file = _open(path)
+        left_out = {*range(file.n_scene)} - {*sound_scenes(file)} if skip_bad else ()
+        return cls(path, data.file_sha256(path), tuple(sorted(left_out)))
 
     @property
     def n_scene(self) -> int:
         """Number of scenes."""
-        return _open(self.path).n_scene
+        return _open(self.path).n_scene - len(self.left_out)
+
+    def numbers(self, start: int, stop: int) -> Sequence[int]:
+        """Return the numbers in the file of the scenes `start` to `stop` (excluded)."""
+        if not self.left_out:
+            return range(start, stop)
+        lost = set(self.left_out)
+        return [scene for scene in range(_open(self.path).n_scene) if scene not in lost][start:stop]
 
     def leaves_behind(self, order: Order) -> bool:
         """Say whether the file's truth or images are on another grid than is asked for, and so not carried over."""
@@ -159,7 +180,8 @@ class Source:
     def read(self, start: int, stop: int, order: Order) -> tuple[Measurement, dict[str, Reconstruction]]:
         """Read scenes `start` to `stop` (excluded), and their existing images that are carried over, by method."""
         try:
-            return _take(_open(self.path), range(start, stop), order)
+            measurement, images = _take(_open(self.path), self.numbers(start, stop), order)
+            return without_scenes(measurement, list(self.left_out)), images
         except FileError:
             forget_file()  # to be looked at anew when the task is tried again
             raise
@@ -308,8 +330,8 @@ def _open(source: Path) -> MeasurementFile:
     return _opened(source, version)[1]
 
 
-def _take(file: MeasurementFile, scenes: range, order: Order) -> tuple[Measurement, dict[str, Reconstruction]]:
-    chosen = slice(scenes.start, scenes.stop)
+def _take(file: MeasurementFile, scenes: Sequence[int], order: Order) -> tuple[Measurement, dict[str, Reconstruction]]:
+    chosen = slice(scenes.start, scenes.stop) if isinstance(scenes, range) else scenes
     measurement = file.measurement(chosen)
     if order.subtract_background:
         measurement = data.subtract_background(measurement)
@@ -325,11 +347,11 @@ def _take(file: MeasurementFile, scenes: range, order: Order) -> tuple[Measureme
     return measurement, kept
 
 
-def _of_scenes(made: Reconstruction, scenes: range, n_scene: int) -> Reconstruction:
+def _of_scenes(made: Reconstruction, scenes: Sequence[int], n_scene: int) -> Reconstruction:
     """Return the images of some of `n_scene` scenes, with the parameters and history of these scenes alone."""
     parameters = {
-        name: value[scenes.start : scenes.stop] if isinstance(value, list) and len(value) == n_scene else value
+        name: [value[i] for i in scenes] if isinstance(value, list) and len(value) == n_scene else value
         for name, value in made.parameters.items()
     }
-    history = History.from_json(made.history, n_scene).scenes(scenes.start, scenes.stop)
+    history = History.from_json(made.history, n_scene).of(scenes)
     return replace(made, parameters=parameters, history=history.to_json())

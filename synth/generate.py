@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mimo import Acquisition, ArrayGeometry, FrequencySweep, LayeredMedium, VoxelGrid
 from mimo.acquisition import medium_of
+from mimo.cache import as_text
 from mimo.data import create_file
-from mimo.data.jobs.outputs import Output, Part, run_outputs
+from mimo.data.jobs.outputs import Output, Part, run_outputs, shard_folder
 from mimo.data.jobs.tasks import Advance, FileTask
+from mimo.memory import WORKING_IMAGES, check_memory, check_voxels
 from mimo.output_file import place_of
 from mimo.pattern import Patterns
 from mimo.synth.noise import Realism, check_snr, with_missing_channels
@@ -23,6 +27,10 @@ __all__ = ["Shard", "generate"]
 
 SHARD_SIZE = 128
 """Scenes in a shard: a few seconds of work, a multiple of the operator's batch."""
+
+
+MOST_SHARDS = 100_000
+"""Files of a run: more are slow to list, and to join."""
 
 
 def generate(
@@ -114,7 +122,14 @@ def generate(
     for name, value, least in (("n", n, 1), ("workers", workers, 1), ("shard_size", shard_size, 1), ("seed", seed, 0)):
         if int(value) != value or value < least:
             raise ValueError(f"{name} is {value}: expected a whole number, {least} or more")
+    n_file = -(-n // shard_size)
+    if n_file > MOST_SHARDS:
+        raise ValueError(
+            f"n is {n} in shards of {shard_size} scenes, {n_file} files: expected at most {MOST_SHARDS} files; "
+            f"--shard-size {-(-n // MOST_SHARDS)} lifts the limit"
+        )
     check_preset(preset)
+    check_memory(f"{n_freq} frequencies", 32.0 * n_freq)
     realism = Realism() if realism is None else realism
     acquisition = Acquisition(
         with_missing_channels(paper_array() if array is None else array, realism.missing_channels, int(seed)),
@@ -123,6 +138,10 @@ def generate(
         medium_of(permittivity, layers),
         pattern,
     )
+    check_voxels(acquisition.grid)
+    scene = acquisition.grid.n_voxel + math.prod(acquisition.measurement_shape)
+    check_memory("a scene and its measurement", 8.0 * WORKING_IMAGES * scene)
+    _check_room(out, 8 * n * scene)
     recipe = Recipe(
         preset=preset,
         acquisition=acquisition,
@@ -166,6 +185,18 @@ class Shard(FileTask):
             for batch in batches(recipe, self.start, self.stop):
                 file.write(batch.first - self.start, batch.values, batch.truth, batch.snr_db)
                 advance(len(batch.values))
+
+
+def _check_room(out: Path, n_bytes: int) -> None:
+    """Raise ValueError when a run that is begun now would fill the disk; of one that goes on a part is there."""
+    if out.exists() or shard_folder(out).exists() or not out.parent.is_dir():
+        return
+    free = shutil.disk_usage(out.parent).free
+    if n_bytes > free:
+        raise ValueError(
+            f"{out}: the scenes take {as_text(n_bytes)}, {as_text(free)} are free in its folder: expected room for "
+            "them, a smaller --n or a smaller --grid"
+        )
 
 
 def _snr_range(snr_db: float | tuple[float, float] | None) -> tuple[float, float] | None:

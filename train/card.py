@@ -179,7 +179,7 @@ def card_of(name_or_path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
     path = find_weights(name_or_path)
     facts = load_weights(path)[1]
     card = path.with_suffix(".md")
-    return card.read_text() if card.is_file() else json.dumps(facts, indent=2), facts
+    return card.read_text("utf-8", "replace") if card.is_file() else json.dumps(facts, indent=2), facts
 
 
 def _command(command: str) -> list[str]:

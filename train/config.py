@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mimo.data.importers.settings import load_toml
+from mimo.input_file import whole_input
+from mimo.memory import check_memory
 from mimo.models.network_config import MethodConfig, NetworkConfig
-from mimo.models.reconstructor import NETWORKS
+from mimo.models.reconstructor import check_method
 from mimo.models.spread import SPREAD
-from mimo.models.stages import STAGES
-from mimo.options import build_table, merge_tables, read_tables
+from mimo.options import build_table, check_ranges, merge_tables, read_tables
 from mimo.synth import PRESETS
 from mimo.train.corruption import CORRUPTIONS
 
@@ -36,6 +37,14 @@ CONFIGS = Path(__file__).parent / "configs"
 SCHEDULES = ("cosine", "rsqrt")
 WEIGHTINGS = ("mse", "relative")
 
+MANY, LONG = 2**20, 10**12
+"""Largest number of scenes at hand, and of steps: what is larger is a slip, and would take the memory or the day."""
+DATA_RANGES = {"pool": (1, MANY), "refresh": (0, MANY), "seed": (0, 2**63 - 1)}
+SCENE_RANGES = DATA_RANGES | {"n_freq": (0, 2**20), "arrays": (1, MANY), "array_steps": (1, LONG)}
+RUN_RANGES = {"after": (0, LONG), "steps": (1, LONG), "scenes": (1, MANY), "geometries": (1, MANY)}
+STEP_RANGES = {"batch": (1, MANY), "n_step": (0, LONG), "warmup": (0, LONG)}
+OUTPUT_RANGES = {"log_every": (1, LONG), "validate_every": (1, LONG), "n_validation": (1, MANY), "patience": (0, LONG)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -56,6 +65,11 @@ class DataConfig:
     seed: int = 0
     """Seed of every random number of the run: scenes, noise, the network's first weights."""
 
+    def __post_init__(self) -> None:
+        check_ranges("data", self, DATA_RANGES)
+        largest = max((math.prod(shape) for shape in self.shapes if len(shape) == 3), default=0)
+        check_memory(f"data.pool of {self.pool} scenes of {largest} voxels", 8.0 * self.pool * largest)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunsConfig:
@@ -71,6 +85,9 @@ class RunsConfig:
     """Scenes of a round."""
     geometries: int = 12
     """Arrays, sweeps and grids, one a round, in turn."""
+
+    def __post_init__(self) -> None:
+        check_ranges("runs", self, RUN_RANGES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +116,9 @@ class OptimizerConfig:
     """``"mse"`` weighs all samples alike; ``"relative"`` divides a denoiser's error by the sample's noise level + 0.05
     and takes the logarithm of a reconstructor's."""
 
+    def __post_init__(self) -> None:
+        check_ranges("optimizer", self, STEP_RANGES)
+
 
 @dataclass(frozen=True, kw_only=True)
 class OutputConfig:
@@ -116,6 +136,9 @@ class OutputConfig:
     """Validations without a better figure after which the run ends; 0 for never."""
     pictures: bool = False
     """Draw sample images at every validation (reconstructors only)."""
+
+    def __post_init__(self) -> None:
+        check_ranges("output", self, OUTPUT_RANGES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +179,9 @@ class SceneConfig:
     seed: int = 0
     """Seed of every random number of the run: scenes, noise, the network's first weights."""
 
+    def __post_init__(self) -> None:
+        check_ranges("data", self, SCENE_RANGES)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReconstructorConfig:
@@ -169,16 +195,13 @@ class ReconstructorConfig:
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
-            ("method.kind", self.method.kind, tuple(NETWORKS)),
-            ("method.stage", self.method.stage, tuple(STAGES)),
             ("data.preset", self.data.preset, (*PRESETS, "both")),
             ("optimizer.schedule", self.optimizer.schedule, SCHEDULES),
             ("optimizer.weighting", self.optimizer.weighting, WEIGHTINGS),
         ):
             if value not in allowed:
                 raise ValueError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
-        if (self.method.kind == "dense") is not (self.method.stage == "measurement"):
-            raise ValueError("stage 'measurement' and kind 'dense' go together")
+        check_method(self.method)
         for name, most in (
             ("position_error", math.inf),
             ("phase_error", math.inf),
@@ -188,13 +211,11 @@ class ReconstructorConfig:
         ):
             if not 0 <= getattr(self.data, name) <= most:
                 raise ValueError(f"data.{name} is {getattr(self.data, name)}, expected 0 to {most:g}")
-        if min(self.data.arrays, self.data.array_steps) < 1:
-            raise ValueError("data.arrays and data.array_steps: expected at least 1")
         if self.data.other_arrays and self.method.kind == "dense":
             raise ValueError("data.other_arrays is not for kind 'dense', which knows one array by heart: expected 0")
         if len(self.data.snr_db) != 2 or self.data.snr_db[0] > self.data.snr_db[1]:
             raise ValueError(f"data.snr_db is {self.data.snr_db}, expected the lowest and the highest SNR")
-        if not self.data.n_freq or min(self.data.n_freq) < 0:
+        if not self.data.n_freq:
             raise ValueError(f"data.n_freq is {self.data.n_freq}, expected a list of numbers of frequencies")
         _check_share(self.data.validation_share)
 
@@ -310,28 +331,30 @@ def load_config(
         path = Path(name_or_path)
     if not path.is_file():
         raise FileNotFoundError(f"no configuration {str(name_or_path)!r}: neither a file nor one of {_names()}")
-    try:
+    with whole_input(path, "a configuration of `mimo train`"):
         table = _read(path, own_sweep)
         kind: type[DenoiserConfig] | type[ReconstructorConfig] | type[SpreadConfig] = DenoiserConfig
         if "spread" in table or "method" in table:
             kind = SpreadConfig if "spread" in table else ReconstructorConfig
         config = kind.from_dict(table)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
     return kind.from_dict(merge_tables(table, read_tables(kind, settings))) if settings else config
 
 
-def _read(path: Path, own_sweep: bool) -> dict[str, Any]:
-    """Read a file's tables, upon those of its base."""
-    table = tomllib.loads(path.read_text())
+def _read(path: Path, own_sweep: bool, above: Sequence[Path] = ()) -> dict[str, Any]:
+    """Read a file's tables, upon those of its base; `above` are the files whose base it is."""
+    table = load_toml(path)
     if own_sweep and path.parent == CONFIGS and isinstance(table.get("data"), dict):
         table["data"].pop("n_freq", None)
     if "base" not in table:
         return table
-    base = CONFIGS / f"{table.pop('base')}.toml"
-    if not base.is_file():
-        raise ValueError(f"base is {base.stem!r}, expected one of {_names()}")
-    return merge_tables(_read(base, own_sweep), table)
+    name = table.pop("base")
+    base = CONFIGS / f"{name}.toml"
+    if not isinstance(name, str) or not base.is_file():
+        raise ValueError(f"base is {name!r}, expected one of {_names()}")
+    above = [*above, path.resolve()]
+    if base.resolve() in above:
+        raise ValueError(f"base is {name!r}, whose own base leads back to it: expected a configuration without one")
+    return merge_tables(_read(base, own_sweep, above), table)
 
 
 def _names() -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from mimo.input_file import whole_input
 from mimo.models.spread import join_states
 from mimo.models.weight_files import save_weights
 from mimo.train.card import denoiser_card, reconstructor_card, spread_card
@@ -50,6 +51,12 @@ def export_weights(
         As `mimo.train.checkpoint.load_checkpoint`.
     """
     state, weights = load_checkpoint(Path(checkpoint)), Path(weights)
+    with whole_input(checkpoint, "a checkpoint of `mimo train`"):
+        return _export(state, weights, card=card, command=command)
+
+
+def _export(state: dict[str, Any], weights: Path, *, card: str | os.PathLike[str] | None, command: str) -> Path:
+    """Write what a checkpoint holds as weights."""
     run, steps = state["config"], state["step"]
     tensors, kind, kept = state["ema"], "denoiser", ["network", "data", "runs"]
     if "method" in run:

@@ -21,6 +21,7 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mimo.input_file import whole_input
 from mimo.train.ahead import Batches
 from mimo.train.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from mimo.train.config import OptimizerConfig, OutputConfig
@@ -219,14 +220,15 @@ def _run(
     step, seconds, history, best = 0, 0.0, list[dict[str, float]](), dict[str, Any]()
     if resume:
         checkpoint = load_checkpoint(path, device)
-        if not objective.same_network(checkpoint["config"]):
-            raise ValueError(f"{path}: its network is not that of the configuration")
-        network.load_state_dict(checkpoint["model"])
-        optimizer.load_state_dict(checkpoint["optimizer"])
-        averaged = checkpoint["ema"]
-        step, seconds, history = checkpoint["step"], checkpoint["seconds"], checkpoint["history"]
-        best, command = checkpoint.get("best", {}), checkpoint.get("command") or command
-        objective.restore(checkpoint.get("objective", checkpoint.get("lesson", {})))  # its name in earlier versions
+        with whole_input(path, "a checkpoint of `mimo train`"):
+            if not objective.same_network(checkpoint["config"]):
+                raise ValueError("its network is not that of the configuration")
+            network.load_state_dict(checkpoint["model"])
+            optimizer.load_state_dict(checkpoint["optimizer"])
+            averaged = checkpoint["ema"]
+            step, seconds, history = checkpoint["step"], checkpoint["seconds"], checkpoint["history"]
+            best, command = checkpoint.get("best", {}), checkpoint.get("command") or command
+            objective.restore(checkpoint.get("objective", checkpoint.get("lesson", {})))  # its name in earlier versions
     trained = _shared(network, share, device, compiled=steps.compile)
     log = Log(out_dir, report) if share.rank == 0 else Log(None, report)
     log.line(f"{'resumed at' if resume else 'start:'} step {step}, {objective.headline()}")

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from mimo import Acquisition
+from mimo.input_file import whole_input
 from mimo.models.spread import split_state
 from mimo.models.trained_for import acquisition_from_table
-from mimo.models.weight_files import find_weights, load_weights
+from mimo.models.weight_files import EXPECTED, find_weights, load_weights
 from mimo.synth import paper_acquisition
 from mimo.synth.paper import N_FREQ
 from mimo.train.checkpoint import CHECKPOINT, load_checkpoint
@@ -200,14 +201,14 @@ def train_spread(
     began = time.monotonic() if began is None else began
     weights, facts = None, dict[str, Any]()
     if resume:
-        facts = load_checkpoint(Path(folder) / CHECKPOINT)["config"].get("image", {})
+        facts = load_checkpoint(Path(folder) / CHECKPOINT)["config"].get("image") or {}
     elif start is None:
         raise ValueError("a standard deviation needs the reconstructor that it is of: start from its weights (--start)")
     else:
         path = find_weights(start)
         weights, facts = load_weights(path)
         if (card := path.with_suffix(".md")).is_file():
-            facts["card"] = card.read_text()
+            facts["card"] = card.read_text("utf-8", "replace")
     if "method" not in facts:
         raise ValueError(f"{folder if resume else start}: expected the weights of a reconstructor")
     source = _source(scenes)
@@ -215,7 +216,8 @@ def train_spread(
         if isinstance(source, DatasetScenes):
             acquisition = source.acquisition
         else:
-            acquisition = acquisition_from_table(facts["setting"])
+            with whole_input(folder if resume else str(start), EXPECTED):
+                acquisition = acquisition_from_table(facts.get("setting", {}))
     source = source or PresetScenes(config.data.preset, acquisition.grid, acquisition.inside)
     source = _validated(source, validation, config.data.validation_share)
     objective = SpreadObjective(config, facts, acquisition, source, device, precision)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from mimo.input_file import refuse_irregular, whole_input
 from mimo.train.checkpoint import CHECKPOINT, load_checkpoint
 
 __all__ = ["RunState", "RunningMark", "read_state", "runs_in", "state_text"]
@@ -140,15 +141,17 @@ def read_state(folder: str | os.PathLike[str]) -> RunState:
     running = _is_running(place)
     if not path.is_file():
         try:
-            table = _from_checkpoint(load_checkpoint(place / CHECKPOINT))
+            with whole_input(place / CHECKPOINT, "a checkpoint of `mimo train`"):
+                table = _from_checkpoint(load_checkpoint(place / CHECKPOINT))
         except FileNotFoundError as error:
             what = "a run that has not taken a step yet" if running else "no run"
             raise FileNotFoundError(f"{place}: {what}: expected a folder that `mimo train` has trained in") from error
     else:
         try:
+            refuse_irregular(path, "the state of a run")
             table = json.loads(path.read_text())
             return RunState(folder=str(place), running=running, **table)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{path}: not the state of a run ({error})") from error
     return RunState(folder=str(place), running=running, **table)
 

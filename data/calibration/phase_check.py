@@ -21,6 +21,7 @@ from mimo.data.calibration.decimation import decimated
 from mimo.data.calibration.scene_extent import coarse_grid, scene_box
 from mimo.data.files.schema import UnfitError
 from mimo.data.measurement import Measurement, check_permittivity
+from mimo.memory import check_voxels
 from mimo.pattern import Patterns
 
 __all__ = ["PhaseCheck", "PhaseCheckRow", "check_phase", "entropy", "peak_to_mean"]
@@ -162,6 +163,7 @@ def check_phase(
         terms = ready.sweep.n_freq * ready.array.n_channel
         most = int(np.clip(MOST_TERMS // terms, *VOXELS))
         grid = coarse_grid(replace(ready, permittivity=max(tried)), box, most=most)
+    check_voxels(grid)
     total = len(tried) + (0 if permittivities else len(REFINED))
     rows: list[PhaseCheckRow] = []
 

@@ -37,7 +37,7 @@ class ConfinedError(Exception):
 
 
 @contextmanager
-def confined(work: Callable[[BinaryIO], None], n_bytes: int = 0) -> Iterator[BinaryIO]:
+def confined(work: Callable[[BinaryIO], None], n_bytes: int = 0, *, limit: int | None = None) -> Iterator[BinaryIO]:
     """Call ``work(file)`` in a child process and yield the file that it has filled, to read from the start.
 
     Parameters
@@ -46,20 +46,29 @@ def confined(work: Callable[[BinaryIO], None], n_bytes: int = 0) -> Iterator[Bin
         The reader. It may raise any error.
     n_bytes
         Size of what it reads: large files have more time.
+    limit
+        Bytes that it may take; ``MIMO_READ_MEMORY`` or `MEMORY` by default.
 
     Raises
     ------
     ConfinedError
         When it failed, crashed, took too long, or more memory than ``MIMO_READ_MEMORY``.
     """
-    limit = cache.bytes_from("MIMO_READ_MEMORY", MEMORY)
-    with tempfile.TemporaryFile() as file:
+    limit = cache.bytes_from("MIMO_READ_MEMORY", MEMORY) if limit is None else limit
+    with _between() as file:
         if hasattr(os, "fork"):
             _fork(work, file, limit, SECONDS + n_bytes / PER_SECOND)
         else:
             _try(work, file)
         file.seek(0)
         yield file
+
+
+def _between() -> BinaryIO:
+    """Open a file without a name, in memory where the system has such."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("mimo"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _try(work: Callable[[BinaryIO], None], file: BinaryIO) -> None:
@@ -130,6 +139,7 @@ def _limit_memory(limit: int) -> None:
         with open("/proc/self/statm") as facts:
             taken = int(facts.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
         resource.setrlimit(resource.RLIMIT_AS, (taken + limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
     except (ImportError, OSError, ValueError):
         return

@@ -72,7 +72,7 @@ def load_geometry(path: str | PathLike[str]) -> Geometry:
 def array_alone(path: str | PathLike[str]) -> Geometry | None:
     """Return what a geometry file holds; ``None`` for a file with a measurement, and for any other kind of file."""
     try:
-        with open_hdf5(Path(path)) as file:
+        with open_hdf5(Path(path)) as file, guarded(Path(path)):
             if "measurement" in file or "array" not in file:
                 return None
     except FileError:

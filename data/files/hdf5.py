@@ -11,10 +11,13 @@ from typing import Any
 import h5py
 import numpy as np
 
+from mimo.data.files.limits import check_size
 from mimo.data.files.schema import Field, FileError, UnfitError, check_dtype
+from mimo.input_file import irregular
 
 __all__ = [
     "attribute",
+    "check_memory",
     "check_shard",
     "dataset",
     "foreign_dataset",
@@ -59,7 +62,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         if not path.exists():
             raise FileError(path, "no such file: expected an HDF5 file")
         if not path.is_file():
-            raise FileError(path, f"is a {'folder' if path.is_dir() else 'device'}: expected an HDF5 file")
+            raise FileError(path, f"is {irregular(path)}: expected an HDF5 file")
         with path.open("rb"):
             pass
         # HDF5 looks for the shards of a joined file beside the file's real place
@@ -132,13 +135,14 @@ def virtual_dataset(parent: h5py.Group, place: str) -> h5py.Dataset | None:
     return found if isinstance(found, h5py.Dataset) and found.is_virtual else None
 
 
-def foreign_dataset(parent: h5py.Group, place: str) -> h5py.Dataset | None:
+def foreign_dataset(path: Path, parent: h5py.Group, place: str) -> h5py.Dataset | None:
     """Return a dataset of another program's file, ``None`` when absent, after the checks that need no schema.
 
     Raises
     ------
-    ValueError
-        When it is a link elsewhere, a group, kept outside the file, virtual, empty or larger than its storage can hold.
+    ValueError, FileError
+        When it is a link elsewhere, a group, kept outside the file, virtual, empty or larger than its storage can hold,
+        or takes more memory than it may.
     """
     *groups, last = place.strip("/").split("/")
     group: h5py.Group | None = parent
@@ -155,7 +159,16 @@ def foreign_dataset(parent: h5py.Group, place: str) -> h5py.Dataset | None:
     if found.shape is None or found.size == 0 or math.prod(found.shape) > MOST_ELEMENTS or found.is_virtual:
         raise UnfitError(f"{place} is empty, virtual or too large: expected numbers in this file")
     _check_storage(found, place)
+    check_memory(path, found, place)
     return found
+
+
+def check_memory(path: Path, found: h5py.Dataset, name: str, n_scene: int | None = None) -> None:
+    """Raise `FileError` when a dataset, or so many scenes of it, take more memory than they may."""
+    n_bytes = math.prod(found.shape) * found.dtype.itemsize
+    if n_scene is not None:
+        n_bytes = n_bytes // max(1, found.shape[0]) * n_scene
+    check_size(path, name, n_bytes, None if found.is_virtual else found.id.get_storage_size())
 
 
 def _check_dataset(found: Any, field: Field, name: str) -> None:

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from mimo import ArrayGeometry, FrequencySweep, VoxelGrid
-from mimo.data.files.hdf5 import attribute, dataset, guarded, open_hdf5, subgroup
+from mimo.data.files.hdf5 import attribute, check_memory, dataset, guarded, open_hdf5, subgroup
 from mimo.data.files.schema import (
     BY_PATH,
     FIELDS,
@@ -219,17 +219,18 @@ class MeasurementFile:
     def _read(self, name: str, field: Field, scenes: range | list[int] | None) -> Array:
         """Read scenes of a dataset (everything for ``None``); finite, in our phase convention."""
         source = self._datasets[name]
+        check_memory(self.path, source, name, None if scenes is None else len(scenes))
         if scenes is None:
             values = np.asarray(source[()])
             check_finite(field, values, name=name)
         elif isinstance(scenes, range) and scenes.step == 1:
             values = source[scenes.start : scenes.stop]
-            check_finite(field, values, name=name, first=scenes.start)
+            _check_scenes(field, values, name, scenes.start)
         else:
             values = np.empty((len(scenes), *source.shape[1:]), source.dtype)
             for i, scene in enumerate(scenes):
                 values[i] = source[scene]
-                check_finite(field, values[i : i + 1], name=name, first=scene)
+                _check_scenes(field, values[i : i + 1], name, scene)
         if source.is_virtual:  # opened again, as HDF5 keeps memory for every shard read through an open dataset
             file, place = source.file, source.name
             source.id.close()
@@ -306,6 +307,11 @@ class MeasurementFile:
             if (std := STD.at(method)) in self._datasets:
                 parts["std"] = self._read(std, STD, chosen)
             return Reconstruction(image=image, grid=self.grid, **parts)
+
+    def check_scene(self, name: str, field: Field, scene: int) -> None:
+        """Read one scene of an open dataset, by its path, and raise FileError if it is damaged or not finite."""
+        with guarded(self.path):
+            self._read(name, field, range(scene, scene + 1))
 
     def run(self, method: str) -> dict[str, Any]:
         """Read parameters, times and history of a method: the fields of `Reconstruction` but the images, by name."""
@@ -419,6 +425,14 @@ def check_schema(file: h5py.File) -> None:
         raise UnfitError(
             f"attribute schema_version is {version:g}: expected {SCHEMA_VERSION} or lower, update the program"
         )
+
+
+def _check_scenes(field: Field, values: Array, name: str, first: int) -> None:
+    """Refuse scenes that are not finite, and say how the others can be used."""
+    try:
+        check_finite(field, values, name=name, first=first)
+    except UnfitError as error:
+        raise UnfitError(f"{error} (--skip-bad of reconstruct and prepare leaves such scenes out)") from error
 
 
 @contextmanager

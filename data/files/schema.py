@@ -332,7 +332,7 @@ def check_finite(field: Field, values: npt.NDArray[Any], *, name: str = "", firs
     Raises
     ------
     ValueError
-        As ``measurement/values is nan at index (0, 3, 1, 2): expected finite numbers``.
+        As ``measurement/values is nan at index (0, 3, 1, 2), scene 0: expected finite numbers``.
     """
     if values.dtype.kind not in "fc":
         return
@@ -343,7 +343,8 @@ def check_finite(field: Field, values: npt.NDArray[Any], *, name: str = "", firs
         where = np.unravel_index(int(bad.argmax()), bad.shape)
         index = tuple(int(i) + (first if axis == 0 else 0) for axis, i in enumerate(where))
         text = "nan" if np.isnan(values[where]) else "infinite"
-        raise UnfitError(f"{name or field.path} is {text} at index {index}: expected finite numbers")
+        scene = f", scene {index[0]}" if field.per_scene else ""
+        raise UnfitError(f"{name or field.path} is {text} at index {index}{scene}: expected finite numbers")
 
 
 def markdown_table() -> str:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from mimo.data.files.hdf5 import foreign_dataset, guarded, open_hdf5
+from mimo.data.files.hdf5 import foreign_dataset
+from mimo.data.files.limits import check_size, open_regular
 from mimo.data.files.schema import SCHEMA_NAME, FileError
-from mimo.data.importers.matlab import MatFile, complex_of
+from mimo.data.importers.hdf5_apart import ForeignHdf5, complex_of
+from mimo.data.importers.matlab import MatFile
 
 __all__ = ["SUFFIXES", "Get", "load_npy", "named_arrays"]
 
+EXPECTED = "an HDF5 file"
 SUFFIXES = (".npz", ".h5", ".hdf5", ".mat")
 Array = npt.NDArray[Any]
 Get = Callable[[str], Array]
@@ -43,14 +48,15 @@ def named_arrays(path: Path) -> Iterator[tuple[Get, tuple[str, ...]]]:
         with MatFile(path) as file:
             yield file.get, file.names
     else:
-        with open_hdf5(path) as opened:
-            _refuse_own(path, opened)
-            yield (lambda name: _from_hdf5(path, opened, name)), tuple(sorted(opened))
+        opened = ForeignHdf5(path, partial(_from_hdf5, path), EXPECTED, partial(_refuse_own, path))
+        yield opened.get, opened.names
 
 
 def load_npy(path: Path) -> Array:
     """Read the array of an npy file; FileError when it is damaged or would have to be unpickled."""
-    with _opened(path, "npy") as handle, _numpy_errors(path, "one array without pickled objects"):
+    with open_regular(path, "an npy file") as handle, _numpy_errors(path, "one array without pickled objects"):
+        _check_npy(path, "its array", handle, path.stat().st_size)
+        handle.seek(0)
         values = np.load(handle, allow_pickle=False)
         if not isinstance(values, np.ndarray):
             raise FileError(path, "holds several arrays: expected one, npy and not npz")
@@ -59,7 +65,7 @@ def load_npy(path: Path) -> Array:
 
 @contextmanager
 def _npz(path: Path) -> Iterator[tuple[Get, tuple[str, ...]]]:
-    with _opened(path, "npz") as handle:
+    with open_regular(path, "an npz file") as handle:
         with _numpy_errors(path, "arrays saved by numpy.savez"):
             file = np.load(handle, allow_pickle=False)
         if not hasattr(file, "files"):
@@ -70,21 +76,21 @@ def _npz(path: Path) -> Iterator[tuple[Get, tuple[str, ...]]]:
                 listed = ", ".join(sorted(file.files))
                 raise FileError(path, f"array {name!r} is missing: expected it, there is {listed}")
             with _numpy_errors(path, f"numbers as array {name!r}"):
+                member = f"{name}.npy" if f"{name}.npy" in file.zip.namelist() else name
+                with file.zip.open(member) as packed:
+                    _check_npy(path, name, packed, file.zip.getinfo(member).compress_size)
                 return np.asarray(file[name])
 
         with file:
             yield get, tuple(sorted(file.files))
 
 
-@contextmanager
-def _opened(path: Path, kind: str) -> Iterator[BinaryIO]:
-    """Open a file to read; numpy itself would leave it open when it is no archive."""
-    try:
-        handle = path.open("rb")
-    except OSError as error:
-        raise FileError(path, f"cannot be read ({error.strerror}): expected an {kind} file") from error
-    with handle:
-        yield handle
+def _check_npy(path: Path, name: str, file: IO[bytes], n_stored: int) -> None:
+    """Refuse an array whose header declares more than may be read, before memory is taken for it."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    check_size(path, name, math.prod(shape) * dtype.itemsize, n_stored)
 
 
 @contextmanager
@@ -98,15 +104,12 @@ def _numpy_errors(path: Path, expected: str) -> Iterator[None]:
 
 
 def _from_hdf5(path: Path, file: h5py.File, name: str) -> Array:
-    with guarded(path):
-        found = foreign_dataset(file, name)
-        if found is None:
-            listed: list[str] = []
-            file.visit(listed.append)
-            raise FileError(
-                path, f"dataset {name!r} is missing: expected it, there is {', '.join(listed[:12]) or 'none'}"
-            )
-        return complex_of(np.asarray(found[()]))
+    found = foreign_dataset(path, file, name)
+    if found is None:
+        listed: list[str] = []
+        file.visit(listed.append)
+        raise FileError(path, f"dataset {name!r} is missing: expected it, there is {', '.join(listed[:12]) or 'none'}")
+    return complex_of(np.asarray(found[()]))
 
 
 def _refuse_own(path: Path, file: h5py.File) -> None:

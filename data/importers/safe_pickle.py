@@ -7,6 +7,7 @@ only remembers what it is told; numpy arrays are built afterwards, from checked 
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import struct
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from mimo.data.files.limits import check_size, open_regular
 from mimo.data.files.schema import FileError
 
 __all__ = ["holds_pickle", "load_pickled_dict"]
@@ -175,9 +177,9 @@ class _Unpickler(pickle._Unpickler):
 def holds_pickle(path: Path) -> bool:
     """Whether `path` is an ``.npy`` file whose array holds Python objects; False for what cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path, "an npy file") as file:
             head = file.read(256)
-    except OSError:
+    except (OSError, FileError):
         return False
     return head.startswith(MAGIC) and b"'|O'" in head
 
@@ -192,12 +194,15 @@ def load_pickled_dict(path: Path) -> dict[str, Any]:
         lists and dictionaries; the message says what it tried to import.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path, "an npy file") as file:
+            check_size(path, "its pickle", os.fstat(file.fileno()).st_size)
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(file)
             content = file.read()
-    except (OSError, ValueError) as error:
+    except FileError:
+        raise
+    except Exception as error:  # of the tokenizer that reads headers: any, on a mangled file
         raise FileError(path, f"cannot be read ({error}): expected an npy file") from error
     if dtype != np.dtype(object) or shape not in ((), (1,)):
         raise FileError(path, f"has dtype {dtype}, shape {shape}: expected one pickled dictionary")

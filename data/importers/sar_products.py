@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mimo import ArrayGeometry
+from mimo.data.files.limits import open_regular
 from mimo.data.files.schema import FileError
 from mimo.data.importers.layout import Array, checked_numbers, sweep_of
 from mimo.data.measurement import Measurement, check_permittivity
@@ -132,9 +133,9 @@ def parts_of(signal: Array) -> Array:
 def begins_with(path: Path, *marks: bytes) -> bool:
     """Whether the file begins with one of the marks."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path, "a SAR product") as file:
             return file.read(16).startswith(marks)
-    except OSError:
+    except (OSError, FileError):
         return False
 
 
@@ -143,7 +144,7 @@ def opened(path: Path, kind: str) -> Iterator[Product]:
     """Open a file with ``sarkit.cphd`` or ``sarkit.crsd``; whatever sarkit raises becomes a FileError in one line."""
     sarkit = needed(f"sarkit.{kind}", purpose=f"mimo import of {kind.upper()}", extra="sar")
     try:
-        with path.open("rb") as file, sarkit.Reader(file) as reader:
+        with open_regular(path, kind.upper()) as file, sarkit.Reader(file) as reader:
             yield Product(path, reader)
     except (FileError, MissingExtraError):
         raise

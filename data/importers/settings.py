@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from mimo.data.files.limits import read_text
 from mimo.data.files.schema import FileError
 from mimo.options import check_value, kind_of, read_value, split_settings, unknown
 
@@ -19,12 +20,10 @@ parse_settings = split_settings
 
 def load_toml(path: str | PathLike[str]) -> dict[str, Any]:
     """Read a TOML file; FileError when it cannot be read or is not TOML."""
+    text = read_text(Path(path), "a TOML file")
     try:
-        with Path(path).open("rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        raise FileError(path, f"cannot be read ({error.strerror}): expected a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise FileError(path, f"is not TOML ({error}): expected lines such as freq = 'f'") from error
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from mimo.data.files.limits import read_text
 from mimo.data.files.schema import FileError
 
 __all__ = ["cell_number", "read_records", "read_table", "text_lines"]
@@ -17,11 +18,7 @@ Number = TypeVar("Number", int, float, complex)
 
 def text_lines(path: Path, meaning: str) -> list[tuple[int, str]]:
     """Return the lines that are not empty with their numbers, from 1; FileError when there are none or no text."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FileError(path, f"cannot be read as text ({reason}): expected CSV, {meaning}") from error
+    lines = read_text(path, f"CSV, {meaning}").splitlines()
     kept = [(row, line) for row, line in enumerate(lines, 1) if line.strip()]
     if not kept:
         raise FileError(path, f"is empty: expected CSV, {meaning}")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mimo.data.files.limits import read_text
 from mimo.data.files.schema import FileError
 
 __all__ = ["find_config", "read_config"]
@@ -46,7 +47,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def _is_studio(path: Path) -> bool:
     try:
-        return path.stat().st_size < MOST_BYTES and b"mmWaveDevices" in path.read_bytes()
+        return path.is_file() and path.stat().st_size < MOST_BYTES and b"mmWaveDevices" in path.read_bytes()
     except OSError:
         return False
 
@@ -145,10 +146,7 @@ NAMES |= {"channelCfg": ("rxChannelEn", "txChannelEn"), "adcCfg": ("numADCBits",
 
 
 def _command_lines(path: Path) -> dict[str, Any]:
-    try:
-        lines = path.read_text("utf-8", "replace").splitlines() if path.stat().st_size < MOST_BYTES else []
-    except OSError as error:
-        raise FileError(path, f"cannot be read ({error.strerror}): expected a .cfg of the mmWave SDK") from error
+    lines = read_text(path, "a .cfg of the mmWave SDK", errors="replace").splitlines()
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in NAMES}
     for line in lines:
         name, *texts = line.split("%")[0].split() or [""]
@@ -246,7 +244,9 @@ def _json(path: Path) -> Any:
     try:
         if path.stat().st_size >= MOST_BYTES:
             raise FileError(path, f"has {path.stat().st_size} bytes: expected the .mmwave.json of mmWave Studio")
-        return json.loads(path.read_text("utf-8-sig"))
+        return json.loads(read_text(path, "a JSON file"))
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(path, f"cannot be read ({error.strerror}): expected a JSON file") from error
     except (ValueError, RecursionError) as error:

@@ -8,6 +8,7 @@ begins with four 32-bit numbers, of which the fourth counts the frames, and the 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mimo.data.files.limits import check_size, open_regular
 from mimo.data.files.schema import FileError
 from mimo.data.importers.layout import Array
 
@@ -154,7 +156,7 @@ def _device(data: Path, entries: Mapping[str, Any], n_tx: int) -> Array:
 
 def _counted(index: Path) -> int:
     """Return the number of frames that an index file states."""
-    with index.open("rb") as file:
+    with open_regular(index, "an index of the frames") as file:
         head = file.read(HEADER.itemsize)
     if len(head) < HEADER.itemsize:
         raise FileError(index, f"has {len(head)} bytes: expected a header of {HEADER.itemsize}")
@@ -179,10 +181,12 @@ def _four_lanes(chirps: Array, n_rx: int) -> tuple[Array, Array]:
 
 def _samples(path: Path) -> Array:
     try:
-        size = path.stat().st_size
-        if size % 2:
-            raise FileError(path, f"is {size} bytes long: expected 16-bit numbers, an even number of bytes")
-        return np.fromfile(path, "<i2")
+        with open_regular(path, "16-bit numbers") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size % 2:
+                raise FileError(path, f"is {size} bytes long: expected 16-bit numbers, an even number of bytes")
+            check_size(path, "the recording", 4 * size)  # complex numbers of 8 bytes
+            return np.fromfile(file, "<i2")
     except OSError as error:
         raise FileError(path, f"cannot be read ({error.strerror}): expected 16-bit numbers") from error
 

@@ -9,6 +9,7 @@ exp(+j omega t), so a wave that has travelled R carries exp(-j k R) in them. sci
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from mimo import ArrayGeometry
+from mimo.data.files.limits import read_text
 from mimo.data.files.schema import FileError
 from mimo.data.importers.layout import Array, ascending, checked_numbers, in_our_sign, sweep_of
 from mimo.data.importers.tables import cell_number, read_records
@@ -199,13 +201,13 @@ def _parameter(path: Path, text: str) -> tuple[int, int]:
 
 def _network(path: Path) -> tuple[Array, Array]:
     """Read frequencies in hertz and S-parameters, complex (n_freq, n_port, n_port), of one file."""
-    if not path.is_file():
-        raise FileError(path, "no such file: expected a Touchstone file")
+    text = read_text(path, "a Touchstone file", errors="replace")
     skrf = _scikit_rf(path)
     try:
-        # opened here: scikit-rf would leave it open when it stumbles; its warnings are of comments that it cannot use
-        with path.open(encoding="utf-8", errors="replace") as handle, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        handle = io.StringIO(text)
+        handle.name = str(path)  # from whose ending scikit-rf knows how many ports there are
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of comments that it cannot use
             network = skrf.Network(handle)
     except Exception as error:
         raise FileError(path, f"cannot be read as Touchstone ({error}): expected a whole .sNp file") from error

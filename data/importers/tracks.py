@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from mimo.data.files.schema import UnfitError
 from mimo.data.importers.pose_tables import PoseTable, read_poses
+from mimo.memory import check_memory
 
 __all__ = ["Floats", "Numbers", "Poses", "Track", "line", "numbers_of", "poses", "raster", "three", "turntable"]
 
@@ -316,6 +317,7 @@ def numbers_of(
             raise UnfitError(f"{name} is {value!r}: expected start:stop:count") from error
         if count < 1:
             raise UnfitError(f"{name} is {value!r}: expected start:stop:count with a count of 1 or more")
+        check_memory(f"{name} with {count} numbers", 32.0 * count)
         return np.linspace(start, stop, count)
     if get is None:
         raise UnfitError(f"{name} is {value!r}: expected numbers, or start:stop:count")

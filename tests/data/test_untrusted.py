@@ -17,7 +17,7 @@ def test_what_is_no_file_of_the_schema_is_refused(tmp_path):
         ("absent.h5", "no such file"),
         ("x" * 300, "is not a whole HDF5 file .*too long"),
         (".", "is a folder"),
-        ("pipe.h5", "is a device"),
+        ("pipe.h5", "is a pipe"),
         ("text.h5", "is not a whole HDF5 file"),
         ("empty.h5", "is not a whole HDF5 file"),
         ("bare.h5", "attribute schema is missing"),
