@@ -152,14 +152,14 @@ class RadarPhysics(_deepinv.physics.LinearPhysics):  # type: ignore[misc]
         """Bring images in deepinv's layout into that of mimo, complex ``(n_scene, n_x, n_y, n_z)``."""
         return self._read("image", x, self.operator.volume_shape)
 
-    def A(self, x: torch.Tensor, **parameters: Any) -> torch.Tensor:
+    def A(self, x: torch.Tensor, **parameters: Any) -> torch.Tensor:  # noqa: N802 - deepinv's name
         """Compute the measurement of images, ``A x / norm``. deepinv passes parameters of other physics; none is used.
 
         `x` is (n_scene, channels, n_x, n_y, n_z); the result (n_scene, channels, *measurement_shape).
         """
         return to_channels(self._forward(self._read("image", x, self.operator.volume_shape)), self.layout)
 
-    def A_adjoint(self, y: torch.Tensor, **parameters: Any) -> torch.Tensor:
+    def A_adjoint(self, y: torch.Tensor, **parameters: Any) -> torch.Tensor:  # noqa: N802 - deepinv's name
         """Apply the exact conjugate transpose, ``A^H y / norm``, from measurements to images."""
         return to_channels(self._adjoint(self._read_measurement(y)), self.layout)
 
@@ -182,7 +182,8 @@ class RadarPhysics(_deepinv.physics.LinearPhysics):  # type: ignore[misc]
         Returns
         -------
         torch.Tensor
-            Images. Derivatives of every order by `z`, `y` and `gamma` are those of the solution, and cost one more solve.
+            Images. Derivatives of every order by `z`, `y` and `gamma` are those of the solution; each costs one more
+            solve.
         """
         measured = self._read_measurement(y)
         if isinstance(z, torch.Tensor):
@@ -194,7 +195,7 @@ class RadarPhysics(_deepinv.physics.LinearPhysics):  # type: ignore[misc]
             raise ValueError(f"gamma is {gamma}: expected a positive number, or one for each of {len(measured)} scenes")
         return to_channels(_Prox.apply(start, measured, weight, self), self.layout)
 
-    def A_dagger(self, y: torch.Tensor, **parameters: Any) -> torch.Tensor:
+    def A_dagger(self, y: torch.Tensor, **parameters: Any) -> torch.Tensor:  # noqa: N802 - deepinv's name
         """Apply the pseudo-inverse: of all images that fit the measurement best, the one of least norm.
 
         It inverts every singular value that the precision resolves, and with them the noise. Above
@@ -293,7 +294,7 @@ class MagnitudeDenoiser(_deepinv.models.Denoiser):  # type: ignore[misc]
         self.network = network.network  # a part of the module, so that it moves with it
 
     def forward(self, x: torch.Tensor, sigma: float | torch.Tensor, **parameters: Any) -> torch.Tensor:
-        """Denoise images (n_scene, 1, n_x, n_y, n_z), complex or real, or (n_scene, 2, ...) of real and imaginary parts.
+        """Denoise images (n_scene, 1, n_x, n_y, n_z), complex or real, or (n_scene, 2, ...), real and imaginary parts.
 
         `sigma` is the rms of the noise in each number of `x`, one for all or one for each scene: of complex numbers the
         rms of their magnitude. No gradients pass.

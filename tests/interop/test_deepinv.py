@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from cases import ARRAY, GRID, MASKED, PAIRED, SWEEP, operator
+from cases import ARRAY, GRID, MASKED, PAIRED, SWEEP
 from helper import TOLERANCE, fails, relative_gap
 
 from mimo import FastOperator, VoxelGrid, born_operator
