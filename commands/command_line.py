@@ -76,8 +76,7 @@ def _say_version(context: click.Context, _option: click.Parameter, wanted: bool)
 def cli() -> None:
     """Near-field MIMO radar imaging: synthesize measurements, reconstruct images, look at them.
 
-    Exit codes: 0 done, 1 failed or interrupted, 2 bad input. Results go to the output, messages and progress to the error
-    output; nothing is coloured.
+    Exit codes: 0 done, 1 failed or interrupted, 2 bad input.
     """
 
 

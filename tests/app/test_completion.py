@@ -10,7 +10,9 @@ import pytest
 from mimo.commands import main
 
 
-@pytest.mark.parametrize(("shell", "word"), [("bash", "complete -o"), ("zsh", "compdef"), ("fish", "complete --no-files")])
+@pytest.mark.parametrize(
+    ("shell", "word"), [("bash", "complete -o"), ("zsh", "compdef"), ("fish", "complete --no-files")]
+)
 def test_the_script_asks_the_program(shell, word, capsys):
     with pytest.raises(SystemExit) as end:
         main(["completion", shell])
