@@ -99,7 +99,7 @@ def physics(
     return RadarPhysics(A, layout=layout, norm=norm, solver=solver, cache=cache, noise_model=noise_model)
 
 
-class RadarPhysics(_deepinv.physics.LinearPhysics):  # type: ignore[misc]
+class RadarPhysics(_deepinv.physics.LinearPhysics):
     """Presents an imaging operator, divided by `norm`, as deepinv's `LinearPhysics`; `physics` makes it.
 
     Attributes
@@ -276,7 +276,7 @@ def denoiser(name_or_path: str | Path = "denoiser-fast", *, scale: float = 1.0, 
     return MagnitudeDenoiser(Denoiser.load(name_or_path, precision=precision), scale=scale)
 
 
-class MagnitudeDenoiser(_deepinv.models.Denoiser):  # type: ignore[misc]
+class MagnitudeDenoiser(_deepinv.models.Denoiser):
     """Presents a denoiser of magnitudes as deepinv's `Denoiser`: the phase (of real images the sign) is kept.
 
     Parameters

@@ -300,7 +300,7 @@ class _Apply(torch.autograd.Function):
         return operator._apply_forward(value, kernel)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[torch.Tensor, ImagingOperator, bool], output: torch.Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         _, ctx.operator, ctx.adjoint = inputs
 
     @staticmethod
@@ -313,7 +313,6 @@ class _Apply(torch.autograd.Function):
         return made
 
     @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[int | None, ...], value: torch.Tensor, operator: ImagingOperator, adjoint: bool
-    ) -> tuple[torch.Tensor, int]:
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[torch.Tensor, int]:
+        value, operator, adjoint = args
         return _Apply.apply(value.movedim(in_dims[0] or 0, 0), operator, adjoint), 0
