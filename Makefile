@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TREE   := $(VENV)/tree
 # The folders of the repository that are installed below mimo, for tools that read the package from disk.
-WINGS  := data synth models recon autofocus viewer train bench commands
+WINGS  := data synth models recon autofocus interop viewer train bench commands
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test fuzz browser lint type bench pictures fresh notebooks docs sample compare learned arrays coverage measured screenshots wheel sanitize clean

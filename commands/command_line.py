@@ -13,6 +13,7 @@ import click
 from mimo import kernels
 from mimo.commands.array_geometry import array
 from mimo.commands.autofocusing import autofocus
+from mimo.commands.completion import completion
 from mimo.commands.evaluation import evaluate
 from mimo.commands.generate import demo, synth
 from mimo.commands.images import reconstruct
@@ -39,6 +40,7 @@ COMMANDS: list[click.Command] = [
     export,
     train,
     bench,
+    completion,
 ]
 """All commands, in the order in which help and documentation list them."""
 
@@ -46,9 +48,18 @@ DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 
 def _say_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
-    """Print the version, and which compiled kernels run on this machine."""
+    """Print the version, and what computes on this machine: kernels, precision of networks, torch and its CUDA."""
     if wanted and not context.resilient_parsing:
-        click.echo(f"mimo, version {metadata.version('mimo-imaging')} (kernels: {kernels.describe()})")
+        import torch
+
+        from mimo.models.precision import resolve_precision
+
+        precision = resolve_precision("auto", torch.device("cpu"))
+        cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+        click.echo(
+            f"mimo, version {metadata.version('mimo-imaging')} (kernels: {kernels.describe()}; networks: {precision}; "
+            f"torch {torch.__version__}; CUDA: {cuda})"
+        )
         context.exit()
 
 
@@ -63,7 +74,10 @@ def _say_version(context: click.Context, _option: click.Parameter, wanted: bool)
 )
 @example("mimo demo")
 def cli() -> None:
-    """Near-field MIMO radar imaging: synthesize measurements, reconstruct images, look at them."""
+    """Near-field MIMO radar imaging: synthesize measurements, reconstruct images, look at them.
+
+    Exit codes: 0 done, 1 failed or interrupted, 2 bad input.
+    """
 
 
 for command in COMMANDS:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mimo import Acquisition, ArrayGeometry, FrequencySweep, LayeredMedium, VoxelGrid
 from mimo.data.files.schema import BY_PATH, UnfitError, check_dtype, check_finite, check_shape
+from mimo.data.labelled import labelled_dataset
 from mimo.data.summaries import as_html, as_text, facts_of_measurement, facts_of_reconstruction
 from mimo.pattern import Patterns
 from mimo.region import Region
@@ -253,6 +254,17 @@ class Measurement:
         pick = lambda a: None if a is None else a[list(chosen)]  # noqa: E731 - three uses on the next line
         return replace(self, values=self.values[list(chosen)], snr_db=pick(self.snr_db), truth=pick(self.truth))
 
+    def to_xarray(self) -> Any:
+        """Return the measurement as an `xarray.Dataset` (extra ``xarray``), with coordinates and units.
+
+        Its variables are the fields of this object that are there, its dimensions ``scene``, ``freq``, and ``tx`` and
+        ``rx`` or ``channel``; ``tx_x`` and the like are the antennas' places. Numbers are shared, not copied.
+        """
+        variables = {name: (path, getattr(self, name)) for name, path in MEASUREMENT_PATHS.items()}
+        steps = " | ".join(str(step["step"]) for step in self.steps)
+        attributes = {"permittivity": self.permittivity, "source": self.source, "region": self.region, "steps": steps}
+        return labelled_dataset(variables, array=self.array, sweep=self.sweep, grid=self.grid, attributes=attributes)
+
     def __repr__(self) -> str:
         return as_text("Measurement", facts_of_measurement(self))
 
@@ -395,6 +407,17 @@ class Reconstruction:
         chosen = list(scene_numbers(scenes, self.n_scene))
         std = None if self.std is None else self.std[chosen]
         return replace(self, image=self.image[chosen], seconds=self.seconds[chosen], std=std)
+
+    def to_xarray(self) -> Any:
+        """Return the images as an `xarray.Dataset` (extra ``xarray``), its axes in metres.
+
+        The variables are ``image`` and, where they are there, ``std`` and ``inside``, with dimensions ``scene``, ``x``,
+        ``y`` and ``z``. Numbers are shared, not copied.
+        """
+        inside = "reconstruction/<method>/inside"
+        variables = {"image": (self.path, self.image), "std": (STD, self.std), "inside": (inside, self.inside)}
+        attributes = {"method": self.method, "scale": self.scale, "version": self.version}
+        return labelled_dataset(variables, grid=self.grid, attributes=attributes)
 
     def __repr__(self) -> str:
         return as_text("Reconstruction", facts_of_reconstruction(self))

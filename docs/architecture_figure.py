@@ -33,6 +33,7 @@ DUTIES = {
     "train": "training of the networks",
     "viewer": "figures, exports, the interactive page",
     "autofocus": "errors of a radar found from a scene",
+    "interop": "other people's tools",
     "recon": "reconstructors by name, metrics",
     "synth": "targets, scenes, datasets",
     "models": "networks, physics stages, weights",

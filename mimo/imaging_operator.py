@@ -286,16 +286,33 @@ class ImagingOperator(OperatorAlgebra):
 
 
 class _Apply(torch.autograd.Function):
-    """Applies A or A^H under autograd: the gradient of each is the other, so derivatives of every order are right."""
+    """Applies A or A^H under autograd: the gradient of each is the other, so derivatives of every order are right.
+
+    The transforms of `torch.func` work on it, too: both are linear, so that a tangent goes the way of its value, and
+    both take leading axes, so that the axis of ``vmap`` is one of them.
+    """
 
     @staticmethod
-    def forward(ctx: Any, value: torch.Tensor, operator: ImagingOperator, adjoint: bool) -> torch.Tensor:
-        ctx.operator, ctx.adjoint = operator, adjoint
+    def forward(value: torch.Tensor, operator: ImagingOperator, adjoint: bool) -> torch.Tensor:
         kernel = operator.kernel_sum(BORN)
         if adjoint:
             return operator._apply_adjoint(value, lambda y: kernel.adjoint(y, operator.report))
         return operator._apply_forward(value, kernel)
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        _, ctx.operator, ctx.adjoint = inputs
+
+    @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         return _Apply.apply(grads[0], ctx.operator, not ctx.adjoint), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> torch.Tensor:
+        made: torch.Tensor = _Apply.apply(tangents[0], ctx.operator, ctx.adjoint)
+        return made
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[torch.Tensor, int]:
+        value, operator, adjoint = args
+        return _Apply.apply(value.movedim(in_dims[0] or 0, 0), operator, adjoint), 0

@@ -101,6 +101,7 @@ def test_the_examples_of_the_help_work(tmp_path, measured, monkeypatch):
         "figure",
         "view",
         "export",
+        "completion",
     ]
     assert set(order) | {"bench", "train"} == set(app.cli.commands)
     for command in order:

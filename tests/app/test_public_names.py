@@ -12,8 +12,17 @@ import pytest
 import mimo
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("data", "synth", "models", "recon", "autofocus", "viewer", "train", "bench", "commands")
-FACES = ("mimo", "mimo.data", "mimo.recon", "mimo.synth", "mimo.train", "mimo.viewer")
+PARTS = ("data", "synth", "models", "recon", "autofocus", "interop", "viewer", "train", "bench", "commands")
+FACES = (
+    "mimo",
+    "mimo.data",
+    "mimo.interop",
+    "mimo.interop.deepinv",
+    "mimo.recon",
+    "mimo.synth",
+    "mimo.train",
+    "mimo.viewer",
+)
 """What the documentation may import from."""
 
 

@@ -222,7 +222,8 @@ def test_the_version_says_which_path_runs(monkeypatch, capsys, path):
         command_line.main(["--version"])
     assert not end.value.code
     shown = capsys.readouterr().out.strip()
-    assert re.fullmatch(rf"mimo, version \d+\.\d+\.\d+\S* \(kernels: {kernels.describe()}\)", shown), shown
+    expected = rf"mimo, version \d+\.\d+\.\d+\S* \(kernels: {kernels.describe()}; networks: (float32|bfloat16); "
+    assert re.fullmatch(expected + rf"torch {re.escape(torch.__version__)}; CUDA: .+\)", shown), shown
     assert ("none, torch instead" in shown) == (path == "off" or not kernels.available())
 
 

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-WINGS = ("data", "synth", "models", "recon", "autofocus", "viewer", "train", "bench", "commands")
+WINGS = ("data", "synth", "models", "recon", "autofocus", "interop", "viewer", "train", "bench", "commands")
 """Folders of the repository that are installed below ``mimo``."""
 
 

@@ -135,7 +135,7 @@ def test_the_demo_runs(demo, bare, place):
 
 def test_every_module_imports_without_extras(bare, place):
     found = ran(bare / "python", "-c", IMPORTS, json.dumps([ABSENT, FACES]), cwd=place)
-    assert found.split() == ["mimo.viewer.server"]
+    assert found.split() == ["mimo.interop.deepinv", "mimo.viewer.server"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,3 @@
+"""Hand operators, denoisers and files to other people's tools: deepinv, napari."""
+
+__all__: list[str] = []
