@@ -1,7 +1,7 @@
 """Flat bodies: total variation
 
-A body of the preset `shapes`, of one magnitude inside, measured at 30 dB. Total variation prefers images of few, flat pieces. It
-starts from the image of least l1 norm, whose surroundings are empty, and fills the body.
+Bodies of the preset `shapes`, each of one magnitude, measured at 30 dB. Total variation prefers images of few, flat pieces: it
+starts from the image of least l1 norm and takes the specks out of it. What is faint there, such as most of the rings, stays faint.
 """
 
 import numpy as np
