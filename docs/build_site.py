@@ -95,8 +95,8 @@ def gallery_pages() -> dict[str, str]:
         )
         cards.append(f"- [{picture}]({script.stem}.md)\n\n    [{title}]({script.stem}.md)\n")
     intro = (
-        "# Gallery\n\nTwelve short scripts, each with the picture that it draws. Together they use every import format and "
-        "every method. `python docs/draw_gallery.py NAME` runs one again.\n"
+        "# Gallery\n\nTwelve short scripts, each with the picture that it draws. Together they use every import format "
+        "and every method. `python docs/draw_gallery.py NAME` runs one again.\n"
     )
     return {"gallery/index.md": f'{intro}\n<div class="gallery" markdown>\n\n{"".join(cards)}\n</div>\n', **pages}
 

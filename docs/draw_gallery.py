@@ -1,7 +1,7 @@
 """Run the scripts of docs/gallery and keep their pictures: ``make pictures`` draws all, a test runs each.
 
-``python docs/draw_gallery.py [NAME ...]`` runs all scripts, or some. Before a script runs, the files that it reads are made in the
-folder where it runs: small simulated scans in the layout of each format, which the tests' fixtures write.
+``python docs/draw_gallery.py [NAME ...]`` runs all scripts, or some. Before a script runs, the files that it reads are
+made in the folder where it runs: small simulated scans in the layout of each format, which the tests' fixtures write.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ def echoes(
     shape = (1, len(freq), *((len(t),) if array.paired else (array.n_tx, array.n_rx)))
     path = removed if np.ndim(removed) else None
     return Measurement(
-        values.reshape(shape).astype(np.complex64), array, FrequencySweep(freq), reference_path=path  # type: ignore[arg-type]
+        values.reshape(shape).astype(np.complex64),
+        array,
+        FrequencySweep(freq),
+        reference_path=path,  # type: ignore[arg-type]
     )
 
 

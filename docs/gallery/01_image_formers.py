@@ -1,8 +1,8 @@
 """Image formers: back-projection and Kirchhoff migration
 
-A MIMO scan in MATLAB's format, as IEEE DataPort has it, and the two image formers that every other method is compared with.
-Seven points in the shape of a cross stand 0.5 m before an array of 14 x 13 antennas; Kirchhoff migration, which weighs each
-channel by its angles and distances, shows them with less around them.
+A MIMO scan in MATLAB's format, as IEEE DataPort has it, and the two image formers that every other method is compared
+with. Seven points in the shape of a cross stand 0.5 m before an array of 14 x 13 antennas; Kirchhoff migration, which
+weighs each channel by its angles and distances, shows them with less around them.
 """
 
 from mimo import VoxelGrid

@@ -1,9 +1,9 @@
 """Many frequencies: range profiles, with and without near-field terms
 
-A breast phantom in the layout of the MERIT toolbox: a folder of scans as CSV, one of which is the background. The sweep has 101
-frequencies, so each channel is first summed over them, once, into a range profile. Both image formers are told the medium, a
-relative permittivity of 8, and show the one point that stands for a tumour; the antennas surround it, so voxels outside of them are
-left out and hatched.
+A breast phantom in the layout of the MERIT toolbox: a folder of scans as CSV, one of which is the background. The
+sweep has 101 frequencies, so each channel is first summed over them, once, into a range profile. Both image formers
+are told the medium, a relative permittivity of 8, and show the one point that stands for a tumour; the antennas
+surround it, so voxels outside of them are left out and hatched.
 """
 
 from mimo import VoxelGrid

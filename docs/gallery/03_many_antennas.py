@@ -1,8 +1,8 @@
 """Many antennas: factorised back-projection
 
-A frame of an R&S QAR50 as the MAROON data set keeps it: 94 transmitters, 94 receivers, 72 to 82 GHz. Groups of neighbouring
-antennas see a block of voxels alike, so a few nodes stand for each group. The target is the letter R, 30 mm high, of points 5 mm
-apart.
+A frame of an R&S QAR50 as the MAROON data set keeps it: 94 transmitters, 94 receivers, 72 to 82 GHz. Groups of
+neighbouring antennas see a block of voxels alike, so a few nodes stand for each group. The target is the letter R, 30
+mm high, of points 5 mm apart.
 """
 
 from mimo import VoxelGrid

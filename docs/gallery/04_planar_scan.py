@@ -1,8 +1,8 @@
 """A planar scan: range migration
 
-Arrays of your own names in an npz file: the scan of a network analyser that every clone has in `samples/`, whose mapping file says
-what each array is and how the antenna moved. The background is the empty room. Range migration sums plane waves by FFTs, which is
-far quicker than voxel by voxel on large scans.
+Arrays of your own names in an npz file: the scan of a network analyser that every clone has in `samples/`, whose
+mapping file says what each array is and how the antenna moved. The background is the empty room. Range migration sums
+plane waves by FFTs, which is far quicker than voxel by voxel on large scans.
 """
 
 import tomllib

@@ -1,9 +1,9 @@
 """A radar board: the quickest way by itself, and a window
 
-A capture of a TI IWR1843, 3 x 4 antennas at 77 GHz, with the profile that configured it. One board sees range and the angle along its
-row, so the grid is one voxel high. `auto-physics` predicts which way to back-project is the quickest. The second image has a window
-over the band and the aperture: no side lobes, but a main lobe so wide that the two points run into one. On a board of so few
-antennas and so little bandwidth, use none.
+A capture of a TI IWR1843, 3 x 4 antennas at 77 GHz, with the profile that configured it. One board sees range and the
+angle along its row, so the grid is one voxel high. `auto-physics` predicts which way to back-project is the quickest.
+The second image has a window over the band and the aperture: no side lobes, but a main lobe so wide that the two
+points run into one. On a board of so few antennas and so little bandwidth, use none.
 """
 
 from mimo import VoxelGrid

@@ -1,8 +1,8 @@
 """A network analyser: the regularised inverse
 
-A folder of Touchstone files, one for each pair of 7 x 6 antennas. The regularised inverse explains the data instead of summing
-them up, and what of them is noise it finds by generalised cross-validation. So few antennas leave it little to gain: the L is a
-little narrower, and the clutter is that of back-projection.
+A folder of Touchstone files, one for each pair of 7 x 6 antennas. The regularised inverse explains the data instead of
+summing them up, and what of them is noise it finds by generalised cross-validation. So few antennas leave it little to
+gain: the L is a little narrower, and the clutter is that of back-projection.
 """
 
 from mimo import VoxelGrid

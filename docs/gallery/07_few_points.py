@@ -1,8 +1,8 @@
 """Few bright points: least l1 norm
 
-Twelve points of random phase before the papers' array, measured with noise at 20 dB. Back-projection spreads each point into its
-main lobe and side lobes; in the image of least l1 norm that explains the data the points are sharp, and what is left beside them is
-below -20 dB.
+Twelve points of random phase before the papers' array, measured with noise at 20 dB. Back-projection spreads each
+point into its main lobe and side lobes; in the image of least l1 norm that explains the data the points are sharp, and
+what is left beside them is below -20 dB.
 """
 
 import numpy as np

@@ -1,7 +1,8 @@
 """Flat bodies: total variation
 
-Bodies of the preset `shapes`, each of one magnitude, measured at 30 dB. Total variation prefers images of few, flat pieces: it
-starts from the image of least l1 norm and takes the specks out of it. What is faint there, such as most of the rings, stays faint.
+Bodies of the preset `shapes`, each of one magnitude, measured at 30 dB. Total variation prefers images of few, flat
+pieces: it starts from the image of least l1 norm and takes the specks out of it. What is faint there, such as most of
+the rings, stays faint.
 """
 
 import numpy as np

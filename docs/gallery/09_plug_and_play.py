@@ -1,7 +1,8 @@
 """Plug-and-play: a trained denoiser as the prior
 
-An extended body of the papers' kind, measured at 30 dB. In the place of a formula for what images look like stands a network that takes
-noise out of magnitudes. It was trained without any array, so it serves every one; this is the default method.
+An extended body of the papers' kind, measured at 30 dB. In the place of a formula for what images look like stands a
+network that takes noise out of magnitudes. It was trained without any array, so it serves every one; this is the
+default method.
 """
 
 import numpy as np

@@ -1,7 +1,8 @@
 """Learned methods: one pass of a network
 
-The three networks that ship, on one scene: `deep2s` is given the adjoint's magnitude, `two-stage` the regularised inverse besides, and
-`two-stage-any` is the same, trained on arrays of many kinds. None of them knows the array: a stage of physics in front does.
+The three networks that ship, on one scene: `deep2s` is given the adjoint's magnitude, `two-stage` the regularised
+inverse besides, and `two-stage-any` is the same, trained on arrays of many kinds. None of them knows the array: a
+stage of physics in front does.
 """
 
 import numpy as np

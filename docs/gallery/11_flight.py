@@ -1,8 +1,8 @@
 """A flight path: phase history of the Gotcha collection
 
-The radar flew 2 degrees of a circle, 10 km away, and the way to the scene's centre is removed from the phase of every pulse. The
-importer notes that way, and the operators put it back exactly. Five points on the ground; with Taylor's window their side lobes are
-30 dB down.
+The radar flew 2 degrees of a circle, 10 km away, and the way to the scene's centre is removed from the phase of every
+pulse. The importer notes that way, and the operators put it back exactly. Five points on the ground; with Taylor's
+window their side lobes are 30 dB down.
 """
 
 from mimo import VoxelGrid

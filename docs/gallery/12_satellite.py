@@ -1,8 +1,8 @@
 """From orbit: CPHD and CRSD
 
-The two formats in which satellites and aircraft give phase history (CPHD) and received signals (CRSD). Transmitter and receiver may
-stand apart, as here, 40 m. The point stands 1.2 m above the ground that is imaged, so it is laid over towards the radar, by the same
-way in both.
+The two formats in which satellites and aircraft give phase history (CPHD) and received signals (CRSD). Transmitter and
+receiver may stand apart, as here, 40 m. The point stands 1.2 m above the ground that is imaged, so it is laid over
+towards the radar, by the same way in both.
 """
 
 from mimo import VoxelGrid

@@ -96,7 +96,9 @@ def test_the_index_links_every_page():
     named = re.findall(r"[:-] ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     linked = set(re.findall(r"\(([\w/-]+\.md)\)", (ROOT / "docs" / "index.md").read_text()))
     assert {"iterative.md", "learned.md", "architecture.md"} <= set(named)
-    first = {name for name in named if "/" not in name or name.endswith("/index.md")}  # of a folder, the list of its pages
+    first = {
+        name for name in named if "/" not in name or name.endswith("/index.md")
+    }  # of a folder, the list of its pages
     assert first - {"index.md"} <= linked
 
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [] if str(ROOT / "docs") in sys.path else [str(ROOT / "docs")]
-import draw_gallery
-import fresh
+import draw_gallery  # noqa: E402
+import fresh  # noqa: E402
 
 NEEDS = {"06_network_analyser": "skrf", "12_satellite": "sarkit"}
 """Packages of extras that a script's format needs."""

@@ -12,8 +12,8 @@ pytest.importorskip("latex2mathml", reason="latex2mathml is not installed: pip i
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [] if str(ROOT / "docs") in sys.path else [str(ROOT / "docs")]
-import build_site
-import fresh
+import build_site  # noqa: E402
+import fresh  # noqa: E402
 
 PARTS = {part.name: part for part in build_site.parts()}
 
