@@ -44,13 +44,7 @@ def corrected(measurement: Measurement, found: Found, *, method: str, scenes: li
         changes["permittivity"] = measurement.permittivity * float(errors.medium[0])
     if errors.log_gain.any() or errors.delay.any():
         response, delay = errors.response(freq), errors.delay
-        if not array.paired:
-            place = tuple(array.channel_indices().T)
-            full = np.ones((len(freq), *array.measurement_shape), complex)
-            full[(slice(None), *place)] = response
-            late = np.zeros(array.measurement_shape)
-            late[place] = delay
-            response, delay = full, late
+        response, delay = array.spread_channels(response, 1), array.spread_channels(delay)
         if measurement.gain is None:
             changes |= {"gain": response.astype(np.complex64), "delay": delay}
         else:

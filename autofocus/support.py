@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from mimo import Acquisition, ArrayGeometry, FrequencySweep, LayeredMedium
+from mimo import Acquisition, FrequencySweep
 from mimo.propagation import BORN, Side, phasor
 
 __all__ = ["Fields", "Support"]
@@ -145,31 +145,23 @@ def _factor(acquisition: Acquisition, side: int, points: torch.Tensor) -> torch.
 
 
 def _moved(acquisition: Acquisition, side: int, step: npt.NDArray[np.float64]) -> Acquisition:
-    array: ArrayGeometry = acquisition.array
     name = ("tx_pos", "rx_pos")[side]
-    return acquisition.replace(array=replace(array, **{name: getattr(array, name) + step}))
+    return acquisition.with_radar(**{name: getattr(acquisition.array, name) + step})
 
 
 def _other_media(acquisition: Acquisition) -> Iterator[tuple[Acquisition, Acquisition]]:
     """Yield pairs of acquisitions in which a permittivity is a little higher and a little lower."""
-    medium = acquisition.medium
-    if not isinstance(medium, LayeredMedium):
-        yield acquisition.replace(medium=medium * (1 + STEP)), acquisition.replace(medium=medium * (1 - STEP))
-        return
-    for i in range(len(medium.permittivity)):
-        ends = []
-        for sign in (1, -1):
-            permittivity = medium.permittivity.copy()
-            permittivity[i] *= 1 + sign * STEP
-            ends.append(acquisition.replace(medium=LayeredMedium(medium.interfaces, permittivity)))
-        yield ends[0], ends[1]
+    layers = acquisition.layers
+    permittivity = np.array([acquisition.permittivity]) if layers is None else layers.permittivity
+    for change in STEP * np.eye(len(permittivity)):
+        yield (
+            acquisition.with_radar(permittivity=permittivity * (1 + change)),
+            acquisition.with_radar(permittivity=permittivity * (1 - change)),
+        )
 
 
 def _reference(acquisition: Acquisition) -> torch.Tensor | None:
     """Return the phasors of removed paths, complex128 (n_freq, n_channel); ``None`` without."""
     if acquisition.reference_path is None:
         return None
-    phasors = acquisition.reference_phasor()
-    if not acquisition.array.paired:
-        phasors = phasors[(slice(None), *acquisition.array.channel_indices().T)]
-    return torch.as_tensor(phasors)
+    return torch.as_tensor(acquisition.array.list_channels(acquisition.reference_phasor()))

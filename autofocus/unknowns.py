@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -62,15 +62,13 @@ class RadarErrors:
 
     def acquisition(self, nominal: Acquisition) -> Acquisition:
         """Return the acquisition of the antennas where they are, in the medium that it is."""
-        array, medium = nominal.array, nominal.medium
+        changes: dict[str, Floats] = {}
         if self.tx_shift.any() or self.rx_shift.any():
-            array = replace(array, tx_pos=array.tx_pos + self.tx_shift, rx_pos=array.rx_pos + self.rx_shift, name="")
+            changes = {"tx_pos": nominal.array.tx_pos + self.tx_shift, "rx_pos": nominal.array.rx_pos + self.rx_shift}
         if (self.medium != 1).any():
-            if isinstance(medium, LayeredMedium):
-                medium = LayeredMedium(medium.interfaces, medium.permittivity * self.medium)
-            else:
-                medium = medium * float(self.medium[0])
-        return nominal.replace(array=array, medium=medium)
+            layers = nominal.layers
+            changes["permittivity"] = self.medium * (nominal.permittivity if layers is None else layers.permittivity)
+        return nominal.with_radar(**changes)
 
     def response(self, freq: Floats) -> npt.NDArray[np.complex128]:
         """Return the gain of each channel at frequencies in hertz, complex128 ``(n_freq, n_channel)``."""
