@@ -76,8 +76,9 @@ def reference_page(part: Part) -> str:
 
 
 def missing_names(part: Part, html: str) -> list[str]:
-    """Return the public names of a part that a built page has no entry for."""
-    return [name for name in part.names if f'id="{part.name}.{name}"' not in html]
+    """Return the public names of a part that a built page has no entry for, or one that says nothing."""
+    entries = {name: html.partition(f'id="{part.name}.{name}"')[2].partition("<h3 ")[0] for name in part.names}
+    return [name for name, entry in entries.items() if "<p>" not in entry]
 
 
 def gallery_pages() -> dict[str, str]:

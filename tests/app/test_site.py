@@ -33,8 +33,10 @@ def test_the_reference_has_an_entry_for_every_public_name(name):
 
 def test_a_page_that_lacks_a_name_is_noticed():
     part = build_site.Part("mimo.x", "", {"one": "Functions", "Two": "Classes"})
-    assert build_site.missing_names(part, '<h3 id="mimo.x.one">') == ["Two"]
-    assert build_site.missing_names(part, '<h3 id="mimo.x.one"><h3 id="mimo.x.Two">') == []
+    one, two = '<h3 id="mimo.x.one">one</h3><p>Do it.</p>', '<h3 id="mimo.x.Two">Two</h3>'
+    assert build_site.missing_names(part, one) == ["Two"]
+    assert build_site.missing_names(part, one + two) == ["Two"]
+    assert build_site.missing_names(part, two + "<p>Holds it.</p>" + one) == []
 
 
 @pytest.mark.parametrize(
