@@ -14,7 +14,7 @@ from mimo.data.provenance import recorded
 __all__ = ["corrected"]
 
 
-def corrected(measurement: Measurement, found: Found, *, method: str, scenes: list[int]) -> Measurement:
+def corrected(measurement: Measurement, found: Found, *, objective: str, method: str, scenes: list[int]) -> Measurement:
     """Return the measurement with the corrected antennas and medium, and with the channels' gains and delays.
 
     Its values stay as they were measured; `mimo.recon.reconstruct` divides the gains out. The step that is recorded
@@ -23,6 +23,7 @@ def corrected(measurement: Measurement, found: Found, *, method: str, scenes: li
     step = {
         "solve": list(found.unknowns.solve),
         "per": found.unknowns.per,
+        "objective": objective,
         "method": method,
         "scenes": scenes,
         "held_out": found.held_out,

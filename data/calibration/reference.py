@@ -252,7 +252,7 @@ def apply_calibration(measurement: Measurement, calibration: Measurement) -> Mea
 def _as_found(focused: Mapping[str, Any], calibration: Measurement, measurement: Measurement) -> Measurement:
     """Return the scan with the places and the permittivity that autofocus found.
 
-    `UnfitError` where the scan states other antennas than autofocus was given.
+    `UnfitError` where the scan states other antennas or another medium than autofocus was given.
     """
     if "nominal_tx_pos" in focused:
         nominal = replace(
@@ -262,6 +262,12 @@ def _as_found(focused: Mapping[str, Any], calibration: Measurement, measurement:
         moved = replace(measurement.array, tx_pos=calibration.array.tx_pos, rx_pos=calibration.array.rx_pos, name="")
         measurement = replace(measurement, array=moved)
     if "nominal_permittivity" in focused:
+        nominal_permittivity = focused["nominal_permittivity"]
+        if not np.isclose(measurement.permittivity, nominal_permittivity, rtol=1e-6):
+            raise UnfitError(
+                f"the scan's permittivity is {measurement.permittivity:g}, that of the calibration before autofocus "
+                f"{nominal_permittivity:g}: expected the same medium"
+            )
         measurement = replace(measurement, permittivity=calibration.permittivity)
     return measurement
 
