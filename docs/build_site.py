@@ -99,7 +99,7 @@ def gallery_pages() -> dict[str, str]:
         "# Gallery\n\nTwelve short scripts, each with the picture that it draws. Together they use every import format "
         "and every method. `python docs/draw_gallery.py NAME` runs one again.\n"
     )
-    return {"gallery/index.md": f'{intro}\n<div class="gallery" markdown>\n\n{"".join(cards)}\n</div>\n', **pages}
+    return {"gallery/index.md": f'{intro}\n<div class="gallery" markdown>\n\n{chr(10).join(cards)}\n</div>\n', **pages}
 
 
 def with_mathml(html: str) -> str:
