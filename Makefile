@@ -9,7 +9,7 @@ TREE   := $(VENV)/tree
 WINGS  := data synth models recon autofocus interop viewer train bench commands
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz browser lint type bench pictures fresh notebooks docs sample compare learned arrays coverage measured screenshots wheel sanitize clean
+.PHONY: help demo test fuzz browser lint type bench pictures fresh notebooks docs site sample compare learned arrays autofocus coverage measured screenshots wheel sanitize clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +45,13 @@ lint: $(READY) ## Check format, style, import direction and the documentation; c
 	$(MAKE) --silent tree
 	cd $(TREE) && PYTHONPATH=. ../bin/lint-imports --config ../../pyproject.toml --no-cache
 	if command -v node >/dev/null; then for f in viewer/static/*.js; do node --input-type=module --check < $$f || exit 1; done; fi
-	$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
+	for f in docs/site/*.js; do ! command -v node >/dev/null || node --check $$f || exit 1; done
+	$(MAKE) --silent site
+
+# The hint that it silences is the theme's, on a successor of mkdocs.
+site: $(READY) ## Build the documentation as pages for a browser, .venv/site/index.html, which needs no server
+	$(MAKE) --silent tree
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
 
 .PHONY: tree
 tree:
@@ -62,6 +68,7 @@ bench: $(READY) ## Measure the operators against the published way and the machi
 
 pictures: $(READY) ## Make all pictures of the documentation again that the code alone draws, and those of measured data
 	$(BIN)/python docs/make.py
+	$(BIN)/python docs/draw_gallery.py
 	$(BIN)/python docs/measured.py --keep
 	$(MAKE) screenshots
 

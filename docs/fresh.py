@@ -18,6 +18,17 @@ ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 SUMS = "sources.json"
 
+
+def gallery_scripts() -> list[Path]:
+    """Return the scripts of the gallery in their order."""
+    return sorted((ROOT / "docs" / "gallery").glob("*.py"))
+
+
+def gallery_picture(script: Path) -> str:
+    """Return the name of a script's picture: ``01_a_name.py`` saves ``a_name.png``, kept as ``gallery-a_name.png``."""
+    return f"gallery-{script.stem.partition('_')[2]}.png"
+
+
 FIGURE = ("viewer/figures.py", "viewer/files.py")
 PAGE = ("viewer/page_files.py", "viewer/payload.py", "viewer/static", "docs/screenshots.py")
 DRAWN_BY: dict[str, tuple[str, ...]] = {
@@ -29,6 +40,7 @@ DRAWN_BY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("demo.png", "columns.png", "b0.png", "b0-learned.png", "gotcha.png"), FIGURE),
     **dict.fromkeys(("b0-methods.png", "b10e-methods.png", "gotcha-methods.png"), FIGURE),
     **{f"viewer-{name}.png": PAGE for name in ("demo", "dark", "history", "measurement", "b0")},
+    **{gallery_picture(script): (f"docs/gallery/{script.name}", *FIGURE) for script in gallery_scripts()},
 }
 """Files and folders whose code draws a picture; modules of the viewer that they import belong to them."""
 
@@ -36,6 +48,7 @@ MADE_BY = {
     "docs/screenshots.py": lambda name: name.startswith("viewer-"),
     "docs/measured.py --keep": lambda name: name.endswith("-methods.png"),
     "mimo bench": lambda name: name == "costs.png",
+    "docs/draw_gallery.py": lambda name: name.startswith("gallery-"),
     "docs/make.py": lambda name: True,
 }
 """Commands that make pictures, and which; the first that fits counts."""

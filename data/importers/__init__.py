@@ -51,6 +51,7 @@ IMPORTERS: dict[str, Importer] = {
     module.NAME: cast(Importer, module)
     for module in (merit, dataport, gotcha, cphd, crsd, touchstone, qar50, ti, array)
 }
+"""Every format that can be imported, by name, in the order in which they are tried."""
 
 
 TABLES = ("motion", "chirp")

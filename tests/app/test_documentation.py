@@ -23,7 +23,7 @@ def test_generated_pages_are_up_to_date(name):
 
 
 def test_every_picture_that_a_page_shows_is_there():
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     shown = [(page, link) for page in pages for link in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text())]
     assert len(shown) >= 5
     for page, link in shown:

@@ -59,10 +59,12 @@ def test_every_module_lists_its_public_names(name):
 def code_blocks() -> list[tuple[str, str]]:
     """Python of every page and notebook, with where it stands."""
     blocks = []
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         for i, text in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)):
             prompts = re.findall(r"^(?:>>>|\.\.\.) ?(.*)$", text, re.MULTILINE)
             blocks.append((f"{page.name} {i}", "\n".join(prompts) if ">>>" in text else text))
+    for script in sorted((ROOT / "docs" / "gallery").glob("*.py")):
+        blocks.append((script.name, script.read_text()))
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         for i, cell in enumerate(json.loads(notebook.read_text())["cells"]):
             if cell["cell_type"] == "code":
