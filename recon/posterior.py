@@ -40,6 +40,8 @@ SHOWN = 0.1
 """Share of the largest mean from which on a voxel shows something, and counts for the convergence."""
 LEAST_NOISE = 1e-3
 """Least noise that is reckoned with, relative to the data's rms: with none at all the chains would not move."""
+HEADROOM = 1.5
+"""Largest magnitude of a sample over that of the image that the chains start from."""
 LEAST_SIGNAL = 1e-3
 """Least share of the data's power that a Gaussian prior is made to explain."""
 
@@ -118,7 +120,7 @@ def sample(
     return Posterior(image, np.stack([scene[:least] for scene in scenes]))
 
 
-@reconstructor("sample", "samples of the posterior: mean magnitude, its standard deviation and quantiles")
+@reconstructor("sample", "samples of the posterior: mean magnitude, standard deviation, quantiles", general=False)
 def posterior_images(
     problem: Problem,
     *,
@@ -159,13 +161,15 @@ def posterior_images(
     if variance != "auto" and (isinstance(variance, str) or not (math.isfinite(variance) and variance > 0)):
         raise ValueError(f"variance is {variance!r}: expected auto or a positive number")
     total = burn_in + (-(-n // chains) - 1) * thin + 1
-    scaled = scale(problem, "tikhonov", Setup(solver, sensitivity, total, False, "l1"))
+    scaled = scale(
+        problem, "tikhonov" if prior == "gaussian" else "pnp", Setup(solver, sensitivity, chains * total, False, "l1")
+    )
     plan = _Plan(problem, scaled, chains, burn_in, thin, problem.limit(total), seed)
     if prior == "gaussian":
         return plan.run(lambda scene, noise: GaussianPrior(_variance(variance, problem, scaled, scene, noise)))
     prox, computed = named_prox(problem, denoiser, False, precision)
     denoise = within(prox, problem.inside)
-    made = plan.run(lambda scene, noise: DenoiserPrior(denoise, width=coupling, steps=steps))
+    made = plan.run(lambda scene, noise: DenoiserPrior(denoise, width=coupling, steps=steps, largest=HEADROOM))
     made.found["precision"] = computed
     return made
 

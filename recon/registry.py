@@ -222,7 +222,8 @@ class Method:
     run
         The function; its keyword-only arguments are the options.
     general
-        Whether ``mimo demo`` runs it: it takes every array and grid, and does not merely choose among other methods.
+        Whether ``mimo demo`` runs it: it takes every array and grid, does not merely choose among other methods, and
+        takes seconds at most.
     scale
         Scale of its images: ``"reflectivity"``, the unit of the truth, or ``"relative"``, known only up to a factor (a
         sum over the data, or a network's image). It is stored with every image.

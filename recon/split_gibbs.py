@@ -32,9 +32,9 @@ from mimo.recon.prox import Prox
 __all__ = ["DenoiserPrior", "GaussianPrior", "Prior", "complex_normal", "split_gibbs"]
 
 FIRST_COUPLING = 0.5
-"""Width rho at the start of the burn-in, relative to the image's largest magnitude: chains part from there."""
+"""Width rho at the start of the burn-in, where images have a largest magnitude of about 1: chains part from there."""
 LAST_LEVEL = 0.02
-"""Noise level of the last step of the diffusion, relative to the image's largest magnitude."""
+"""Noise level of the last step of the diffusion."""
 
 
 class Prior(Protocol):
@@ -54,10 +54,6 @@ class Prior(Protocol):
 
     def draw(self, x: torch.Tensor, coupling: float, rng: torch.Generator) -> torch.Tensor:
         """Draw z given x, complex ``(n_chain, n_x, n_y, n_z)``."""
-        ...
-
-    def adapt(self, z: torch.Tensor) -> None:
-        """Take notice of the chains' images during the burn-in."""
         ...
 
 
@@ -86,9 +82,6 @@ class GaussianPrior:
         kept = 1 - coupling**2 / self.variance
         return kept * x + coupling * math.sqrt(kept) * complex_normal(x.shape, rng, x)
 
-    def adapt(self, z: torch.Tensor) -> None:
-        """Do nothing: there is nothing to adapt."""
-
 
 class DenoiserPrior:
     """Draws images by a diffusion through a denoiser of the magnitude; phases are independent and evenly distributed.
@@ -99,8 +92,7 @@ class DenoiserPrior:
     is m, the phase has a von Mises distribution around that of z_t, and ``E = m I1(k) / I0(k)`` along it with
     ``k = 2 m |z_t| / t^2``. After the last step z has the magnitude D and a phase that is drawn.
 
-    Noise levels and the denoiser's input are relative to the largest magnitude of the chains' images (their median),
-    which follows them during the burn-in and stays afterwards.
+    No magnitude is above a largest one: beyond what it was trained on a denoiser may add to peaks in every step.
 
     Parameters
     ----------
@@ -108,25 +100,26 @@ class DenoiserPrior:
         Denoiser of magnitudes ``(n_chain, n_x, n_y, n_z)`` with maxima of about 1, given the noise level; a proximal
         map on complex images is one on magnitudes too.
     width
-        Width rho after the burn-in, relative to the largest magnitude.
+        Width rho after the burn-in.
     steps
         Times that the denoiser is applied in a draw.
+    largest
+        Largest magnitude, which is the denoiser's 1.
     """
 
     blurred = False
 
-    def __init__(self, denoise: Prox, *, width: float, steps: int) -> None:
-        self._denoise, self._width, self._steps = denoise, width, steps
-        self.largest = 1.0
+    def __init__(self, denoise: Prox, *, width: float, steps: int, largest: float) -> None:
+        self._denoise, self._width, self._steps, self._largest = denoise, width, steps, largest
 
     def coupling(self, share: float) -> float:
         """Return a width that falls geometrically during the burn-in."""
         first = max(FIRST_COUPLING, self._width)
-        return self.largest * first * (self._width / first) ** min(share, 1.0)
+        return first * (self._width / first) ** min(share, 1.0)
 
     def draw(self, x: torch.Tensor, coupling: float, rng: torch.Generator) -> torch.Tensor:
         """See `Prior`."""
-        last = min(LAST_LEVEL * self.largest, coupling)
+        last = min(LAST_LEVEL, coupling)
         levels = [coupling * (last / coupling) ** (i / max(1, self._steps - 1)) for i in range(self._steps)]
         z = x
         for level, following in itertools.pairwise(levels):
@@ -141,14 +134,8 @@ class DenoiserPrior:
         phase = (z + levels[-1] * complex_normal(z.shape, rng, z)).angle()
         return torch.polar(self._magnitude(z.abs(), levels[-1]), phase)
 
-    def adapt(self, z: torch.Tensor) -> None:
-        """Let the unit of noise levels follow the images; one that is empty has none."""
-        largest = float(z.abs().flatten(1).amax(1).median())
-        if largest > 0:
-            self.largest = largest
-
     def _magnitude(self, magnitude: torch.Tensor, level: float) -> torch.Tensor:
-        return self.largest * self._denoise(magnitude / self.largest, level / self.largest)
+        return self._largest * self._denoise(magnitude / self._largest, level / self._largest).clamp(max=1)
 
 
 def split_gibbs(
@@ -194,8 +181,6 @@ def split_gibbs(
         seen = data + noise * complex_normal(data.shape, rng, data)
         x, ax = step.solve(noisy, seen, (noise / coupling) ** 2)
         z = prior.draw(x, coupling, rng)
-        if i < burn_in:
-            prior.adapt(z)
         residual = (ax - data).norm(dim=1) / (noise * data.shape[1] ** 0.5)
         each(i, x if prior.blurred else z, residual)
 

@@ -47,7 +47,15 @@ def rice(mean, std):
 def test_on_a_gaussian_prior_it_is_the_closed_form(array, solver):
     scene = replace(measured(array, n_scene=1), snr_db=np.array([12.0], np.float32))
     n, variance = 4000, 1.3
-    options = {"n": n, "chains": 100, "burn_in": 10, "thin": 4, "variance": variance, "solver": solver, "sensitivity": 0}
+    options = {
+        "n": n,
+        "chains": 100,
+        "burn_in": 10,
+        "thin": 4,
+        "variance": variance,
+        "solver": solver,
+        "sensitivity": 0,
+    }
     made = sample(scene, prior="gaussian", check="none", **options)
     mean, std = closed_form(scene, variance)
     drawn = made.samples[0]
