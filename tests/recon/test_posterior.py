@@ -46,7 +46,7 @@ def rice(mean, std):
 )
 def test_on_a_gaussian_prior_it_is_the_closed_form(array, solver):
     scene = replace(measured(array, n_scene=1), snr_db=np.array([12.0], np.float32))
-    n, variance = 4000, 1.3
+    n, variance = 2000, 1.3
     options = {
         "n": n,
         "chains": 100,
@@ -67,7 +67,7 @@ def test_on_a_gaussian_prior_it_is_the_closed_form(array, solver):
     np.testing.assert_allclose(drawn.std(0), std, rtol=4.5 / np.sqrt(n))
     expected, spread = rice(mean, std)
     np.testing.assert_allclose(made.image.magnitude[0], expected, atol=4.5 * spread.max() / np.sqrt(n))
-    np.testing.assert_allclose(made.image.std[0], spread, rtol=0.08)
+    np.testing.assert_allclose(made.image.std[0], spread, rtol=0.12)
     # a normal prior has one posterior, so the chains agree
     assert made.image.parameters["converged"] == [True]
     assert made.image.parameters["effective_samples"][0] > 0.5 * n
@@ -79,7 +79,7 @@ def test_the_gaussian_variance_is_found_from_the_power_of_the_data():
     found = sample(scene, prior="gaussian", check="none", **FEW).image
     given = sample(scene, prior="gaussian", check="none", variance=1.0, **FEW).image
     ratio = np.square(found.std).mean((1, 2, 3)) / np.square(given.std).mean((1, 2, 3))
-    assert (0.4 < ratio).all() and (ratio < 2.5).all()  # 24 data
+    assert (ratio > 0.4).all() and (ratio < 2.5).all()  # 24 data
 
 
 @pytest.mark.parametrize("prior", ["gaussian", "denoiser"])
