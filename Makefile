@@ -86,6 +86,9 @@ coverage: $(READY) ## Count how often the truth lies in the stated intervals, wr
 arrays: $(READY) ## Compare methods on twelve arrays that no training saw, write the table of docs/arrays.md (half an hour)
 	$(BIN)/python docs/other_arrays.py
 
+autofocus: $(READY) ## Plant errors in five radars, correct them, write the table of docs/calibration.md (two hours)
+	$(BIN)/python docs/autofocused.py
+
 measured: $(READY) ## Run every method on the measured scans, write the tables and pictures of docs/measured.md (minutes)
 	$(BIN)/python docs/measured.py
 

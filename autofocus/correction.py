@@ -14,7 +14,7 @@ from mimo.data.provenance import recorded
 __all__ = ["corrected"]
 
 
-def corrected(measurement: Measurement, found: Found, *, method: str, scenes: list[int]) -> Measurement:
+def corrected(measurement: Measurement, found: Found, *, objective: str, method: str, scenes: list[int]) -> Measurement:
     """Return the measurement with the corrected antennas and medium, and with the channels' gains and delays.
 
     Its values stay as they were measured; `mimo.recon.reconstruct` divides the gains out. The step that is recorded
@@ -23,6 +23,7 @@ def corrected(measurement: Measurement, found: Found, *, method: str, scenes: li
     step = {
         "solve": list(found.unknowns.solve),
         "per": found.unknowns.per,
+        "objective": objective,
         "method": method,
         "scenes": scenes,
         "held_out": found.held_out,
@@ -44,13 +45,7 @@ def corrected(measurement: Measurement, found: Found, *, method: str, scenes: li
         changes["permittivity"] = measurement.permittivity * float(errors.medium[0])
     if errors.log_gain.any() or errors.delay.any():
         response, delay = errors.response(freq), errors.delay
-        if not array.paired:
-            place = tuple(array.channel_indices().T)
-            full = np.ones((len(freq), *array.measurement_shape), complex)
-            full[(slice(None), *place)] = response
-            late = np.zeros(array.measurement_shape)
-            late[place] = delay
-            response, delay = full, late
+        response, delay = array.spread_channels(response, 1), array.spread_channels(delay)
         if measurement.gain is None:
             changes |= {"gain": response.astype(np.complex64), "delay": delay}
         else:

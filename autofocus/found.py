@@ -52,10 +52,13 @@ class Found:
     log: list[dict[str, float]] = field(default_factory=list)
 
     def table(self) -> list[dict[str, Any]]:
-        """Return a row for each unknown: ``what``, ``of``, ``value``, ``std`` and ``determined``, in SI units."""
+        """Return a row for each unknown: ``what``, ``of``, ``value``, ``std`` and ``determined``, in SI units.
+
+        The last two are ``None`` where there are too many unknowns for the matrix that tells them.
+        """
         columns = zip(self.unknowns.kind, self.unknowns.label, self.theta, self.std, self.determined, strict=True)
         return [
-            {"what": kind, "of": label, "value": float(value), "std": float(std), "determined": float(share)}
+            {"what": kind, "of": label, "value": float(value), "std": _known(std), "determined": _known(share)}
             for kind, label, value, std, share in columns
         ]
 
@@ -63,7 +66,12 @@ class Found:
         """Say in a sentence whether anything was gained."""
         if self.held_out == "nothing":
             return "too few channels and frequencies to hold any out: nothing is corrected, as nothing could be checked"
-        kept = f"{100 * self.before:.1f} % of the data held out ({self.held_out}s) without correction"
+        many = {"channel": "channels", "frequency": "frequencies"}[self.held_out]
+        kept = f"{100 * self.before:.1f} % of the data held out ({many}) without correction"
         if not self.gained:
             return f"nothing gained: the image predicts {kept}, {100 * self.after:.1f} % with it; nothing is corrected"
         return f"the image predicts {kept}, {100 * self.after:.1f} % with it"
+
+
+def _known(number: float) -> float | None:
+    return None if np.isnan(number) else float(number)

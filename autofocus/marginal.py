@@ -10,6 +10,7 @@ the radar's errors can hide them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,6 +81,14 @@ class Marginal:
     def misfit(self) -> float:
         """Return ``y^H K^-1 y``; the number of data is expected of it where all is as it is modelled."""
         return float((self._values.conj() * self.solved).real.double().sum())
+
+    @property
+    def evidence(self) -> float:
+        """Return ``y^H K^-1 y + log det K``, minus the logarithm of the data's likelihood but for a constant."""
+        size = 2 * float(self._factor.diagonal().real.double().log().sum())
+        if not self._by_data:
+            size += (len(self._values) - len(self._factor)) * math.log(self._noise2)
+        return self.misfit + size
 
     def image(self) -> torch.Tensor:
         """Return the mean of the image given the data, complex ``(n_voxel,)``."""

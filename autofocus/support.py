@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from mimo import Acquisition, ArrayGeometry, FrequencySweep, LayeredMedium
+from mimo import Acquisition, FrequencySweep
 from mimo.propagation import BORN, Side, phasor
 
 __all__ = ["Fields", "Support"]
@@ -83,9 +84,13 @@ class Support:
         """(n_freq, n_channel) of the data."""
         return self.acquisition.sweep.n_freq, len(self._tx)
 
+    @functools.cached_property
+    def _sides(self) -> list[_Factors]:
+        return [_Factors.of(self.acquisition, side, self.points) for side in (0, 1)]
+
     def columns(self) -> torch.Tensor:
         """Return the columns of the matrix, complex64 ``(n_freq * n_channel, n_voxel)``."""
-        tx, rx = (_factor(self.acquisition, side, self.points).to(torch.complex64) for side in (0, 1))
+        tx, rx = (side.values.to(torch.complex64) for side in self._sides)
         out = tx[:, self._tx] * rx[:, self._rx]
         if (reference := _reference(self.acquisition)) is not None:
             out *= reference.to(torch.complex64)[..., None]
@@ -94,12 +99,13 @@ class Support:
     def fields(self, image: torch.Tensor, *, places: bool, medium: bool) -> Fields:
         """Return the data of an image ``(n_voxel,)`` and their derivatives by `places` and `medium`, where asked."""
         image = image.to(torch.complex128)
-        tx, rx = (_factor(self.acquisition, side, self.points) for side in (0, 1))
+        tx, rx = (side.values for side in self._sides)
         values = self._sum(self.acquisition, tx, rx, image)
         by_tx = by_rx = by_medium = values.new_empty((0, *values.shape))
-        if places:
-            by_tx = torch.stack([self._sum(self.acquisition, f, rx, image) for f in self._by_place(0)])
-            by_rx = torch.stack([self._sum(self.acquisition, tx, f, image) for f in self._by_place(1)])
+        if places:  # in single precision, as these only say which way to go
+            short, still = image.to(torch.complex64), [factor.to(torch.complex64) for factor in (tx, rx)]
+            by_tx = torch.stack([self._sum(self.acquisition, f, still[1], short) for f in self._by_place(0)])
+            by_rx = torch.stack([self._sum(self.acquisition, still[0], f, short) for f in self._by_place(1)])
         if medium:
             by_medium = torch.stack(
                 [
@@ -110,23 +116,29 @@ class Support:
         return Fields(self.acquisition.sweep.freq, values, by_tx, by_rx, by_medium)
 
     def _in(self, acquisition: Acquisition, image: torch.Tensor) -> torch.Tensor:
-        tx, rx = (_factor(acquisition, side, self.points) for side in (0, 1))
+        tx, rx = (_Factors.of(acquisition, side, self.points).values for side in (0, 1))
         return self._sum(acquisition, tx, rx, image)
 
     def _by_place(self, side: int) -> Iterator[torch.Tensor]:
-        """Yield the derivatives of one side's factors by x, y and z of their antennas."""
+        """Yield the derivatives of one side's factors by x, y and z of their antennas, complex64."""
+        here = self._sides[side]
+        phasors, amplitude = here.phasors.to(torch.complex64), here.amplitude.to(torch.complex64)
+        wavenumber = torch.as_tensor(self.acquisition.wavenumber.copy())[:, None, None]
         for axis in range(3):
             step = np.zeros(3)
             step[axis] = STEP
-            ends = (_moved(self.acquisition, side, sign * step) for sign in (1, -1))
-            above, below = (_factor(end, side, self.points) for end in ends)
-            yield (above - below) / (2 * STEP)
+            (path, up), (path_below, down) = (
+                _path_and_amplitude(_moved(self.acquisition, side, sign * step), side, self.points) for sign in (1, -1)
+            )
+            by_path = (path - path_below) / (2 * STEP)
+            turn = torch.complex(torch.zeros_like(by_path), by_path).to(torch.complex64) * -wavenumber.float()
+            yield (((up - down) / (2 * STEP)).to(torch.complex64) + turn * amplitude) * phasors
 
     def _sum(self, acquisition: Acquisition, tx: torch.Tensor, rx: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Return ``sum_v image[v] tx[f, t, v] rx[f, r, v]`` for the channels, complex128 (n_freq, n_channel)."""
         n_freq, n_channel = self.shape
         if 4 * n_channel >= tx.shape[1] * rx.shape[1]:
-            out = ((tx * image) @ rx.transpose(1, 2))[:, self._tx, self._rx]
+            out = ((tx * image) @ rx.transpose(1, 2))[:, self._tx, self._rx].to(torch.complex128)
         else:
             out = torch.empty(self.shape, dtype=torch.complex128)
             some = max(1, AT_ONCE // (32 * n_freq * len(image)))
@@ -137,39 +149,46 @@ class Support:
         return out if reference is None else out * reference
 
 
-def _factor(acquisition: Acquisition, side: int, points: torch.Tensor) -> torch.Tensor:
-    """Return one side's factors at points (n_voxel, 3), complex128 (n_freq, n_antenna, n_voxel)."""
-    path, amplitude = Side(acquisition, side, torch.device("cpu")).path_and_amplitude(BORN, points)
-    wavenumber = torch.as_tensor(acquisition.wavenumber.copy())
-    return amplitude * phasor(path, wavenumber[:, None, None])
+@dataclass(frozen=True, eq=False)
+class _Factors:
+    """Holds one side's factors at points: amplitudes, with a frequency axis or without, and phasors of the paths."""
+
+    amplitude: torch.Tensor
+    phasors: torch.Tensor
+
+    @classmethod
+    def of(cls, acquisition: Acquisition, side: int, points: torch.Tensor) -> _Factors:
+        path, amplitude = _path_and_amplitude(acquisition, side, points)
+        return cls(amplitude, phasor(path, torch.as_tensor(acquisition.wavenumber.copy())[:, None, None]))
+
+    @functools.cached_property
+    def values(self) -> torch.Tensor:
+        """The factors, complex128 (n_freq, n_antenna, n_voxel)."""
+        return self.amplitude * self.phasors
+
+
+def _path_and_amplitude(acquisition: Acquisition, side: int, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return Side(acquisition, side, torch.device("cpu")).path_and_amplitude(BORN, points)
 
 
 def _moved(acquisition: Acquisition, side: int, step: npt.NDArray[np.float64]) -> Acquisition:
-    array: ArrayGeometry = acquisition.array
     name = ("tx_pos", "rx_pos")[side]
-    return acquisition.replace(array=replace(array, **{name: getattr(array, name) + step}))
+    return acquisition.with_radar(**{name: getattr(acquisition.array, name) + step})
 
 
 def _other_media(acquisition: Acquisition) -> Iterator[tuple[Acquisition, Acquisition]]:
     """Yield pairs of acquisitions in which a permittivity is a little higher and a little lower."""
-    medium = acquisition.medium
-    if not isinstance(medium, LayeredMedium):
-        yield acquisition.replace(medium=medium * (1 + STEP)), acquisition.replace(medium=medium * (1 - STEP))
-        return
-    for i in range(len(medium.permittivity)):
-        ends = []
-        for sign in (1, -1):
-            permittivity = medium.permittivity.copy()
-            permittivity[i] *= 1 + sign * STEP
-            ends.append(acquisition.replace(medium=LayeredMedium(medium.interfaces, permittivity)))
-        yield ends[0], ends[1]
+    layers = acquisition.layers
+    permittivity = np.array([acquisition.permittivity]) if layers is None else layers.permittivity
+    for change in STEP * np.eye(len(permittivity)):
+        yield (
+            acquisition.with_radar(permittivity=permittivity * (1 + change)),
+            acquisition.with_radar(permittivity=permittivity * (1 - change)),
+        )
 
 
 def _reference(acquisition: Acquisition) -> torch.Tensor | None:
     """Return the phasors of removed paths, complex128 (n_freq, n_channel); ``None`` without."""
     if acquisition.reference_path is None:
         return None
-    phasors = acquisition.reference_phasor()
-    if not acquisition.array.paired:
-        phasors = phasors[(slice(None), *acquisition.array.channel_indices().T)]
-    return torch.as_tensor(phasors)
+    return torch.as_tensor(acquisition.array.list_channels(acquisition.reference_phasor()))

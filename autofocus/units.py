@@ -59,12 +59,19 @@ def table_text(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         unit, scale = next(iter(UNITS[kind].items()))
         mine = [row for row in rows if row["what"] == kind]
         if len(mine) > ROWS:
-            size, std = (math.sqrt(sum(row[key] ** 2 for row in mine) / len(mine)) for key in ("value", "std"))
-            known = sum(row["determined"] for row in mine) / len(mine)
+            size, std = (_rms([row[key] for row in mine]) for key in ("value", "std"))
+            known = None if std is None else sum(row["determined"] for row in mine) / len(mine)
             mine = [{"of": f"rms of {len(mine)}", "value": size, "std": std, "determined": known}]
         for row in mine:
-            value, std = row["value"] / scale, row["std"] / scale
-            lines.append(
-                f"{kind:<14}{row['of']:<22}{value:>10.3g}{std:>10.2g}  {100 * row['determined']:.0f} %  ({unit})"
-            )
+            told = f"{kind:<14}{row['of']:<22}{row['value'] / scale:>10.3g}"
+            if row["std"] is None:
+                lines.append(f"{told}{'?':>10}  ?  ({unit})")
+            else:
+                lines.append(f"{told}{row['std'] / scale:>10.2g}  {100 * row['determined']:.0f} %  ({unit})")
     return lines
+
+
+def _rms(values: Sequence[float | None]) -> float | None:
+    """Return the root mean square, or ``None`` where a value is not known."""
+    known = [value for value in values if value is not None]
+    return math.sqrt(sum(value**2 for value in known) / len(known)) if len(known) == len(values) else None

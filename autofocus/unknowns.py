@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -62,15 +62,13 @@ class RadarErrors:
 
     def acquisition(self, nominal: Acquisition) -> Acquisition:
         """Return the acquisition of the antennas where they are, in the medium that it is."""
-        array, medium = nominal.array, nominal.medium
+        changes: dict[str, Floats] = {}
         if self.tx_shift.any() or self.rx_shift.any():
-            array = replace(array, tx_pos=array.tx_pos + self.tx_shift, rx_pos=array.rx_pos + self.rx_shift, name="")
+            changes = {"tx_pos": nominal.array.tx_pos + self.tx_shift, "rx_pos": nominal.array.rx_pos + self.rx_shift}
         if (self.medium != 1).any():
-            if isinstance(medium, LayeredMedium):
-                medium = LayeredMedium(medium.interfaces, medium.permittivity * self.medium)
-            else:
-                medium = medium * float(self.medium[0])
-        return nominal.replace(array=array, medium=medium)
+            layers = nominal.layers
+            changes["permittivity"] = self.medium * (nominal.permittivity if layers is None else layers.permittivity)
+        return nominal.with_radar(**changes)
 
     def response(self, freq: Floats) -> npt.NDArray[np.complex128]:
         """Return the gain of each channel at frequencies in hertz, complex128 ``(n_freq, n_channel)``."""
@@ -245,6 +243,56 @@ class Unknowns:
         return tx_body, rx_body, middle
 
     # -- derivatives ---------------------------------------------------------------------------------------------
+
+    def pull_back(
+        self,
+        phase: Floats,
+        delay: Floats,
+        *,
+        tx_pos: Floats | None = None,
+        rx_pos: Floats | None = None,
+        permittivity: Floats | None = None,
+    ) -> Floats:
+        """Return a number's derivatives by the unknowns, float64 ``(n,)``, from those by what they change.
+
+        Those by `phase` and `delay` are of the channels, ``(n_channel,)``, those by places ``(n, 3)``, and those by the
+        permittivities of the layers ``(n_layer,)``. Gains have none.
+        """
+        parts = []
+        for name, _ in self._blocks:
+            if name == "permittivity":
+                medium = self._medium
+                nominal = medium.permittivity if isinstance(medium, LayeredMedium) else np.array([medium])
+                assert permittivity is not None  # noqa: S101 - the caller's contract, for the type checker
+                parts.append(np.atleast_1d(permittivity) * nominal)
+            elif name in ("position", "pose"):
+                parts.append(self._pull_back_places(name, tx_pos, rx_pos))
+            elif name == "gain":
+                raise ValueError("derivatives by gains are not known here: expected phases, delays, places, media")
+            else:
+                parts.append(self._to_groups(phase if name == "phase" else delay))
+        return np.concatenate(parts)
+
+    def _to_groups(self, values: Floats) -> Floats:
+        """Add up what each group's channels have: the transpose of `_of_channels`."""
+        if self.per == "antenna":
+            array = self._array
+            return np.concatenate([np.bincount(self.tx, values, array.n_tx), np.bincount(self.rx, values, array.n_rx)])
+        return values if self.per == "channel" else np.bincount(self._pulse, values, self.n_pulse).astype(np.float64)
+
+    def _pull_back_places(self, name: str, tx: Floats | None, rx: Floats | None) -> Floats:
+        """Return what derivatives by places ``(n, 3)`` mean for positions or poses: the transpose of `_moved`."""
+        assert tx is not None  # noqa: S101 - the caller's contract, for the type checker
+        assert rx is not None  # noqa: S101
+        if name == "position" and self.per == "antenna":
+            return np.concatenate([tx, rx]).T.flatten()
+        tx_body, rx_body, middle = self._bodies()
+        body, every = np.concatenate([tx_body, rx_body]), np.concatenate([tx, rx])
+        parts = [every]
+        if name == "pose":
+            places = np.concatenate([self._array.tx_pos, self._array.rx_pos])
+            parts.append(np.cross(places - middle[body], every))
+        return np.concatenate([np.bincount(body, part[:, i], len(middle)) for part in parts for i in range(3)])
 
     def jacobian(self, fields: Fields, theta: Floats) -> torch.Tensor:
         """Return the derivatives of the model's data by the unknowns, complex ``(n_freq * n_channel, n)``.

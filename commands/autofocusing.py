@@ -53,6 +53,13 @@ __all__ = ["autofocus"]
     metavar="WHAT=STD",
     help="How large errors may be: phase=30deg, delay=20ps, position=2mm.",
 )
+@click.option(
+    "--objective",
+    type=click.Choice(["auto", "joint", "entropy", "sharpness", "phase-gradient"]),
+    default="auto",
+    show_default=True,
+    help="What errors are found by: the likelihood of the data, or the focus of a back-projection.",
+)
 @click.option("--method", default="pnp", show_default=True, help="What makes the images that errors are found with.")
 @click.option("--scene", "scenes", multiple=True, type=int, help="Scenes to find errors from; the first by default.")
 @click.option("--iterations", type=click.IntRange(2), default=8, show_default=True, help="Images at most.")
@@ -71,6 +78,7 @@ def autofocus(
     solve: str,
     per: str,
     priors: tuple[str, ...],
+    objective: str,
     method: str,
     scenes: tuple[int, ...],
     iterations: int,
@@ -116,6 +124,7 @@ def autofocus(
         solve=[name for name in solve.replace(" ", "").split(",") if name],
         per=per,
         priors=read_priors(priors),
+        objective=objective,
         method=method,
         scenes=scenes or (0,),
         iterations=iterations,
@@ -145,6 +154,8 @@ def autofocus(
     if found.gained:
         for line in table_text(found.table()):
             say(line, hidden=hidden)
+        if (found_layers := found.errors.acquisition(measurement.acquisition(chosen, **around)).layers) is not None:
+            say(f"the medium that was found: --layers '{found_layers}'", hidden=hidden)
     say(f"{out}: {found.summary()}", hidden=hidden)
 
 
@@ -166,7 +177,10 @@ def _draw(
     panels = []
     used = before.acquisition(grid).grid
     for name, share, data in (("before", found.before, before), ("after", found.after, after)):
-        image = reconstruct(method, data.scenes([scene]), used, region=region, **around)
+        there = around
+        if data is after and around["layers"] is not None:  # the file has no layers: those found are told and drawn
+            there = {**around, "layers": found.errors.acquisition(before.acquisition(used, **around)).layers}
+        image = reconstruct(method, data.scenes([scene]), used, region=region, **there)
         panel = panels_from(None, [image])[0]
         told = f"predicts {100 * share:.1f} % of the data held out" if found.log else ""
         panels.append(type(panel)(name, panel.volume, told, panel.relative, panel.inside))

@@ -105,6 +105,25 @@ class Acquisition:
         """Return a copy in which the named fields have other values."""
         return replace(self, **changes)
 
+    def with_radar(
+        self,
+        *,
+        tx_pos: npt.NDArray[np.float64] | None = None,
+        rx_pos: npt.NDArray[np.float64] | None = None,
+        permittivity: npt.ArrayLike | None = None,
+    ) -> Acquisition:
+        """Return a copy with other places of the antennas, or other permittivities: one number, or one a layer."""
+        changes: dict[str, Any] = {}
+        if tx_pos is not None or rx_pos is not None:
+            places = {"tx_pos": tx_pos, "rx_pos": rx_pos}
+            given = {name: place for name, place in places.items() if place is not None}
+            changes["array"] = replace(self.array, **given, name="")  # type: ignore[arg-type]
+        if permittivity is not None:
+            layers = self.layers
+            values = np.asarray(permittivity, np.float64)
+            changes["medium"] = values.item() if layers is None else LayeredMedium(layers.interfaces, values)
+        return self.replace(**changes)
+
     @property
     def permittivity(self) -> float:
         """Relative permittivity of the homogeneous medium; 1 with layers, which have their own."""

@@ -126,6 +126,18 @@ class ArrayGeometry:
         mask = np.ones((self.n_tx, self.n_rx), bool) if self.mask is None else self.mask
         return np.argwhere(mask).astype(np.int32)
 
+    def list_channels(self, values: npt.NDArray) -> npt.NDArray:
+        """Return the channels that carry data, ``(..., n_channel)``, of values ``(..., *measurement_shape)``."""
+        return values if self.paired else values[(..., *self.channel_indices().T)]
+
+    def spread_channels(self, values: npt.NDArray, fill: complex = 0) -> npt.NDArray:
+        """Return values of the channels ``(..., n_channel)`` as ``(..., *measurement_shape)``; others have `fill`."""
+        if self.paired:
+            return values
+        full = np.full((*values.shape[:-1], self.n_tx, self.n_rx), fill, values.dtype)
+        full[(..., *self.channel_indices().T)] = values
+        return full
+
     @property
     def far(self) -> tuple[bool, bool]:
         """Whether the transmitters and the receivers are infinitely far away."""

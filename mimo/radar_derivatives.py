@@ -16,7 +16,6 @@ import torch
 from mimo.acquisition import Acquisition
 from mimo.born import operator_of
 from mimo.imaging_operator import ImagingOperator
-from mimo.layers import LayeredMedium
 from mimo.propagation import BORN, Side, Weight
 
 __all__ = ["measure_with"]
@@ -172,12 +171,8 @@ class _Measure(torch.autograd.Function):
 
 
 def _radar(nominal: Acquisition, tx_pos: torch.Tensor, rx_pos: torch.Tensor, medium: torch.Tensor) -> Acquisition:
-    array = replace(nominal.array, tx_pos=tx_pos.detach().cpu().numpy(), rx_pos=rx_pos.detach().cpu().numpy(), name="")
-    values = medium.detach().cpu().numpy()
-    layers = nominal.layers
-    return nominal.replace(
-        array=array, medium=float(values) if layers is None else LayeredMedium(layers.interfaces, values)
-    )
+    places, values = [place.detach().cpu().numpy() for place in (tx_pos, rx_pos)], medium.detach().cpu().numpy()
+    return nominal.with_radar(tx_pos=places[0], rx_pos=places[1], permittivity=values)
 
 
 def _sum(A: ImagingOperator, x: torch.Tensor, name: str, side: int, weight: Weight) -> torch.Tensor:
@@ -248,11 +243,10 @@ def _difference(axis: int, of: Callable[[Side, torch.Tensor], torch.Tensor]) -> 
     def weight(antennas: Side, points: torch.Tensor) -> torch.Tensor:
         ends = []
         for sign in (1, -1):
-            array = antennas.acquisition.array
             name = ("tx_pos", "rx_pos")[antennas.index]
-            places = getattr(array, name).copy()
+            places = getattr(antennas.acquisition.array, name).copy()
             places[:, axis] += sign * STEP
-            moved = antennas.acquisition.replace(array=replace(array, **{name: places}, name=""))
+            moved = antennas.acquisition.with_radar(**{name: places})
             ends.append(of(Side(moved, antennas.index, points.device), points))
         return (ends[0] - ends[1]) / (2 * STEP)
 
@@ -269,7 +263,7 @@ def _of_layer(layer: int) -> Weight:
         for sign in (1, -1):
             values = medium.permittivity.copy()
             values[layer] += sign * step
-            other = antennas.acquisition.replace(medium=LayeredMedium(medium.interfaces, values))
+            other = antennas.acquisition.with_radar(permittivity=values)
             ends.append(Side(other, antennas.index, points.device).path(points))
         return (ends[0] - ends[1]) / (2 * step)
 

@@ -191,11 +191,7 @@ class Window:
             for coordinate in _coordinates(acquisition):
                 over = over * self.aperture.over(coordinate)
         channels = over / over.mean()
-        if not acquisition.array.paired:
-            full = np.zeros(acquisition.array.measurement_shape)
-            full[tuple(acquisition.array.channel_indices().T)] = channels
-            channels = full
-        return band / band.mean(), channels
+        return band / band.mean(), acquisition.array.spread_channels(channels)
 
 
 def windowed(y: torch.Tensor, A: ImagingOperator, window: str | Window) -> torch.Tensor:

@@ -47,11 +47,7 @@ class Split:
 
     def of_measurement(self, A: ImagingOperator) -> torch.Tensor:
         """Return which data of the operator's measurement are held out, bool ``(*A.measurement_shape)``."""
-        channels = self.channels
-        if not A.array.paired:
-            full = np.zeros((A.array.n_tx, A.array.n_rx), bool)
-            full[tuple(A.array.channel_indices().T)] = channels
-            channels = full
+        channels = A.array.spread_channels(self.channels)
         return torch.from_numpy(channels).to(A.device).expand(A.measurement_shape)
 
 

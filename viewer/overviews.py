@@ -224,8 +224,7 @@ def _draw_profiles(axes: Axes, measurement: Measurement, box: VoxelGrid, cmap: s
         repeats = f", repeats every {period:.3g} m" if limit > period else ""
         axes.set_title(f"range profile of each channel{repeats}", fontsize=7, loc="left")
     else:
-        channels = measurement.array.channel_indices()
-        removed = path if measurement.array.paired else path[channels[:, 0], channels[:, 1]]
+        removed = measurement.array.list_channels(path)
         near, far = near - removed / 2, far - removed / 2
     profiles = to_db(_profiles(measurement, limits), floor=FLOOR_DB)
     edges = np.linspace(*limits, profiles.shape[1] + 1)

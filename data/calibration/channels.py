@@ -167,11 +167,7 @@ def channel_values(measurement: Measurement) -> npt.NDArray[np.complex64]:
 
     Their order is that of `mimo.ArrayGeometry.channel_indices`.
     """
-    values, array = measurement.values, measurement.array
-    if array.paired:
-        return values
-    channels = array.channel_indices()
-    return values[..., channels[:, 0], channels[:, 1]]
+    return measurement.array.list_channels(measurement.values)
 
 
 def _saturated_share(data: npt.NDArray[np.complex128]) -> npt.NDArray[np.float64]:

@@ -111,7 +111,7 @@ def gate_box(measurement: Measurement, box: VoxelGrid, *, gate: Gate = Gate()) -
     shortest, longest = box_paths(measurement.array, box)
     path = measurement.reference_path
     if path is not None:
-        removed = path[_listed(measurement.array)]
+        removed = measurement.array.list_channels(path)
         shortest, longest = shortest - removed, longest - removed
     result = _gated(measurement, shortest, longest, gate)
     corners = [[float(axis[i]) for axis in (box.x, box.y, box.z)] for i in (0, -1)]

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from mimo import ArrayGeometry
 from mimo.data.calibration.channels import channel_values
 from mimo.data.calibration.matching import FREQUENCY_TOLERANCE, check_same_antennas, nearest_frequencies
 from mimo.data.files.schema import UnfitError
@@ -185,8 +184,8 @@ def estimate_gain(
     response = g * np.exp(-2j * np.pi * freq[:, None] * delay) if model == "delay" else data / echo
     result = replace(
         measurement,
-        gain=_spread(array, response, 1.0 + 0j),
-        delay=_spread(array, delay, 0.0) if model == "delay" else None,
+        gain=array.spread_channels(response, 1.0 + 0j),
+        delay=array.spread_channels(delay, 0.0) if model == "delay" else None,
     )
     return recorded(
         result,
@@ -244,7 +243,7 @@ def apply_calibration(measurement: Measurement, calibration: Measurement) -> Mea
             f"expected every channel of the scan; mask it in the scan"
         )
     response = gain[:, [place[channel] for channel in channels]]
-    full = _spread(measurement.array, response, 1.0 + 0j)
+    full = measurement.array.spread_channels(response, 1.0 + 0j)
     result = divide_gain(replace(measurement, gain=full), record=False)
     steps = [entry for entry in calibration.steps if entry["step"] in ("estimate gain", "autofocus")]
     return recorded(result, "calibrate", source=calibration.source, estimated=steps[-1] if steps else None)
@@ -253,7 +252,7 @@ def apply_calibration(measurement: Measurement, calibration: Measurement) -> Mea
 def _as_found(focused: Mapping[str, Any], calibration: Measurement, measurement: Measurement) -> Measurement:
     """Return the scan with the places and the permittivity that autofocus found.
 
-    `UnfitError` where the scan states other antennas than autofocus was given.
+    `UnfitError` where the scan states other antennas or another medium than autofocus was given.
     """
     if "nominal_tx_pos" in focused:
         nominal = replace(
@@ -263,6 +262,12 @@ def _as_found(focused: Mapping[str, Any], calibration: Measurement, measurement:
         moved = replace(measurement.array, tx_pos=calibration.array.tx_pos, rx_pos=calibration.array.rx_pos, name="")
         measurement = replace(measurement, array=moved)
     if "nominal_permittivity" in focused:
+        nominal_permittivity = focused["nominal_permittivity"]
+        if not np.isclose(measurement.permittivity, nominal_permittivity, rtol=1e-6):
+            raise UnfitError(
+                f"the scan's permittivity is {measurement.permittivity:g}, that of the calibration before autofocus "
+                f"{nominal_permittivity:g}: expected the same medium"
+            )
         measurement = replace(measurement, permittivity=calibration.permittivity)
     return measurement
 
@@ -292,7 +297,7 @@ def reference_echo(measurement: Measurement, target: ReferenceTarget) -> Complex
     tx, rx = array.tx_pos[channels[:, 0]], array.rx_pos[channels[:, 1]]
     path = target.path(tx, rx)
     if measurement.reference_path is not None:
-        path = path - _listed(array, measurement.reference_path)
+        path = path - array.list_channels(measurement.reference_path)
     wavenumber = measurement.sweep.wavenumber(measurement.permittivity)
     turn = np.exp(-1j * np.remainder(wavenumber[:, None] * path, 2 * np.pi))
     return np.asarray(target.amplitude(tx, rx) * turn, np.complex128)
@@ -319,7 +324,7 @@ def _gain_at(calibration: Measurement, freq: Floats) -> Complex:
     own = calibration.sweep.freq
     array = calibration.array
     assert calibration.gain is not None  # noqa: S101 - the caller's check, for the type checker
-    gain = np.asarray(_listed(array, calibration.gain), np.complex128)
+    gain = np.asarray(array.list_channels(calibration.gain), np.complex128)
     slack = FREQUENCY_TOLERANCE * own[-1]
     if calibration.delay is None:
         try:
@@ -331,7 +336,7 @@ def _gain_at(calibration: Measurement, freq: Floats) -> Complex:
             f"calibration is for {own[0]:.6g} to {own[-1]:.6g} Hz, the scan has {freq[0]:.6g} to {freq[-1]:.6g} Hz: "
             f"expected the scan's band inside the calibration's"
         )
-    delay = _listed(array, calibration.delay)
+    delay = array.list_channels(calibration.delay)
     constant = np.mean(gain * np.exp(2j * np.pi * own[:, None] * delay), axis=0)
     return constant * np.exp(-2j * np.pi * freq[:, None] * delay)
 
@@ -346,21 +351,3 @@ def _check_coherent(channels: npt.NDArray[np.int32], coherence: Floats) -> None:
             f"coherence {coherence[worst]:.2f}: expected {LEAST_COHERENCE} or more; check its place, gate the scan, "
             f"subtract a background, or mask the channels"
         )
-
-
-def _listed(array: ArrayGeometry, values: npt.NDArray) -> npt.NDArray:
-    """Return the values of the channels that carry data, ``(..., n_channel)``, from the array's own layout."""
-    if array.paired:
-        return values
-    channels = array.channel_indices()
-    return values[..., channels[:, 0], channels[:, 1]]
-
-
-def _spread(array: ArrayGeometry, values: npt.NDArray, fill: complex) -> npt.NDArray:
-    """Undo `_listed`: return values ``(..., n_channel)`` in the array's own layout, with `fill` in other channels."""
-    if array.paired:
-        return values
-    channels = array.channel_indices()
-    full = np.full((*values.shape[:-1], array.n_tx, array.n_rx), fill, values.dtype)
-    full[..., channels[:, 0], channels[:, 1]] = values
-    return full

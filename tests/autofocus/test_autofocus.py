@@ -5,34 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from radar_samples import ARRAY, FAST, SCAN, alike, drift_of, measured
 
-from mimo import Acquisition, ArrayGeometry, FrequencySweep, VoxelGrid, operator_of
+from mimo import ArrayGeometry, LayeredMedium
 from mimo.autofocus import autofocus
 from mimo.autofocus.marginal import Marginal
-from mimo.data import Measurement, apply_calibration, load, save
+from mimo.data import apply_calibration, load, save
 from mimo.recon import reconstruct
-from mimo.synth import add_noise, draw, random_phase
-
-GRID = VoxelGrid.from_extent(x=(-0.12, 0.12, 13), y=(-0.11, 0.12, 14), z=(0.42, 0.58, 15))
-ARRAY = ArrayGeometry.random_planar(n_tx=7, n_rx=8, width=0.3, height=0.28, seed=5)
-SWEEP = FrequencySweep.linear(5e9, 13e9, 9)
-FAST = {"method": "tikhonov", "iterations": 5}
-
-
-def measured(array, seed=1, *, gains=None, moved=None, snr_db=30.0, medium=1.0, points=False):
-    """A scene, or some points, seen by a radar with errors, as a file that states none."""
-    rng = np.random.default_rng(seed)
-    scene = random_phase(draw("shapes", GRID, rng), rng)
-    if points:
-        scene = np.zeros_like(scene)
-        scene[(2, 6, 10, 9), (3, 11, 7, 2), (4, 8, 12, 3)] = 1, 0.8j, -0.7, 0.5
-    true = Acquisition(array if moved is None else moved, SWEEP, GRID, medium)
-    y = operator_of(true).forward(torch.from_numpy(scene)).numpy()
-    y = y if gains is None else y * gains
-    y = add_noise(y, snr_db, rng)
-    return Measurement(
-        y[None].astype(np.complex64), array, SWEEP, GRID, snr_db=np.array([snr_db], np.float32), truth=scene[None]
-    )
 
 
 def of_chains(array, rng, phase=0.6):
@@ -119,20 +98,13 @@ def test_a_silent_scene_is_refused():
 
 
 def test_drifting_pulses_of_a_scan_are_found():
-    scan = ArrayGeometry.planar_scan(shape=(8, 9), width=0.3, height=0.28)
-    drift = np.exp(1j * np.deg2rad(60) * np.sin(np.linspace(0, 25, 72)))
-    _, found = autofocus(measured(scan, gains=drift, points=True), **FAST)
+    drift = drift_of(72)
+    _, found = autofocus(measured(SCAN, gains=drift, points=True), **FAST)
     assert found.unknowns.per == "pulse"
     assert found.held_out == "frequency"
     assert found.gained
-    places = np.c_[np.ones(72), scan.tx_pos[:, :2]]
-
-    def alike(gains):
-        angle = np.angle(gains / gains.mean())
-        return abs(np.exp(1j * (angle - places @ np.linalg.lstsq(places, angle, rcond=None)[0])).mean())
-
-    assert alike(drift) < 0.8
-    assert alike(drift * np.exp(-found.errors.log_gain)) > 0.98
+    assert alike(drift, SCAN) < 0.8
+    assert alike(drift * np.exp(-found.errors.log_gain), SCAN) > 0.98
 
 
 def test_what_was_found_serves_later_scans_of_the_radar(tmp_path):
@@ -151,6 +123,42 @@ def test_what_was_found_serves_later_scans_of_the_radar(tmp_path):
     other = replace(ARRAY, tx_pos=ARRAY.tx_pos + 0.01, name="")
     with pytest.raises(ValueError, match="before autofocus"):
         apply_calibration(replace(later, array=other), kept)
+
+
+@pytest.mark.parametrize(("medium", "points"), [(1.1, True), (0.85, True), (1.1, False)])
+def test_a_medium_is_found_and_serves_scans_that_state_the_same_one(medium, points):
+    scan = measured(ARRAY, medium=medium, points=points)
+    out, found = autofocus(scan, solve=["permittivity"], **FAST)
+    assert found.gained
+    assert out.permittivity == pytest.approx(medium, rel=0.012)
+    assert 0 < found.std[0] < 0.02
+    later = measured(ARRAY, 2, medium=medium)
+    assert apply_calibration(later, out).permittivity == out.permittivity
+    with pytest.raises(ValueError, match="permittivity is 2"):
+        apply_calibration(replace(later, permittivity=2.0), out)
+
+
+def test_the_layer_that_most_of_the_path_crosses_is_found():
+    true, nominal = (LayeredMedium(np.array([0.45]), np.array([first, 2.0])) for first in (1.1, 1.0))
+    scan = measured(ARRAY, medium=true, points=True)
+    _, found = autofocus(scan, solve=["permittivity"], layers=nominal, **FAST)
+    assert found.gained
+    assert found.errors.medium[0] == pytest.approx(1.1, abs=0.012)
+    assert found.std[0] < found.std[1] / 3
+
+
+def test_phases_and_a_medium_are_found_together():
+    gains = of_chains(ARRAY, np.random.default_rng(3))
+    _, found = autofocus(measured(ARRAY, gains=gains, medium=1.1), solve=["phase", "permittivity"], method="tikhonov")
+    assert found.gained
+    assert found.after > 0.9
+
+
+def test_the_medium_of_an_array_that_is_far_away_is_not_told():
+    far = ArrayGeometry.random_planar(n_tx=5, n_rx=6, width=0.02, seed=5)
+    out, found = autofocus(measured(far, medium=1.1, points=True), solve=["permittivity"], **FAST)
+    assert not found.gained or found.std[0] > 0.01
+    assert out.permittivity == pytest.approx(1, abs=0.2)
 
 
 def test_a_gain_that_is_known_is_kept_and_corrected():
