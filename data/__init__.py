@@ -34,12 +34,13 @@ from mimo.data.files.soundness import damage_of
 from mimo.data.files.writer import create_file, file_sha256, save, to_json
 from mimo.data.history import History
 from mimo.data.importers import IMPORTERS, explain_formats, read_measured
-from mimo.data.intervals import interval
+from mimo.data.intervals import QUANTILES, interval
 from mimo.data.measurement import Measurement, Reconstruction
 from mimo.data.provenance import describe_steps
 
 __all__ = [
     "IMPORTERS",
+    "QUANTILES",
     "FileError",
     "Gate",
     "Geometry",

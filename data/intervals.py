@@ -12,9 +12,12 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from mimo.data.measurement import Reconstruction
 
-__all__ = ["Intervals", "interval"]
+__all__ = ["QUANTILES", "Intervals", "interval"]
 
 Array = npt.NDArray[np.float32]
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Quantiles of each voxel's magnitude that files hold: the median and the ends of intervals of 50 % and 90 %."""
 
 TINY = 1e-30
 """Keeps ratios of an empty image finite."""
@@ -80,15 +83,16 @@ class Intervals:
 def interval(made: Reconstruction, level: float = 0.9) -> tuple[Array, Array]:
     """Return the lower and upper end of the interval that should hold a share `level` of the true magnitudes.
 
-    The image, more and less a number of standard deviations that was counted on unseen scenes when the network was
-    trained; it is stored with the image (``parameters["intervals"]``). No end is below 0.
+    Where the method gives quantiles of the magnitude, these. Else the image, more and less a number of standard
+    deviations that was counted on unseen scenes when the network was trained; it is stored with the image
+    (``parameters["intervals"]``). No end is below 0.
 
     Parameters
     ----------
     made
         Images of a method that gives their standard deviation, in whose unit the result is.
     level
-        Share of the voxels, one of those that were counted: 0.5 or 0.9.
+        Share of the voxels, one of those that are known: 0.5 or 0.9.
 
     Returns
     -------
@@ -98,8 +102,14 @@ def interval(made: Reconstruction, level: float = 0.9) -> tuple[Array, Array]:
     Raises
     ------
     ValueError
-        When the images have no standard deviation, or `level` was not counted.
+        When the images have no standard deviation, or `level` is not known.
     """
+    if made.quantiles is not None:
+        ends = [round((1 + sign * level) / 2, 9) for sign in (-1, 1)]
+        if not set(ends) <= set(QUANTILES):
+            raise ValueError(f"level is {level:g}: expected 0.5 or 0.9")
+        low, high = (made.quantiles[:, QUANTILES.index(end)] for end in ends)
+        return low, high
     if made.std is None or "intervals" not in made.parameters:
         raise ValueError(f"{made.method} has no standard deviation: expected an image of a method that gives one")
     counted = Intervals.from_dict(made.parameters["intervals"])

@@ -39,6 +39,7 @@ SCALES = ("", "reflectivity", "relative")
 """Allowed values of `Reconstruction.scale`."""
 
 STD = "reconstruction/<method>/std"
+QUANTILES_PATH = "reconstruction/<method>/quantiles"
 _METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
@@ -316,6 +317,9 @@ class Reconstruction:
     std
         float32 ``(n_scene, n_x, n_y, n_z)``, at least 0: standard deviation of the magnitude's error in each voxel, in
         the image's unit, where the method predicts it; see `mimo.data.interval`.
+    quantiles
+        float32 ``(n_scene, n_quantile, n_x, n_y, n_z)``, at least 0 and ascending: `mimo.data.QUANTILES` of the
+        magnitude in each voxel, where the method samples it.
 
     Raises
     ------
@@ -335,6 +339,7 @@ class Reconstruction:
     scale: str = ""
     inside: npt.NDArray[np.bool_] | None = None
     std: npt.NDArray[np.float32] | None = None
+    quantiles: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if not _METHOD_NAME.fullmatch(self.method):
@@ -352,13 +357,16 @@ class Reconstruction:
         image = checked_values(path, image, sizes, name=BY_PATH[path].at(self.method))
         object.__setattr__(self, "image", image)
         object.__setattr__(self, "inside", self._checked_inside(sizes))
-        if self.std is not None:
-            name = BY_PATH[STD].at(self.method)
-            std = checked_values(STD, self.std, sizes | {"n_scene": len(image)}, name=name)
-            if std.min() < 0:
-                at = tuple(int(i) for i in np.argwhere(std < 0)[0])
-                raise UnfitError(f"{name} is {std[at]:g} at index {at}: expected 0 or more")
-            object.__setattr__(self, "std", std)
+        for attribute, place in (("std", STD), ("quantiles", QUANTILES_PATH)):
+            given = getattr(self, attribute)
+            if given is None:
+                continue
+            name = BY_PATH[place].at(self.method)
+            values = checked_values(place, given, sizes | {"n_scene": len(image)}, name=name)
+            if values.min() < 0:
+                at = tuple(int(i) for i in np.argwhere(values < 0)[0])
+                raise UnfitError(f"{name} is {values[at]:g} at index {at}: expected 0 or more")
+            object.__setattr__(self, attribute, values)
         seconds = np.asarray(self.seconds, dtype=np.float64)
         if seconds.shape != (len(image),) or not np.isfinite(seconds).all():
             raise UnfitError(
@@ -405,8 +413,9 @@ class Reconstruction:
     def scenes(self, scenes: Scenes) -> Reconstruction:
         """Return the scenes that a slice or a list of numbers selects, as a reconstruction of its own."""
         chosen = list(scene_numbers(scenes, self.n_scene))
-        std = None if self.std is None else self.std[chosen]
-        return replace(self, image=self.image[chosen], seconds=self.seconds[chosen], std=std)
+        parts = {name: getattr(self, name) for name in ("std", "quantiles")}
+        parts = {name: values[chosen] for name, values in parts.items() if values is not None}
+        return replace(self, image=self.image[chosen], seconds=self.seconds[chosen], **parts)
 
     def to_xarray(self) -> Any:
         """Return the images as an `xarray.Dataset` (extra ``xarray``), its axes in metres.

@@ -10,6 +10,7 @@ from mimo.recon.evaluate import score_file
 from mimo.recon.files import reconstruct_file, reconstruct_files
 from mimo.recon.isosurface import surface_mesh
 from mimo.recon.metrics import psnr, ssim
+from mimo.recon.posterior import Posterior, sample
 from mimo.recon.registry import DEFAULT_METHOD, METHODS, Images, Problem, reconstructor
 from mimo.recon.run import Live, make_problem, reconstruct, run_method
 from mimo.recon.shape_evaluation import Extraction, compare_with_image, compare_with_mesh
@@ -21,6 +22,7 @@ __all__ = [
     "Extraction",
     "Images",
     "Live",
+    "Posterior",
     "Problem",
     "compare_with_image",
     "compare_with_mesh",
@@ -32,6 +34,7 @@ __all__ = [
     "reconstruct_files",
     "reconstructor",
     "run_method",
+    "sample",
     "score_file",
     "ssim",
     "surface_mesh",

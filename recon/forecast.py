@@ -83,7 +83,7 @@ def forecast(method: Method, problem: Problem, options: Mapping[str, Any], name:
         seconds = n_scene * former_seconds(method.name, A) * _speed_of_sums(problem, n_scene * exact_seconds(A))
         return Forecast(seconds, n_bytes + 3 * image, f"{_count(voxels)} voxels and {_count(m)} data")
     network = _network(method, name)
-    iterations = int(chosen.get("max_iterations") or 1)
+    iterations = _iterations(chosen, 1)
     solves, once, each = iterations, 0.0, 0.0
     if network is not None:
         inverse = str(network.get("stage", "")).startswith("inverse")
@@ -98,8 +98,8 @@ def forecast(method: Method, problem: Problem, options: Mapping[str, Any], name:
     if network is not None:
         seconds += n_scene * voxels * NETWORK
         why, image = f"a network over {_count(voxels)} voxels", 5 * image
-    elif "denoiser" in chosen:
-        seconds += n_scene * iterations * voxels * DENOISER
+    elif "denoiser" in chosen and chosen.get("prior") != "gaussian":
+        seconds += n_scene * iterations * voxels * DENOISER * int(chosen.get("steps", 1))
     if once > seconds / 2:
         why = f"a matrix of {_count(m)} x {_count(m)} is factorised once"
     return Forecast(seconds, n_bytes + WORKING_IMAGES * image, why)
@@ -146,10 +146,10 @@ def _solver_seconds(problem: Problem, chosen: Mapping[str, Any], network: bool) 
     The way is the one that the problem will choose itself; what it has prepared already takes no time.
     """
     A = problem.operator
-    one_weight = not network and not isinstance(chosen.get("weight"), str)
+    one_weight = not network and not isinstance(chosen.get("weight"), str) and "chains" not in chosen
     if "splitting" in chosen:
         one_weight = chosen["splitting"] == "admm"
-    solver, solves = str(chosen.get("solver") or "auto"), int(chosen.get("max_iterations") or SOLVES)
+    solver, solves = str(chosen.get("solver") or "auto"), _iterations(chosen, SOLVES)
     few, many = (choose_solver(A, solves=n, one_weight=one_weight) for n in (solves, 2 * solves))
     if solver == "auto":
         solver = few.solver
@@ -158,6 +158,14 @@ def _solver_seconds(problem: Problem, chosen: Mapping[str, Any], network: bool) 
     each = (many.seconds[solver] - few.seconds[solver]) / solves
     prepared = any(key.split(",")[0] == f"data step {solver}" for key in problem._shared)
     return solver, 0.0 if prepared else few.seconds[solver] - solves * each, each
+
+
+def _iterations(chosen: Mapping[str, Any], otherwise: int) -> int:
+    """Return how many iterations a scene takes by the options of its method, those of all chains where it has some."""
+    if "chains" in chosen:
+        each = -(-int(chosen["n"]) // int(chosen["chains"]))
+        return int(chosen["chains"]) * (int(chosen["burn_in"]) + each * int(chosen["thin"]))
+    return int(chosen.get("max_iterations") or otherwise)
 
 
 def _speed_of_sums(problem: Problem, seconds: float) -> float:

@@ -36,7 +36,7 @@ from mimo.recon.registry import Images, Problem, reconstructor
 from mimo.recon.robust import run_scaled
 from mimo.recon.scaling import Scaled, Setup
 
-__all__ = ["CONSTRAINED_KAPPA", "annealed", "denoiser_prox", "pnp"]
+__all__ = ["CONSTRAINED_KAPPA", "annealed", "denoiser_prox", "named_prox", "pnp"]
 
 SPLITTINGS = ("admm", "annealed", "hqs")
 SMALLEST_KAPPA = 3e-3
@@ -113,7 +113,7 @@ def pnp(
         raise ValueError(f"sigma falls from {sigma_start} to {sigma_end}: expected positive numbers, the larger first")
     if iterations < 1:
         raise ValueError(f"iterations is {iterations}: expected 1 or more")
-    denoise, computed = _prox(problem, denoiser, blind, precision)
+    denoise, computed = named_prox(problem, denoiser, blind, precision)
     prox = within(denoise, problem.inside)
     constrained = splitting == "admm"
 
@@ -209,7 +209,7 @@ def annealed(
     return iterate(update, state, max_iterations=max_iterations, truth=truth, observer=observer)
 
 
-def _prox(problem: Problem, denoiser: str | MagnitudeMap, blind: bool, precision: str) -> tuple[Prox, str | None]:
+def named_prox(problem: Problem, denoiser: str | MagnitudeMap, blind: bool, precision: str) -> tuple[Prox, str | None]:
     """Return the denoiser as a proximal map, and the precision that it computes in, ``None`` of a function."""
     if not isinstance(denoiser, str):
         return magnitude_prox(lambda magnitude, sigma: denoiser(magnitude, per_scene(sigma, magnitude))), None

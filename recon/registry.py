@@ -71,6 +71,9 @@ class Problem:
         Called with the finished share of a preparation, 0 to 1; several may follow each other, each from 0.
     unit
         What measurement and noise of each scene were divided by, float64 ``(n_scene,)``; ``None`` for 1.
+    drawn
+        Called with the samples of one scene after another, complex ``(n, n_x, n_y, n_z)`` in the unit that the data
+        came in, by methods that draw some; ``None`` when nobody wants them.
     """
 
     operator: ImagingOperator
@@ -83,6 +86,7 @@ class Problem:
     region: str = ""
     prepared: Report = silent
     unit: torch.Tensor | None = None
+    drawn: Callable[[torch.Tensor], None] | None = None
 
     def of_unit_size(self) -> Problem:
         """Return the problem with each scene's measurement divided by a power of 2 that brings its maximum to 0.5 to 1.
@@ -194,6 +198,8 @@ class Images:
     std
         Standard deviation of the magnitude's error in each voxel, in the image's unit, of the same shape; ``None`` from
         methods that do not predict it.
+    quantiles
+        `mimo.data.QUANTILES` of the magnitude in each voxel, ``(n_scene, n_quantile, n_x, n_y, n_z)``, or ``None``.
     """
 
     image: torch.Tensor
@@ -202,6 +208,7 @@ class Images:
     history: list[Entry] | None = None
     interrupted: bool = False
     std: torch.Tensor | None = None
+    quantiles: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -215,7 +222,8 @@ class Method:
     run
         The function; its keyword-only arguments are the options.
     general
-        Whether ``mimo demo`` runs it: it takes every array and grid, and does not merely choose among other methods.
+        Whether ``mimo demo`` runs it: it takes every array and grid, does not merely choose among other methods, and
+        takes seconds at most.
     scale
         Scale of its images: ``"reflectivity"``, the unit of the truth, or ``"relative"``, known only up to a factor (a
         sum over the data, or a network's image). It is stored with every image.

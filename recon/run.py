@@ -312,7 +312,8 @@ def run_method(
             source_sha256=source_sha256,
             scale=chosen.scale,
             inside=problem.operator.acquisition.inside,
-            std=_spread(pieces, problem, n_scene),
+            std=_gathered("std", pieces, problem, n_scene),
+            quantiles=_gathered("quantiles", pieces, problem, n_scene),
             **more,
         )
 
@@ -383,12 +384,14 @@ def _restored(method: Method, problem: Problem, images: Images) -> Images:
     if problem.unit is None or not method.homogeneous:
         return images
     unit = problem.unit[:, None, None, None].to(images.image.real.dtype)
-    return replace(images, image=images.image * unit, std=None if images.std is None else images.std * unit)
+    std = None if images.std is None else images.std * unit
+    quantiles = None if images.quantiles is None else images.quantiles * unit[:, None]
+    return replace(images, image=images.image * unit, std=std, quantiles=quantiles)
 
 
-def _spread(pieces: Sequence[Images], problem: Problem, n_scene: int) -> npt.NDArray[np.float32] | None:
-    """Return the standard deviations of all scenes, 0 for those whose method was not reached; ``None`` without any."""
-    found = [piece.std for piece in pieces if piece.std is not None]
+def _gathered(name: str, pieces: Sequence[Images], problem: Problem, n_scene: int) -> npt.NDArray[np.float32] | None:
+    """Return a field of `Images` for all scenes, 0 for those whose method was not reached; ``None`` without any."""
+    found = [part for piece in pieces if (part := getattr(piece, name)) is not None]
     if not found:
         return None
     missing = n_scene - sum(map(len, found))

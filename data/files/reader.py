@@ -43,6 +43,7 @@ __all__ = ["MeasurementFile", "check_schema", "load", "load_reconstructions", "o
 
 BLOCK_BYTES = 64 * 2**20
 STD = BY_PATH[f"reconstruction/{METHOD}/std"]
+QUANTILES = BY_PATH[f"reconstruction/{METHOD}/quantiles"]
 
 
 class MeasurementFile:
@@ -304,8 +305,9 @@ class MeasurementFile:
             image = self._read(*found, chosen)
             if found[1].dtype == "f4":
                 image = image.astype(np.float32, copy=False)
-            if (std := STD.at(method)) in self._datasets:
-                parts["std"] = self._read(std, STD, chosen)
+            for name, field in (("std", STD), ("quantiles", QUANTILES)):
+                if (place := field.at(method)) in self._datasets:
+                    parts[name] = self._read(place, field, chosen)
             return Reconstruction(image=image, grid=self.grid, **parts)
 
     def check_scene(self, name: str, field: Field, scene: int) -> None:
@@ -325,12 +327,13 @@ class MeasurementFile:
     def method_datasets(self, method: str) -> dict[str, tuple[Field, h5py.Dataset]]:
         """Return the schema's entries and the open datasets of a method with a scene axis, by path.
 
-        Its image, and the image's standard deviation where there is one.
+        Its image, and the standard deviation and the quantiles of its magnitude where they are there.
         """
         field, images = self.image_dataset(method)
         found = {field.at(method): (field, images)}
-        if self.has_std(method):
-            found[STD.at(method)] = STD, self._datasets[STD.at(method)]
+        for more in (STD, QUANTILES):
+            if (place := more.at(method)) in self._datasets:
+                found[place] = more, self._datasets[place]
         return found
 
     def image_dataset(self, method: str) -> tuple[Field, h5py.Dataset]:

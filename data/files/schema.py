@@ -171,6 +171,14 @@ FIELDS: tuple[Field, ...] = (
         "standard deviation of the magnitude's error in each voxel, in the unit of the image",
     ),
     Field(
+        "reconstruction/<method>/quantiles",
+        "f4",
+        (("n_scene", 5, "n_x", "n_y", "n_z"),),
+        "",
+        False,
+        "quantiles 0.05, 0.25, 0.5, 0.75 and 0.95 of the magnitude in each voxel, in the unit of the image",
+    ),
+    Field(
         "reconstruction/<method>/inside",
         "bool",
         (("n_x", "n_y", "n_z"),),

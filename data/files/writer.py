@@ -250,11 +250,12 @@ def _put_reconstruction(file: h5py.File, made: Reconstruction, parameters: str, 
     data = made.image.astype(STORED[field.dtype], copy=False)
     chunks = _scene_chunks(data.shape, data.itemsize)
     describe(file.create_dataset(name, data=data, chunks=chunks), field)
-    if made.std is not None:
-        field = BY_PATH["reconstruction/<method>/std"]
-        data = made.std.astype(STORED[field.dtype], copy=False)
-        chunks = _scene_chunks(data.shape, data.itemsize)
-        describe(file.create_dataset(field.at(made.method), data=data, chunks=chunks), field)
+    for part, values in (("std", made.std), ("quantiles", made.quantiles)):
+        if values is not None:
+            field = BY_PATH[f"reconstruction/<method>/{part}"]
+            data = values.astype(STORED[field.dtype], copy=False)
+            chunks = _scene_chunks(data.shape, data.itemsize)
+            describe(file.create_dataset(field.at(made.method), data=data, chunks=chunks), field)
     put_inside(file, made.method, made.inside)
     put_method(
         file,

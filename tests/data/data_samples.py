@@ -59,7 +59,15 @@ def make_reconstructions(measurement):
             history,
             inside=inside,
         ),
-        Reconstruction("u-net_3d", np.abs(image), measurement.grid, {}, seconds, std=0.1 + np.abs(image) / 2),
+        Reconstruction(
+            "u-net_3d",
+            np.abs(image),
+            measurement.grid,
+            {},
+            seconds,
+            std=0.1 + np.abs(image) / 2,
+            quantiles=np.stack([factor * np.abs(image) for factor in (0.2, 0.6, 0.9, 1.4, 3)], axis=1),
+        ),
     ]
 
 

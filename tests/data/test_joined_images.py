@@ -32,6 +32,7 @@ def write_shards(folder, measurement, made, lengths=LENGTHS):
                 image=m.image[here],
                 seconds=m.seconds[here],
                 std=None if m.std is None else m.std[here],
+                quantiles=None if m.quantiles is None else m.quantiles[here],
                 parameters={"penalty": 0.5, "weight_used": list(range(start, start + n)), "setup_seconds": 1.5},
                 history=None if m.history is None else [{"objective": [float(start)] * n, "seconds": 0.1}],
             )

@@ -13,7 +13,8 @@ from mimo.data import FileError, load, load_reconstructions, save, validate
 from mimo.data.files import reader
 from mimo.data.files.schema import ATTRIBUTES, FIELDS, SCHEMA_VERSION, UnfitError, check_shape, markdown_table
 
-METHOD = {"reflectivity": "pnp", "magnitude": "u-net_3d", "history": "pnp", "std": "u-net_3d"}
+METHOD = {"magnitude": "u-net_3d", "std": "u-net_3d", "quantiles": "u-net_3d"}
+"""Method in whose group a field is, where not that of `pnp`."""
 SHAPED = [field for field in FIELDS if field.dtype != "str"]
 
 
