@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -57,7 +58,7 @@ class InputPath(click.Path):
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Path:
         """Return the path; `mimo.input_file.InputError` when there is no regular file."""
-        path = Path(super().convert(value, parameter, context))
+        path = Path(os.fsdecode(super().convert(value, parameter, context)))
         refuse_irregular(path, folder=self.folder)
         return path
 

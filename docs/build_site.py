@@ -33,6 +33,10 @@ ELSEWHERE = re.compile(
 """What makes a browser load something from another place when it shows a page."""
 
 
+BRIDGES = {"mimo.interop.deepinv": "interop/deepinv.py"}
+"""Modules that are a part of their own, as importing them needs an extra."""
+
+
 class Part(NamedTuple):
     """A part of the package: what it says of itself, and its public names by kind."""
 
@@ -45,8 +49,9 @@ def parts() -> list[Part]:
     """Return the parts of the package that have public names, mimo first, as pyproject.toml and their sources say."""
     folders = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
     found = []
-    for name, folder in folders.items():
-        tree = ast.parse((ROOT / folder / "__init__.py").read_text())
+    places = {name: f"{folder}/__init__.py" for name, folder in folders.items()} | BRIDGES
+    for name, place in places.items():
+        tree = ast.parse((ROOT / place).read_text())
         (public,) = (
             ast.literal_eval(node.value)
             for node in tree.body

@@ -1,3 +1,3 @@
 """Hand operators, denoisers and files to other people's tools: deepinv, napari."""
 
-__all__: list[str] = []
+__all__ = []

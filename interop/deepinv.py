@@ -28,6 +28,8 @@ from mimo.models import Denoiser
 from mimo.recon.prox import magnitude_prox
 
 _deepinv = import_deepinv()
+_LinearPhysics: Any = _deepinv.physics.LinearPhysics
+_Denoiser: Any = _deepinv.models.Denoiser
 
 __all__ = ["LAYOUTS", "MagnitudeDenoiser", "RadarPhysics", "denoiser", "physics", "to_channels", "to_complex"]
 
@@ -99,7 +101,7 @@ def physics(
     return RadarPhysics(A, layout=layout, norm=norm, solver=solver, cache=cache, noise_model=noise_model)
 
 
-class RadarPhysics(_deepinv.physics.LinearPhysics):
+class RadarPhysics(_LinearPhysics):
     """Presents an imaging operator, divided by `norm`, as deepinv's `LinearPhysics`; `physics` makes it.
 
     Attributes
@@ -276,7 +278,7 @@ def denoiser(name_or_path: str | Path = "denoiser-fast", *, scale: float = 1.0, 
     return MagnitudeDenoiser(Denoiser.load(name_or_path, precision=precision), scale=scale)
 
 
-class MagnitudeDenoiser(_deepinv.models.Denoiser):
+class MagnitudeDenoiser(_Denoiser):
     """Presents a denoiser of magnitudes as deepinv's `Denoiser`: the phase (of real images the sign) is kept.
 
     Parameters
