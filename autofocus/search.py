@@ -102,7 +102,7 @@ class Search:
         if some.gain is not None:
             some = divide_gain(some)
         nominal = some.acquisition(grid, pattern=pattern, layers=layers)
-        check_voxels(nominal.grid, n_scene=some.n_scene)
+        check_voxels(nominal.grid.shape, n_scene=some.n_scene)
         self._region = region_of(region, some)
         self.nominal = nominal.replace(inside=self._region.inside(nominal))
         if per == "auto":

@@ -21,7 +21,7 @@ from mimo.autofocus.search import Search
 from mimo.autofocus.unknowns import Unknowns
 from mimo.weighted_operator import column_norms
 
-__all__ = ["CRITERIA", "focus_of", "sharpen"]
+__all__ = ["CRITERIA", "entropy", "focus_of", "sharpen", "sharpness"]
 
 PULL = 0.01
 """Weight of the mean square of the unknowns in units of their priors, beside a criterion of the order of 1. It holds

@@ -122,9 +122,14 @@ def moved_grid(radar: Any, gain: Any, true: Any, true_gain: Any) -> Any:
     return radar.replace(grid=VoxelGrid(*(axis + d for axis, d in zip(axes, best, strict=True))))
 
 
+def place_of(name: str, error: str, snr_db: float) -> Path:
+    """Return the file that keeps what was found."""
+    return KEPT / f"{name}_{error}_{snr_db:g}.json"
+
+
 def trial(name: str, error: str, snr_db: float) -> dict[str, float]:
     """Return what autofocus made of a planted error, computed once."""
-    path = KEPT / f"{name}_{error}_{snr_db:g}.json"
+    path = place_of(name, error, snr_db)
     if path.exists():
         return dict(json.loads(path.read_text()))
     import torch
@@ -205,8 +210,8 @@ def left_over(what: Planted, nominal: Any, true: Any, found: Any) -> float:
     return float(np.sqrt(np.mean((off - rigid @ np.linalg.lstsq(rigid, off, rcond=None)[0]) ** 2)))
 
 
-def table(names: Sequence[str] = (*RADARS, *PULSED)) -> str:
-    """Return the table in Markdown: a row for each error, radar and noise level."""
+def table(names: Sequence[str] = (*RADARS, *PULSED), *, kept: bool = False) -> str:
+    """Return the table in Markdown: a row for each error, radar and noise level, with `kept` of those there are."""
     lines = [
         f"One unseen scene each, images by `{METHOD}`, PSNR in dB with the radar known, with its errors and after "
         "autofocus; what of the loss was recovered; the energy of the data held out that the image predicts before and "
@@ -218,6 +223,8 @@ def table(names: Sequence[str] = (*RADARS, *PULSED)) -> str:
     for error, what in ERRORS.items():
         for name in (one for one in names if (one in PULSED) == (what.per == "pulse")):
             for snr_db in SNR_DB:
+                if kept and not place_of(name, error, snr_db).exists():
+                    continue
                 got = trial(name, error, snr_db)
                 lost = got["perfect"] - got["before"]
                 back = f"{100 * (got['after'] - got['before']) / lost:.0f} %" if lost > 0.3 else "no loss"
@@ -233,14 +240,15 @@ def table(names: Sequence[str] = (*RADARS, *PULSED)) -> str:
 
 @click.command()
 @click.option("--only", multiple=True, help="Radars to try; nothing is written then.")
-def main(only: tuple[str, ...]) -> None:
+@click.option("--kept", is_flag=True, help="Write the rows that were measured already, and measure none.")
+def main(only: tuple[str, ...], kept: bool) -> None:
     """Correct planted errors on five radars and write the table of docs/calibration.md."""
     from make import with_generated
 
     if only:
         click.echo(table(only))
         return
-    PAGE.write_text(with_generated(PAGE.read_text(), table(), (START, END)))
+    PAGE.write_text(with_generated(PAGE.read_text(), table(kept=kept), (START, END)))
 
 
 if __name__ == "__main__":

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mimo import cache
-
-if TYPE_CHECKING:
-    from mimo.grid import VoxelGrid
 
 __all__ = ["WORKING_IMAGES", "check_memory", "check_voxels", "machine_memory"]
 
@@ -56,8 +53,8 @@ def check_memory(what: str, n_bytes: float, *, otherwise: str = "") -> None:
         )
 
 
-def check_voxels(grid: VoxelGrid, *, n_scene: int = 1, n_image: int = WORKING_IMAGES) -> None:
-    """Raise `ValueError` when `n_image` complex images of each scene on a grid do not fit in memory."""
+def check_voxels(shape: tuple[int, int, int], *, n_scene: int = 1, n_image: int = WORKING_IMAGES) -> None:
+    """Raise `ValueError` when `n_image` complex images of each scene on a grid of this shape do not fit in memory."""
     of = f" of {n_scene} scenes" if n_scene > 1 else ""
-    shape = " x ".join(map(str, grid.shape))
-    check_memory(f"images{of} on {shape} voxels", 8.0 * grid.n_voxel * n_scene * n_image, otherwise="a smaller --grid")
+    n_byte = 8.0 * math.prod(shape) * n_scene * n_image
+    check_memory(f"images{of} on {' x '.join(map(str, shape))} voxels", n_byte, otherwise="a smaller --grid")

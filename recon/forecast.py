@@ -108,7 +108,7 @@ def forecast(method: Method, problem: Problem, options: Mapping[str, Any], name:
 def check_images(grid: VoxelGrid, n_scene: int, methods: Sequence[Method]) -> None:
     """Raise `ValueError` when the images that the methods hold at once do not fit in memory, before any is made."""
     iterative = any("max_iterations" in method.options for method in methods)
-    check_voxels(grid, n_scene=n_scene, **({"n_image": WORKING_IMAGES} if iterative else {}))
+    check_voxels(grid.shape, n_scene=n_scene, **({"n_image": WORKING_IMAGES} if iterative else {}))
 
 
 def warning(name: str, predicted: Forecast) -> str:

@@ -139,7 +139,7 @@ def make_problem(
         no such device.
     """
     acquisition = measurement.acquisition(grid, pattern=pattern, layers=layers)
-    check_voxels(acquisition.grid, n_scene=min(measurement.n_scene, BATCH))
+    check_voxels(acquisition.grid.shape, n_scene=min(measurement.n_scene, BATCH))
     chosen = region_of(region, measurement)
     acquisition = acquisition.replace(inside=chosen.inside(acquisition))
     operator = make_operator(acquisition, device=device, dtype=dtype, memory=memory, sums=sums)

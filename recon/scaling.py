@@ -201,7 +201,9 @@ def scale(problem: Problem, start: Start = "tikhonov", setup: Setup = Setup()) -
     noise = _noise_of(problem, step, A, exponent)
     image = _start_of(problem, start, A, columns, noise, setup.unexplained_start)
     size = image.abs().flatten(1).amax(1)
-    size = torch.where(size > 0, size, torch.ones_like(size))
+    if not bool((size > 0).all()):  # the noise explains all: a back-projection tells the unit
+        seen = (A.adjoint(y).abs().flatten(1).amax(1) / norm**2).to(size.dtype)
+        size = torch.where(size > 0, size, torch.where(seen > 0, seen, torch.ones_like(size)))
     found = dict(noise.found)
     if columns is not None:
         found["sensitivity_used"] = exponent

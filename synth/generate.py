@@ -138,7 +138,7 @@ def generate(
         medium_of(permittivity, layers),
         pattern,
     )
-    check_voxels(acquisition.grid)
+    check_voxels(acquisition.grid.shape)
     scene = acquisition.grid.n_voxel + math.prod(acquisition.measurement_shape)
     check_memory("a scene and its measurement", 8.0 * WORKING_IMAGES * scene)
     _check_room(out, 8 * n * scene)

@@ -173,14 +173,14 @@ def state_text(state: RunState) -> str:
     left = "unknown" if state.remaining is None else _duration(state.remaining)
     lines.append(f"  {saved}; {'remaining' if state.running else 'it would take'}: {left}")
     unit = " dB" if any(name.startswith("psnr") for name in state.last) else ""
-    if state.last:
+    if "step" in state.last:
         figures = ", ".join(
             f"{name} {value:.2f}{' dB' * name.startswith('psnr')}"
             for name, value in state.last.items()
             if name.startswith(("psnr", "nll"))  # of images, and of their standard deviation
         )
         lines.append(f"  last validation, step {int(state.last['step']):,}: {figures}")
-    if state.best:
+    if {"step", "score"} <= state.best.keys():
         lines.append(f"  best validation, step {int(state.best['step']):,}: mean {state.best['score']:.2f}{unit}")
     return "\n".join(lines)
 

@@ -163,7 +163,7 @@ def check_phase(
         terms = ready.sweep.n_freq * ready.array.n_channel
         most = int(np.clip(MOST_TERMS // terms, *VOXELS))
         grid = coarse_grid(replace(ready, permittivity=max(tried)), box, most=most)
-    check_voxels(grid)
+    check_voxels(grid.shape)
     total = len(tried) + (0 if permittivities else len(REFINED))
     rows: list[PhaseCheckRow] = []
 

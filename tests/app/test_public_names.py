@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("data", "synth", "models", "recon", "autofocus", "interop", "viewer", "train", "bench", "commands")
 FACES = (
     "mimo",
+    "mimo.autofocus",
     "mimo.data",
     "mimo.interop",
     "mimo.interop.deepinv",

@@ -164,12 +164,12 @@ def test_as_many_scenes_as_no_disk_holds_are_refused(tmp_path, capsys):
 
 def test_the_limit_of_memory_can_be_moved(monkeypatch):
     grid = VoxelGrid.from_extent(x=(0, 1, 100), y=(0, 1, 100), z=(0, 1, 100))
-    check_voxels(grid)
+    check_voxels(grid.shape)
     monkeypatch.setenv("MIMO_MEMORY", "10M")
     with pytest.raises(ValueError, match=r"images of 2 scenes on 100 x 100 x 100 voxels take at least 45\.8 MiB"):
-        check_voxels(grid, n_scene=2)
+        check_voxels(grid.shape, n_scene=2)
     monkeypatch.setenv("MIMO_MEMORY", "46M")
-    check_voxels(grid, n_scene=2)
+    check_voxels(grid.shape, n_scene=2)
     with pytest.raises(ValueError, match="things take at least"):
         check_memory("things", 1e30)
     assert limits.read_limit(10) == limits.FREE

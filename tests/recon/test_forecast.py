@@ -46,7 +46,7 @@ def test_fewer_iterations_take_less(large):
 
 
 def test_much_memory_is_told_of(monkeypatch):
-    monkeypatch.setattr(forecasts, "_memory", lambda: 2.0**30)
+    monkeypatch.setattr(forecasts, "machine_memory", lambda: 2**30)
     assert warning("l1", Forecast(1.0, 0.4 * 2**30, "images")) == ""
     said = warning("l1", Forecast(1.0, 0.6 * 2**30, "images"))
     assert "l1 needs about 614 MiB of the 1 GiB of memory: images" in said
