@@ -95,13 +95,13 @@ class Score:
         return 1 - float(self.left.sum()) / total if total else 0.0
 
     def beats(self, other: Score) -> bool:
-        """Whether this predicts more than `other`, in all and beyond chance: a paired test of the parts' logarithms.
+        """Whether this predicts more than `other` and than nothing, beyond chance: a paired test of the logarithms.
 
         Logarithms, as a radar in disorder predicts some channels worse than others by orders of magnitude.
         """
         tiny = np.finfo(np.float64).tiny
         gain = np.log(np.maximum(other.left, tiny)) - np.log(np.maximum(self.left, tiny))
-        if self.share <= other.share or len(gain) < 2:
+        if self.share <= max(other.share, 0.0) or len(gain) < 2:
             return False
         error = gain.std(ddof=1) / np.sqrt(len(gain))
         return bool(gain.mean() > BELIEVED * error)

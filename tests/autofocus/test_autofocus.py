@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from radar_samples import ARRAY, FAST, SCAN, alike, drift_of, measured
+from radar_samples import ARRAY, FAST, GRID, SCAN, SWEEP, alike, drift_of, measured
 
-from mimo import ArrayGeometry, LayeredMedium
+from mimo import Acquisition, ArrayGeometry, LayeredMedium, VoxelGrid, operator_of
 from mimo.autofocus import autofocus
 from mimo.autofocus.marginal import Marginal
-from mimo.data import apply_calibration, load, save
+from mimo.data import Measurement, apply_calibration, load, save
 from mimo.recon import reconstruct
+from mimo.synth import add_noise
 
 
 def of_chains(array, rng, phase=0.6):
@@ -189,3 +190,13 @@ def test_both_ways_to_solve_with_the_covariance_agree():
             found.solved.to(torch.complex128), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max())
         )
         assert found.misfit == pytest.approx(float((y.conj() * wanted).real.sum()), rel=1e-3)
+
+
+def test_one_voxel_is_predicted_and_left_as_it_is():
+    one = VoxelGrid(GRID.x[[6]], GRID.y[[7]], GRID.z[[7]])
+    y = operator_of(Acquisition(ARRAY, SWEEP, one)).forward(torch.ones(one.shape, dtype=torch.complex64)).numpy()
+    y = add_noise(y, 30.0, np.random.default_rng(0)).astype(np.complex64)
+    scan = Measurement(y[None], ARRAY, SWEEP, one, snr_db=np.array([30.0], np.float32))
+    _, found = autofocus(scan, **FAST)
+    assert found.before > 0.99
+    assert found.after > 0.99
